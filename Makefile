@@ -1,0 +1,43 @@
+# Targets for people and for CI. `make test` needs Docker; `make test-short` needs nothing but Go.
+GOBIN   := $(shell go env GOPATH)/bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOFUMPT       := mvdan.cc/gofumpt@v0.12.0
+GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+.PHONY: demo build test test-short bench lint images
+
+demo: ## everything at once, on SQLite, nothing to install
+	go run ./cmd/switchback demo
+
+build: ## one static binary
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/switchback ./cmd/switchback
+
+test: images ## the whole suite on all engines; starts and stops its own servers
+	go run ./integration/servers/start -- go test -race -timeout 25m ./...
+
+test-short: ## what needs no server, in seconds
+	go test -short ./...
+
+bench: images ## side by side with the tools a user would pick instead
+	go run ./integration/servers/start -- go run ./bench
+
+images: ## the test servers' images: pulled, or built where no registry answers
+	./integration/images/build.sh
+
+lint: $(GOBIN)/golangci-lint $(GOBIN)/gofumpt $(GOBIN)/govulncheck
+	@test -z "$$($(GOBIN)/gofumpt -l .)" || { echo "not formatted:"; $(GOBIN)/gofumpt -l .; exit 1; }
+	go vet ./...
+	go vet -tags failpoint ./...
+	$(GOBIN)/golangci-lint run ./...
+	@out=$$(timeout 300 $(GOBIN)/govulncheck ./... 2>&1) || { \
+	  case "$$out" in *"fetching vulnerabilities"*|*"dial tcp"*|"") echo "govulncheck: its database cannot be reached, so nothing was checked";; \
+	  *) echo "$$out"; exit 1;; esac; }
+
+$(GOBIN)/golangci-lint:
+	go install $(GOLANGCI_LINT)
+$(GOBIN)/gofumpt:
+	go install $(GOFUMPT)
+$(GOBIN)/govulncheck:
+	go install $(GOVULNCHECK)

@@ -1,0 +1,488 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/switchbackdb/switchback/config"
+	"github.com/switchbackdb/switchback/drivers/discovery/file"
+	"github.com/switchbackdb/switchback/drivers/router/proxy"
+	"github.com/switchbackdb/switchback/drivers/service/process"
+	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/snapshot"
+	"github.com/switchbackdb/switchback/strategies"
+)
+
+func releaseCommand() *cli.Command {
+	start := runFlags(
+		&cli.StringFlag{Name: "version", Usage: "the version of the application to release, `NAME`", Required: true},
+		&cli.StringFlag{Name: "name", Usage: "the release's own `NAME`", DefaultText: "the version"},
+		&cli.IntSliceFlag{Name: "step", Usage: "the candidate's `SHARE` of traffic in percent; once for each step", DefaultText: "100"},
+		&cli.DurationFlag{Name: "bake", Usage: "how long all traffic is watched on the candidate", DefaultText: "10s"},
+		&cli.BoolFlag{Name: "pause", Usage: "stop after that, until: switchback release promote"},
+		&cli.BoolFlag{Name: "no-contract", Usage: "leave the contract for later: switchback contract"},
+		&cli.StringFlag{Name: "no-snapshot", Usage: "go without a snapshot, for a `REASON` that is written to the journal"},
+		&cli.StringFlag{Name: "store", Usage: "the `FOLDER` of snapshots", DefaultText: ".switchback/snapshots"},
+	)
+	return &cli.Command{
+		Name:  "release",
+		Usage: "database and traffic together: out, and back",
+		Subcommands: []*cli.Command{
+			{Name: "start", Usage: "take the pending changes and a version out (exit 3 when it came back)", Flags: start, Action: releaseStart},
+			{Name: "plan", Usage: "every step of that, without doing any", Flags: start, Action: releasePlan},
+			{Name: "status", Usage: "where the newest release stands", Flags: targetFlags(&cli.BoolFlag{Name: "all", Usage: "every release"}), Action: releaseStatus},
+			{Name: "promote", Usage: "let a release past its pause", Flags: runFlags(), Action: releasePromote},
+			{Name: "pause", Usage: "stop a running release before its next step", Flags: targetFlags(), Action: releasePause},
+			{Name: "resume", Usage: "go on with a release that was paused or cut off", Flags: runFlags(), Action: releaseResume},
+			{Name: "abort", Usage: "bring back a release that is not done yet", Flags: runFlags(), Action: releaseAbort},
+			{Name: "rollback", Usage: "bring back the newest release, done or not", Flags: runFlags(), Action: releaseRollback},
+		},
+	}
+}
+
+// machine puts the parts together that the configuration names.
+func (t *target) machine(c *cli.Context) (*strategies.Machine, error) {
+	r := t.config.Release
+	for _, part := range []struct{ key, driver, known string }{
+		{"strategy", r.Strategy, "bluegreen"},
+		{"service.driver", r.Service.Driver, "process"},
+		{"router.driver", r.Router.Driver, "proxy"},
+		{"discovery.driver", r.Discovery.Driver, "file"},
+	} {
+		if part.driver != part.known {
+			return nil, fmt.Errorf("%s: release.%s is %q; this version knows %q", config.FileName, part.key, part.driver, part.known)
+		}
+	}
+	m := &strategies.Machine{
+		Service: process.New(r.Service.State), Router: proxy.NewRouter(r.Router.Admin), Discovery: file.New(r.Discovery.Path),
+		Folder: t.folder, Resolve: config.Substitute, Observer: t.out, Poll: strategies.DefaultPoll,
+	}
+	if _, err := t.live(); err == nil {
+		m.Snapshot = func(ctx context.Context, note string) (string, error) { return t.provenSnapshot(ctx, t.store(c), note) }
+	}
+	return m, nil
+}
+
+// provenSnapshot takes a snapshot and restores it in a scratch database.
+func (t *target) provenSnapshot(ctx context.Context, store *snapshot.Store, note string) (string, error) {
+	m, err := t.snapshot(ctx, store, note)
+	if err != nil {
+		return "", err
+	}
+	v, err := t.verified(ctx, store, m.ID, snapshot.LevelRestored)
+	if err != nil {
+		return "", err
+	}
+	if !v.OK {
+		return "", &snapshot.DamagedError{ID: m.ID, Reason: strings.Join(v.Found, "; ")}
+	}
+	return m.ID, nil
+}
+
+// withMachine opens the target and the parts of a release.
+func withMachine(c *cli.Context, f func(*target, *strategies.Machine) error) error {
+	return withTarget(c, func(t *target) error {
+		m, err := t.machine(c)
+		if err != nil {
+			return err
+		}
+		return f(t, m)
+	})
+}
+
+func releaseStart(c *cli.Context) error {
+	return withMachine(c, func(t *target, m *strategies.Machine) error {
+		plan, err := t.plan(c, m)
+		if err != nil {
+			return err
+		}
+		var r *strategies.Release
+		err = t.runner.Hold(c.Context, "release start --version "+plan.Candidate.Name, func(ctx context.Context, s *migrate.Session) error {
+			r, err = m.Begin(ctx, s, *plan)
+			return err
+		})
+		return t.ended(r, err, false)
+	})
+}
+
+func releasePlan(c *cli.Context) error {
+	return withMachine(c, func(t *target, m *strategies.Machine) error {
+		plan, err := t.plan(c, m)
+		if err != nil {
+			return err
+		}
+		t.out.printf("release %s of %s version %s", plan.Release, plan.Application, plan.Candidate.Name)
+		if b := plan.Blue; b != nil {
+			t.out.printf("  blue is %s %s", b.Version, b.Instance)
+		} else {
+			t.out.printf("  there is no blue: it is the first release")
+		}
+		for _, id := range plan.Changes {
+			t.out.printf("  takes along: %s", id)
+		}
+		for i, s := range plan.Steps {
+			t.out.printf("  %2d %s", i+1, s)
+		}
+		return t.out.document(plan)
+	})
+}
+
+// plan makes the plan of a release from the folder, the journal, the configuration and what the router
+// does now.
+func (t *target) plan(c *cli.Context, m *strategies.Machine) (*strategies.Plan, error) {
+	releases, err := strategies.Releases(c.Context, t.runner)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(releases); n > 0 && !releases[n-1].Status().Final() {
+		r := releases[n-1]
+		return nil, fmt.Errorf("%w: %s is %s\n  next: switchback release resume, or: switchback release abort", strategies.ErrBusy, r.Plan.Release, r.Status())
+	}
+	cfg := t.config.Release
+	dir, err := filepath.Abs(cfg.Service.Dir)
+	if err != nil {
+		return nil, err
+	}
+	p := &strategies.Plan{
+		Release: c.String("name"), Application: cfg.Application, Strategy: cfg.Strategy, Changes: []string{}, NoSnapshot: c.String("no-snapshot"),
+		Timing: strategies.Timing{Pause: cfg.Pause, Bake: cfg.Bake, Healthy: cfg.Healthy, Drain: cfg.Drain, Grace: cfg.Grace},
+	}
+	if c.IsSet("bake") {
+		p.Timing.Bake = c.Duration("bake")
+	}
+	if p.Release == "" {
+		p.Release = freeName(c.String("version"), releases)
+	}
+	p.Candidate = strategies.Version{
+		Release: p.Release, Slot: strategies.Green, Name: c.String("version"), Command: cfg.Service.Command,
+		Env: cfg.Service.Env, Dir: dir, Health: cfg.Service.Health,
+	}
+	if len(cfg.Service.Command) == 0 {
+		return nil, fmt.Errorf("%s does not say how the application is started\n  next: set release.service.command, see docs/releases.md", config.FileName)
+	}
+	if p.Blue, err = t.blue(c.Context, m, releases); err != nil {
+		return nil, err
+	}
+	pending, err := t.pending(c.Context, p)
+	if err != nil {
+		return nil, err
+	}
+	if len(p.Changes) > 0 && m.Snapshot == nil && p.NoSnapshot == "" {
+		return nil, fmt.Errorf("there are no snapshots of %s in this version of switchback\n  state: nothing was changed\n  next: take a backup with the engine's own tool, then add: --no-snapshot REASON", t.db.Dialect().Engine)
+	}
+	shares := cfg.Steps
+	if c.IsSet("step") {
+		shares = c.IntSlice("step")
+	}
+	if err := strategies.CheckShares(shares); err != nil {
+		return nil, err
+	}
+	p.Steps = strategies.BlueGreen(p, pending, shares, c.Bool("pause"), !c.Bool("no-contract"))
+	return p, nil
+}
+
+// freeName is the version, with a number behind it when there was a release of that name.
+func freeName(version string, releases []*strategies.Release) string {
+	name := version
+	for n := 2; slices.ContainsFunc(releases, func(r *strategies.Release) bool { return r.Plan.Release == name }); n++ {
+		name = fmt.Sprintf("%s-%d", version, n)
+	}
+	return name
+}
+
+// blue is the version that serves now: the one of the newest stable release, or one that was put behind
+// the router by hand.
+func (t *target) blue(ctx context.Context, m *strategies.Machine, releases []*strategies.Release) (*strategies.Stable, error) {
+	routing, err := m.Router.Observe(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%w\n  state: nothing was changed", err)
+	}
+	blue := strategies.StableOf(releases)
+	for _, b := range routing.Backends {
+		switch {
+		case b.Weight == 0:
+		case blue != nil && b.Release == blue.Release:
+			blue.Address = b.Address
+		case blue == nil && b.Release == "":
+			blue = &strategies.Stable{Version: b.Version, Address: b.Address}
+		}
+	}
+	if blue != nil && blue.Address == "" {
+		return nil, fmt.Errorf("release %s is the stable one, but the router sends it nothing: %w\n  state: nothing was changed\n  next: switchback traffic status", blue.Release, strategies.ErrForeignChange)
+	}
+	return blue, nil
+}
+
+// pending adds the pending changes to a plan and returns which phases of them are pending.
+func (t *target) pending(ctx context.Context, p *strategies.Plan) ([]migrate.Phase, error) {
+	if _, err := os.Stat(t.config.Changes); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	folder, err := t.folder()
+	if err != nil {
+		return nil, err
+	}
+	state, err := t.runner.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	steps, err := migrate.PlanForward(folder, state, migrate.ForwardOptions{Phases: []migrate.Phase{migrate.Expand, migrate.Backfill, migrate.Contract}})
+	if err != nil {
+		return nil, err
+	}
+	var phases []migrate.Phase
+	for _, s := range steps {
+		if !slices.Contains(p.Changes, s.Change) {
+			p.Changes = append(p.Changes, s.Change)
+		}
+		phases = append(phases, s.Phase)
+	}
+	return phases, nil
+}
+
+// ended prints where a release has come to. wanted says that the way back was asked for.
+func (t *target) ended(r *strategies.Release, err error, wanted bool) error {
+	if r == nil {
+		return err
+	}
+	if err != nil {
+		if strings.Contains(err.Error(), "next:") {
+			return err
+		}
+		return fmt.Errorf("release %s was cut off: %w\n  state: %s, the journal knows how far it came\n  next: switchback release resume, or: switchback release abort", r.Plan.Release, err, r.Status())
+	}
+	if err := t.out.document(r); err != nil {
+		return err
+	}
+	switch r.Status() {
+	case strategies.Stabilised:
+		t.out.printf("release %s: %s is the stable version", r.Plan.Release, r.Plan.Candidate.Name)
+	case strategies.Waiting:
+		t.out.printf("release %s waits\n  next: switchback release promote, or: switchback release abort", r.Plan.Release)
+	case strategies.Paused:
+		t.out.printf("release %s is paused\n  next: switchback release resume, or: switchback release abort", r.Plan.Release)
+	case strategies.RolledBack:
+		if wanted {
+			t.out.printf("release %s was rolled back", r.Plan.Release)
+			return nil
+		}
+		return &exitCode{code: exitRolledBack, err: fmt.Errorf("release %s was rolled back: %s\n  state: schema, traffic and application are as they were before it\n  next: switchback release status", r.Plan.Release, r.Reason)}
+	}
+	return nil
+}
+
+func releaseStatus(c *cli.Context) error {
+	return withTarget(c, func(t *target) error {
+		all, err := strategies.Releases(c.Context, t.runner)
+		if err != nil {
+			return err
+		}
+		if len(all) == 0 {
+			t.out.printf("no releases\n  next: switchback release start --version NAME")
+			return t.out.document(map[string]any{"releases": []any{}})
+		}
+		if !c.Bool("all") {
+			all = all[len(all)-1:]
+		}
+		type status struct {
+			*strategies.Release
+			Status strategies.Status `json:"status"`
+		}
+		var list []status
+		for _, r := range all {
+			list = append(list, status{r, r.Status()})
+			t.printRelease(r)
+		}
+		return t.out.document(map[string]any{"releases": list})
+	})
+}
+
+func (t *target) printRelease(r *strategies.Release) {
+	t.out.printf("release %s of %s version %s, begun %s: %s", r.Plan.Release, r.Plan.Application, r.Plan.Candidate.Name, r.Began, r.Status())
+	if r.Reason != "" {
+		t.out.printf("  turned back: %s", r.Reason)
+	}
+	if r.Plan.NoSnapshot != "" {
+		t.out.printf("  no snapshot: %s", r.Plan.NoSnapshot)
+	}
+	rows := [][]string{}
+	for i, s := range r.Steps {
+		note := s.Note
+		if first, _, cut := strings.Cut(note, "\n"); cut {
+			note = first
+		}
+		rows = append(rows, []string{fmt.Sprintf("  %2d", i+1), s.String(), string(s.State), s.At, note})
+	}
+	t.out.table(rows)
+}
+
+// newest is the release that a command is about.
+func (t *target) newest(ctx context.Context) (*strategies.Release, error) {
+	r, err := strategies.Newest(ctx, t.runner)
+	if errors.Is(err, strategies.ErrNoRelease) {
+		return nil, fmt.Errorf("%w\n  next: switchback release start --version NAME", err)
+	}
+	return r, err
+}
+
+// unfinished is the newest release, unless nothing is left to be done for it.
+func (t *target) unfinished(ctx context.Context) (*strategies.Release, error) {
+	r, err := t.newest(ctx)
+	if err == nil && r.Status().Final() {
+		return nil, fmt.Errorf("release %s is %s, there is nothing left to do\n  next: switchback release status", r.Plan.Release, r.Status())
+	}
+	return r, err
+}
+
+// goOn takes the release on under the lock. When another run has it, that one heeds what was asked.
+func (t *target) goOn(c *cli.Context, m *strategies.Machine, r *strategies.Release, wanted bool) error {
+	err := t.runner.Hold(c.Context, "release "+c.Command.Name, func(ctx context.Context, s *migrate.Session) (err error) {
+		// Another run may have taken it on before this one had the lock.
+		if r, err = t.newest(ctx); err != nil || r.Status().Final() {
+			return err
+		}
+		return m.Continue(ctx, s, r)
+	})
+	var locked *migrate.LockedError
+	if errors.As(err, &locked) {
+		t.out.printf("asked %s, which runs it, to %s", locked.Holder, c.Command.Name)
+		return t.out.document(r)
+	}
+	return t.ended(r, err, wanted)
+}
+
+func releasePromote(c *cli.Context) error {
+	return withMachine(c, func(t *target, m *strategies.Machine) error {
+		r, err := t.unfinished(c.Context)
+		if err != nil {
+			return err
+		}
+		if r.Back {
+			return fmt.Errorf("release %s is on its way back: %s\n  next: switchback release resume", r.Plan.Release, r.Reason)
+		}
+		if err := strategies.RequestPromote(c.Context, t.runner, r); err != nil {
+			return err
+		}
+		return t.goOn(c, m, r, false)
+	})
+}
+
+func releasePause(c *cli.Context) error {
+	return withTarget(c, func(t *target) error {
+		r, err := t.unfinished(c.Context)
+		if err != nil {
+			return err
+		}
+		if r.Back {
+			return fmt.Errorf("release %s is on its way back, which is not paused", r.Plan.Release)
+		}
+		if err := strategies.RequestPause(c.Context, t.runner, r); err != nil {
+			return err
+		}
+		t.out.printf("release %s pauses before its next step\n  next: switchback release resume", r.Plan.Release)
+		return t.out.document(map[string]string{"release": r.Plan.Release, "asked": "pause"})
+	})
+}
+
+func releaseResume(c *cli.Context) error {
+	return withMachine(c, func(t *target, m *strategies.Machine) error {
+		r, err := t.unfinished(c.Context)
+		if err != nil {
+			return err
+		}
+		if r.Held {
+			if err := strategies.RequestResume(c.Context, t.runner, r); err != nil {
+				return err
+			}
+		}
+		return t.goOn(c, m, r, false)
+	})
+}
+
+func releaseAbort(c *cli.Context) error {
+	return withMachine(c, func(t *target, m *strategies.Machine) error {
+		r, err := t.newest(c.Context)
+		if err != nil {
+			return err
+		}
+		if r.Status() == strategies.Stabilised {
+			return fmt.Errorf("release %s is done, there is nothing to abort\n  next: switchback release rollback", r.Plan.Release)
+		}
+		return t.bringBack(c, m, r)
+	})
+}
+
+func releaseRollback(c *cli.Context) error {
+	return withMachine(c, func(t *target, m *strategies.Machine) error {
+		r, err := t.newest(c.Context)
+		if err != nil {
+			return err
+		}
+		return t.bringBack(c, m, r)
+	})
+}
+
+// bringBack turns a release back: by this run, or by the one that has the lock, which is waited for.
+func (t *target) bringBack(c *cli.Context, m *strategies.Machine, r *strategies.Release) error {
+	if r.Status() == strategies.RolledBack {
+		return fmt.Errorf("release %s is rolled back already\n  next: switchback release status", r.Plan.Release)
+	}
+	err := t.runner.Hold(c.Context, "release "+c.Command.Name, func(ctx context.Context, s *migrate.Session) (err error) {
+		if r, err = t.newest(ctx); err != nil || r.Status() == strategies.RolledBack {
+			return err
+		}
+		return m.TurnBack(ctx, s, r, c.Command.Name+" asked for by "+migrate.Actor())
+	})
+	var locked *migrate.LockedError
+	if !errors.As(err, &locked) {
+		return t.ended(r, err, true)
+	}
+	if r.Status().Final() {
+		return err
+	}
+	if err := strategies.RequestAbort(c.Context, t.runner, r); err != nil {
+		return err
+	}
+	t.out.line("  asked %s, which runs it, to turn back", locked.Holder)
+	for !r.Status().Final() {
+		select {
+		case <-c.Context.Done():
+			return context.Cause(c.Context)
+		case <-time.After(200 * time.Millisecond):
+		}
+		if r, err = t.newest(c.Context); err != nil {
+			return err
+		}
+	}
+	return t.ended(r, nil, true)
+}
+
+// ReleaseStep implements strategies.Observer.
+func (o *output) ReleaseStep(_ *strategies.Release, s strategies.StepStatus, took time.Duration) {
+	marks := map[strategies.StepState]string{
+		strategies.Done: "▸", strategies.Failed: "✗", strategies.Undone: "◂", strategies.Stuck: "✗",
+	}
+	mark, ended := marks[s.State]
+	if !ended {
+		return
+	}
+	note, _, _ := strings.Cut(s.Note, "\n")
+	o.clear()
+	o.line("%s", strings.TrimRight(fmt.Sprintf("%s %-11s %7s  %s", mark, s.Step, round(took), note), " "))
+}
+
+// ReleaseTurned implements strategies.Observer.
+func (o *output) ReleaseTurned(r *strategies.Release) {
+	reason, _, _ := strings.Cut(r.Reason, "\n")
+	o.clear()
+	o.line("◂ turning back: %s", reason)
+}

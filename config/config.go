@@ -1,0 +1,200 @@
+// Package config reads switchback.yaml: where the changes are, which databases there are, and how a
+// release starts the application and moves its traffic.
+//
+// Values may hold ${NAME}, which stands for the environment variable of that name, so that no password
+// has to be in the file. Relative paths are relative to the file's folder.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/switchbackdb/switchback/migrate"
+)
+
+// FileName is the name of the configuration file.
+const FileName = "switchback.yaml"
+
+// Config is the content of switchback.yaml.
+type Config struct {
+	Changes      string                 `yaml:"changes,omitempty"`      // the folder of changes; default "changes"
+	Environments map[string]Environment `yaml:"environments,omitempty"` // databases by name
+	Snapshots    Snapshots              `yaml:"snapshots,omitempty"`
+	Release      Release                `yaml:"release,omitempty"`
+	dir          string
+}
+
+// Environment is one database.
+type Environment struct {
+	URL         string        `yaml:"url"`
+	LockTimeout time.Duration `yaml:"lock_timeout,omitempty"` // how long a statement waits for a lock
+	Retries     int           `yaml:"retries,omitempty"`      // how often it is tried again
+}
+
+// Snapshots says where snapshots are kept.
+type Snapshots struct {
+	Store string `yaml:"store,omitempty"` // a folder; default ".switchback/snapshots"
+}
+
+// Release says how the application is started and how traffic reaches it.
+type Release struct {
+	Application string        `yaml:"application,omitempty"` // its name in service discovery; default "app"
+	Strategy    string        `yaml:"strategy,omitempty"`    // default "bluegreen"
+	Service     Service       `yaml:"service,omitempty"`
+	Router      Router        `yaml:"router,omitempty"`
+	Discovery   Discovery     `yaml:"discovery,omitempty"`
+	Steps       []int         `yaml:"steps,omitempty"`   // the candidate's share of traffic, step by step; default 100
+	Pause       time.Duration `yaml:"pause,omitempty"`   // between two steps
+	Bake        time.Duration `yaml:"bake,omitempty"`    // how long all traffic is watched on the candidate
+	Healthy     time.Duration `yaml:"healthy,omitempty"` // how long the candidate may take to become healthy
+	Drain       time.Duration `yaml:"drain,omitempty"`   // how long requests under way may take
+	Grace       time.Duration `yaml:"grace,omitempty"`   // how long an instance may take to stop
+}
+
+// Service is the container service.
+type Service struct {
+	Driver  string            `yaml:"driver,omitempty"` // "process"
+	Command []string          `yaml:"command,omitempty"`
+	Env     map[string]string `yaml:"env,omitempty"`
+	Dir     string            `yaml:"dir,omitempty"`    // where the command runs; default the file's folder
+	Health  string            `yaml:"health,omitempty"` // path of the health probe
+	State   string            `yaml:"state,omitempty"`  // folder; default ".switchback/process"
+}
+
+// Router is what splits traffic.
+type Router struct {
+	Driver string `yaml:"driver,omitempty"` // "proxy"
+	Admin  string `yaml:"admin,omitempty"`  // admin socket of the proxy; default ".switchback/proxy.sock"
+}
+
+// Discovery is the service registry.
+type Discovery struct {
+	Driver string `yaml:"driver,omitempty"` // "file"
+	Path   string `yaml:"path,omitempty"`   // default ".switchback/discovery.json"
+}
+
+// Load reads switchback.yaml of a folder. Without one, everything has its default.
+func Load(dir string) (*Config, error) {
+	c := &Config{dir: dir}
+	file := filepath.Join(dir, FileName)
+	data, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	default:
+		if err := yaml.UnmarshalWithOptions(data, c, yaml.Strict()); err != nil {
+			return nil, migrate.YAMLError(file, err)
+		}
+	}
+	c.defaults()
+	return c, nil
+}
+
+func (c *Config) defaults() {
+	set := func(s *string, value string) {
+		if *s == "" {
+			*s = value
+		}
+	}
+	for s, value := range map[*string]string{
+		&c.Changes: "changes", &c.Snapshots.Store: ".switchback/snapshots",
+		&c.Release.Service.State: ".switchback/process", &c.Release.Router.Admin: ".switchback/proxy.sock",
+		&c.Release.Discovery.Path: ".switchback/discovery.json",
+	} {
+		set(s, value)
+		*s = c.path(*s)
+	}
+	c.Release.Service.Dir = c.path(c.Release.Service.Dir)
+	set(&c.Release.Application, "app")
+	set(&c.Release.Strategy, "bluegreen")
+	set(&c.Release.Service.Driver, "process")
+	set(&c.Release.Router.Driver, "proxy")
+	set(&c.Release.Discovery.Driver, "file")
+	wait := func(d *time.Duration, value time.Duration) {
+		if *d == 0 {
+			*d = value
+		}
+	}
+	wait(&c.Release.Bake, 10*time.Second)
+	wait(&c.Release.Healthy, 30*time.Second)
+	wait(&c.Release.Drain, 30*time.Second)
+	wait(&c.Release.Grace, 10*time.Second)
+	if len(c.Release.Steps) == 0 {
+		c.Release.Steps = []int{100}
+	}
+}
+
+// path makes a path of the file absolute or relative to where the command runs.
+func (c *Config) path(p string) string {
+	if filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(c.dir, p)
+}
+
+// Environment returns the environment of that name, its variables put in. Without a name, it is the
+// only one there is.
+func (c *Config) Environment(name string) (Environment, error) {
+	if name == "" && len(c.Environments) != 1 {
+		return Environment{}, fmt.Errorf("which database? %s has %s\n  next: say --env NAME, or --url URL", FileName, c.names())
+	}
+	for n, e := range c.Environments {
+		if n == name || name == "" {
+			var err error
+			if e.URL, err = Substitute(e.URL); err != nil {
+				return Environment{}, fmt.Errorf("url of environment %s: %w", n, err)
+			}
+			e.URL = c.sqlitePath(e.URL)
+			return e, nil
+		}
+	}
+	return Environment{}, fmt.Errorf("there is no environment %q: %s has %s", name, FileName, c.names())
+}
+
+// sqlitePath makes the file of an SQLite URL relative to where the command runs.
+func (c *Config) sqlitePath(url string) string {
+	if file, ok := strings.CutPrefix(url, "sqlite:"); ok && !strings.HasPrefix(file, "/") {
+		return "sqlite:" + c.path(file)
+	}
+	return url
+}
+
+func (c *Config) names() string {
+	if len(c.Environments) == 0 {
+		return "no environments"
+	}
+	var names []string
+	for n := range c.Environments {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	return "the environments " + strings.Join(names, ", ")
+}
+
+var variable = regexp.MustCompile(`\$\{(\w+)\}`)
+
+// Substitute puts environment variables in for ${NAME}. One that is not set is an error.
+func Substitute(text string) (string, error) {
+	var missing []string
+	out := variable.ReplaceAllStringFunc(text, func(m string) string {
+		value, ok := os.LookupEnv(m[2 : len(m)-1])
+		if !ok {
+			missing = append(missing, m)
+		}
+		return value
+	})
+	if len(missing) > 0 {
+		return "", fmt.Errorf("%s is not set", strings.Join(missing, ", "))
+	}
+	return out, nil
+}

@@ -1,0 +1,200 @@
+// Package mysql drives MySQL 8 and later and MariaDB 10.6 and later through go-sql-driver/mysql.
+//
+// Their DDL commits by itself, so package migrate runs a script statement by statement here, and asks
+// the catalogue's fingerprint what became of a statement that was interrupted. Both servers make a
+// single DDL statement atomic: it took effect whole or not at all.
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	atlas "ariga.io/atlas/sql/migrate"
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/schema"
+)
+
+// Database is a connection pool for one MySQL or MariaDB database.
+type Database struct {
+	db      *sql.DB
+	engine  migrate.Engine
+	name    string
+	version string
+}
+
+var _ migrate.Database = (*Database)(nil)
+
+// Open connects to the database that the URL names: mysql://user:password@host:3306/name or
+// mariadb://…. Query parameters are those of the driver, such as tls=true.
+func Open(ctx context.Context, rawURL string) (*Database, error) {
+	config, engine, err := parseURL(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return nil, fmt.Errorf("read the %s URL: %w", engine, err)
+	}
+	d := &Database{db: sql.OpenDB(connector), engine: engine, name: config.DBName}
+	if err := d.db.QueryRowContext(ctx, "SELECT VERSION()").Scan(&d.version); err != nil {
+		_ = d.db.Close()
+		return nil, fmt.Errorf("connect to %s database %s on %s: %w", engine, config.DBName, config.Addr, err)
+	}
+	is := migrate.MySQL
+	if strings.Contains(strings.ToLower(d.version), "mariadb") {
+		is = migrate.MariaDB
+	}
+	if is != engine {
+		_ = d.db.Close()
+		return nil, fmt.Errorf("connect to %s database %s on %s: the server is %s; write %s:// in the URL", engine, config.DBName, config.Addr, is, is)
+	}
+	return d, nil
+}
+
+func parseURL(rawURL string) (*mysql.Config, migrate.Engine, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, "", errors.New("the MySQL URL cannot be read: want mysql://user:password@host:3306/name, with special characters of the password percent-encoded")
+	}
+	engine := migrate.Engine(u.Scheme)
+	name := strings.Trim(u.Path, "/")
+	if name == "" {
+		return nil, "", fmt.Errorf("the %s URL names no database: want %s://user:password@host:3306/name", engine, engine)
+	}
+	// The driver reads its own parameters; what it is given apart from them needs no quoting.
+	config, err := mysql.ParseDSN("/?" + u.RawQuery)
+	if err != nil {
+		return nil, "", fmt.Errorf("parameters of the %s URL: %w", engine, err)
+	}
+	config.User = u.User.Username()
+	config.Passwd, _ = u.User.Password()
+	config.DBName = name
+	config.Net, config.Addr = "tcp", u.Host
+	if u.Port() == "" {
+		config.Addr = net.JoinHostPort(u.Hostname(), "3306")
+	}
+	config.InterpolateParams = true
+	config.Logger = &mysql.NopLogger{} // what goes wrong is in the errors
+	return config, engine, nil
+}
+
+// Close closes the connections.
+func (d *Database) Close() error { return d.db.Close() }
+
+// DB implements migrate.Database.
+func (d *Database) DB() *sql.DB { return d.db }
+
+// Version implements migrate.Database.
+func (d *Database) Version() string {
+	if d.engine == migrate.MariaDB {
+		return "MariaDB " + d.version
+	}
+	return "MySQL " + d.version
+}
+
+// SetLockTimeout implements migrate.Database: for metadata locks, which wait for a year by default,
+// and for row locks. The servers count whole seconds.
+func (d *Database) SetLockTimeout(ctx context.Context, conn *sql.Conn, timeout time.Duration) error {
+	seconds := max(1, int((timeout+time.Second-1)/time.Second))
+	_, err := conn.ExecContext(ctx, fmt.Sprintf("SET SESSION lock_wait_timeout = %d, innodb_lock_wait_timeout = %d", seconds, seconds))
+	return err
+}
+
+func isError(err error, numbers ...uint16) bool {
+	var e *mysql.MySQLError
+	return errors.As(err, &e) && slices.Contains(numbers, e.Number)
+}
+
+// IsLockTimeout implements migrate.Database: lock wait timeout, deadlock, no wait.
+func (d *Database) IsLockTimeout(err error) bool { return isError(err, 1205, 1213, 3572) }
+
+// IsMissing implements migrate.Database: unknown database, table, column, key, routine, trigger, event.
+func (d *Database) IsMissing(err error) bool {
+	return isError(err, 1008, 1051, 1146, 1054, 1091, 1305, 1360, 1539, 3821)
+}
+
+// Execute implements migrate.Database.
+func (d *Database) Execute(ctx context.Context, conn *sql.Conn, statement string) (int64, error) {
+	r, err := conn.ExecContext(ctx, statement)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+// conditional is the beginning of a comment that the server runs, as mysqldump writes them.
+var conditional = regexp.MustCompile(`^/\*M?!\d*\s*`)
+
+// Classify implements migrate.Database.
+func (d *Database) Classify(statement string) migrate.StatementKind {
+	text := conditional.ReplaceAllString(migrate.TrimComments(statement), "")
+	switch migrate.Keyword(text, 0) {
+	case "INSERT", "UPDATE", "DELETE", "REPLACE", "SELECT", "WITH", "CALL", "DO", "LOAD", "VALUES", "SHOW", "EXPLAIN":
+		return migrate.Atomic
+	case "SET", "USE", "LOCK", "UNLOCK":
+		return migrate.Setting
+	case "START", "BEGIN", "COMMIT", "ROLLBACK":
+		return migrate.Control
+	}
+	return migrate.SelfCommitting
+}
+
+// Scan implements migrate.Database.
+func (d *Database) Scan(script string) ([]migrate.Statement, error) {
+	return migrate.ScanStatements(script, atlas.ScannerOptions{MatchBegin: true, BackslashEscapes: true, HashComments: true})
+}
+
+// BeforeCommit implements migrate.Database. It is not asked where DDL commits by itself.
+func (d *Database) BeforeCommit(context.Context, *sql.Conn, string) error { return nil }
+
+// Settle implements migrate.Database.
+func (d *Database) Settle(ctx context.Context, conn *sql.Conn, _, before string) (migrate.Outcome, error) {
+	now, err := d.Fingerprint(ctx, conn)
+	if err != nil || now == before {
+		return migrate.NoEffect, err
+	}
+	return migrate.TookEffect, nil
+}
+
+// EstimateRows implements migrate.Database, from the engine's statistics.
+func (d *Database) EstimateRows(ctx context.Context, q schema.Queryer, table string) (int64, error) {
+	var n int64
+	err := queryRow(ctx, q, &n, "SELECT coalesce(table_rows, 0) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?", table)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("there is no table %s", table)
+	}
+	return n, err
+}
+
+// ColumnType implements migrate.Database.
+func (d *Database) ColumnType(ctx context.Context, q schema.Queryer, table, column string) (string, error) {
+	var t string
+	err := queryRow(ctx, q, &t, "SELECT column_type FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ? AND column_name = ?", table, column)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("table %s has no column %s", table, column)
+	}
+	return t, err
+}
+
+// queryRow scans the one column of the one row of a query. No row is sql.ErrNoRows.
+func queryRow(ctx context.Context, q schema.Queryer, into any, query string, args ...any) error {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return errors.Join(rows.Err(), sql.ErrNoRows)
+	}
+	return rows.Scan(into)
+}

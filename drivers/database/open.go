@@ -1,0 +1,53 @@
+// Package database opens a database of any engine by its URL. It is the one place that knows which
+// engines there are; a new one is a folder beside those below and a case here.
+package database
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/switchbackdb/switchback/drivers/database/mysql"
+	"github.com/switchbackdb/switchback/drivers/database/postgres"
+	"github.com/switchbackdb/switchback/drivers/database/sqlite"
+	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/snapshot"
+)
+
+// Database is an open database that has to be closed.
+type Database interface {
+	migrate.Database
+	io.Closer
+}
+
+// Options say how to open a database.
+type Options struct {
+	Create bool // create an SQLite file that is missing
+}
+
+// Open opens the database that the URL names. Errors never hold the URL's password.
+func Open(ctx context.Context, url string, o Options) (Database, error) {
+	scheme, _, ok := strings.Cut(url, ":")
+	if !ok {
+		return nil, fmt.Errorf("%q is no database URL: want sqlite:FILE, postgres://…, mysql://… or mariadb://…", url)
+	}
+	switch scheme {
+	case "sqlite":
+		return sqlite.Open(ctx, url, sqlite.Options(o))
+	case "postgres", "postgresql":
+		return postgres.Open(ctx, url)
+	case "mysql", "mariadb":
+		return mysql.Open(ctx, url)
+	}
+	return nil, fmt.Errorf("unknown engine %q: want sqlite, postgres, mysql or mariadb", scheme)
+}
+
+// SnapshotEngine returns what examines snapshots of an engine, without a database of it. The error is
+// snapshot.ErrUnsupported where there is none.
+func SnapshotEngine(engine migrate.Engine) (snapshot.Engine, error) {
+	if engine == migrate.SQLite {
+		return &sqlite.Database{}, nil
+	}
+	return nil, fmt.Errorf("%s: %w by this version", engine, snapshot.ErrUnsupported)
+}

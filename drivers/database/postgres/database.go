@@ -1,0 +1,188 @@
+// Package postgres drives PostgreSQL 15 and later through pgx.
+//
+// A Database is what package migrate runs changes on; Inspect reads the catalogue into a
+// schema.Database.
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	atlas "ariga.io/atlas/sql/migrate"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/schema"
+)
+
+// Database is a connection pool for one PostgreSQL database.
+type Database struct {
+	db      *sql.DB
+	version string
+}
+
+var _ migrate.Database = (*Database)(nil)
+
+// Open connects to the database that the URL names: postgres://user:password@host:5432/name, or any
+// connection string of libpq with that prefix.
+func Open(ctx context.Context, url string) (*Database, error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("read the PostgreSQL URL: %w", err) // pgx leaves the password out
+	}
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "switchback"
+	}
+	d := &Database{db: stdlib.OpenDB(*config)}
+	if err := d.db.QueryRowContext(ctx, "SELECT current_setting('server_version')").Scan(&d.version); err != nil {
+		_ = d.db.Close()
+		return nil, fmt.Errorf("connect to PostgreSQL database %s on %s:%d: %w", config.Database, config.Host, config.Port, err)
+	}
+	return d, nil
+}
+
+// Close closes the connections.
+func (d *Database) Close() error { return d.db.Close() }
+
+// DB implements migrate.Database.
+func (d *Database) DB() *sql.DB { return d.db }
+
+// Version implements migrate.Database.
+func (d *Database) Version() string { return "PostgreSQL " + d.version }
+
+// Inspect reads the catalogue.
+func (d *Database) Inspect(ctx context.Context) (*schema.Database, error) { return Inspect(ctx, d.db) }
+
+// Fingerprint implements migrate.Database.
+func (d *Database) Fingerprint(ctx context.Context, q schema.Queryer) (string, error) {
+	s, err := Inspect(ctx, q)
+	if err != nil {
+		return "", err
+	}
+	return s.Fingerprint(), nil
+}
+
+// SetLockTimeout implements migrate.Database.
+func (d *Database) SetLockTimeout(ctx context.Context, conn *sql.Conn, timeout time.Duration) error {
+	_, err := conn.ExecContext(ctx, fmt.Sprintf("SET lock_timeout = %d", timeout.Milliseconds()))
+	return err
+}
+
+// SQLSTATE codes, from the manual's appendix A.
+const (
+	lockNotAvailable     = "55P03"
+	deadlockDetected     = "40P01"
+	serializationFailure = "40001"
+)
+
+// undefined are the codes for an object that does not exist: column, function, object, table, schema.
+var undefined = []string{"42703", "42883", "42704", "42P01", "3F000"}
+
+func code(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+// IsLockTimeout implements migrate.Database.
+func (d *Database) IsLockTimeout(err error) bool {
+	return slices.Contains([]string{lockNotAvailable, deadlockDetected, serializationFailure}, code(err))
+}
+
+// IsMissing implements migrate.Database.
+func (d *Database) IsMissing(err error) bool { return slices.Contains(undefined, code(err)) }
+
+// Execute implements migrate.Database. A script's statement is sent by the simple protocol: it is run
+// once, so there is no use in preparing it.
+func (d *Database) Execute(ctx context.Context, conn *sql.Conn, statement string) (rows int64, err error) {
+	err = conn.Raw(func(c any) error {
+		results, err := c.(*stdlib.Conn).Conn().PgConn().Exec(ctx, statement).ReadAll()
+		for _, r := range results {
+			if t := r.CommandTag; t.Insert() || t.Update() || t.Delete() {
+				rows += t.RowsAffected()
+			}
+		}
+		return err
+	})
+	return rows, err
+}
+
+// outside are the statements that PostgreSQL refuses inside a transaction.
+var outside = regexp.MustCompile(`(?is)^(?:(?:CREATE\s+(?:UNIQUE\s+)?|DROP\s+)INDEX\s+CONCURRENTLY|REINDEX\b.*\bCONCURRENTLY|ALTER\s+TABLE\b.*\bDETACH\s+PARTITION\b.*\bCONCURRENTLY|VACUUM|ALTER\s+SYSTEM|(?:CREATE|DROP)\s+(?:DATABASE|TABLESPACE)|(?:CREATE|DROP|ALTER)\s+SUBSCRIPTION)\b`)
+
+// Classify implements migrate.Database.
+func (d *Database) Classify(statement string) migrate.StatementKind {
+	switch migrate.Keyword(statement, 0) {
+	case "BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT":
+		return migrate.Control
+	case "SET", "RESET":
+		return migrate.Setting
+	}
+	if outside.MatchString(migrate.TrimComments(statement)) {
+		return migrate.SelfCommitting
+	}
+	return migrate.Atomic
+}
+
+// Scan implements migrate.Database.
+func (d *Database) Scan(script string) ([]migrate.Statement, error) {
+	return migrate.ScanStatements(script, atlas.ScannerOptions{
+		MatchBegin: true, MatchBeginAtomic: true, MatchDollarQuote: true, EscapedStringExt: true,
+	})
+}
+
+// BeforeCommit implements migrate.Database. PostgreSQL checks everything itself.
+func (d *Database) BeforeCommit(context.Context, *sql.Conn, string) error { return nil }
+
+// EstimateRows implements migrate.Database, from the planner's statistics.
+func (d *Database) EstimateRows(ctx context.Context, q schema.Queryer, table string) (int64, error) {
+	var n int64
+	err := queryRow(ctx, q, &n, "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = to_regclass($1)", quoteTable(table))
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("there is no table %s", table)
+	}
+	return n, err
+}
+
+// ColumnType implements migrate.Database.
+func (d *Database) ColumnType(ctx context.Context, q schema.Queryer, table, column string) (string, error) {
+	var t string
+	err := queryRow(ctx, q, &t, "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = $2 AND NOT attisdropped", quoteTable(table), column)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("table %s has no column %s", table, column)
+	}
+	return t, err
+}
+
+func quoteTable(table string) string {
+	parts := strings.Split(table, ".")
+	for i := range parts {
+		parts[i] = quote(parts[i])
+	}
+	return strings.Join(parts, ".")
+}
+
+func quote(identifier string) string { return pgx.Identifier{identifier}.Sanitize() }
+
+// queryRow scans the one column of the one row of a query. No row is sql.ErrNoRows.
+func queryRow(ctx context.Context, q schema.Queryer, into any, query string, args ...any) error {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return errors.Join(rows.Err(), sql.ErrNoRows)
+	}
+	return rows.Scan(into)
+}

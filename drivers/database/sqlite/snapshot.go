@@ -1,0 +1,439 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"modernc.org/sqlite"
+
+	"github.com/switchbackdb/switchback/internal/failpoint"
+	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/snapshot"
+)
+
+var _ snapshot.Live = (*Database)(nil)
+
+// snapshotFile is the name of the one file of a snapshot.
+const snapshotFile = "database.sqlite"
+
+// SnapshotFile is where the database is in a folder that Dump wrote or a snapshot was extracted to.
+func SnapshotFile(dir string) string { return filepath.Join(dir, snapshotFile) }
+
+// backuper is the driver's connection.
+type backuper interface {
+	NewBackup(file string) (*sqlite.Backup, error)
+	NewRestore(file string) (*sqlite.Backup, error)
+}
+
+// Dump implements snapshot.Engine with SQLite's online backup: the database stays in use.
+func (d *Database) Dump(ctx context.Context, dir string, progress func(done, total int64)) error {
+	conn, err := d.db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("connect to %s: %w", d.path, err)
+	}
+	defer conn.Close()
+	file := SnapshotFile(dir)
+	if err := backup(ctx, conn, file, progress); err != nil {
+		return fmt.Errorf("copy %s: %w", d.path, err)
+	}
+	return single(ctx, file)
+}
+
+// pages is how many pages a backup copies at a time.
+const pages = 2048
+
+// backup copies the database of a connection into a new file. With a write-ahead log a read
+// transaction keeps the copied state still, and writers go on. Without one, a reader would keep them
+// out, so the copy goes in small steps and begins anew when somebody wrote in between; after a few
+// such beginnings it is finished in one step, which keeps writers waiting until it is done.
+func backup(ctx context.Context, conn *sql.Conn, file string, progress func(done, total int64)) error {
+	var mode string
+	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
+		return err
+	}
+	if mode == "wal" {
+		if _, err := conn.ExecContext(ctx, "BEGIN"); err != nil {
+			return err
+		}
+		defer func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") }()
+		var n int
+		if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n); err != nil {
+			return err
+		}
+	}
+	return conn.Raw(func(driverConn any) error {
+		b, err := driverConn.(backuper).NewBackup(file)
+		if err != nil {
+			return err
+		}
+		return errors.Join(steps(ctx, b, progress), b.Finish())
+	})
+}
+
+// restarts is how often a backup may begin anew before it is done in one step.
+const restarts = 3
+
+func steps(ctx context.Context, b *sqlite.Backup, progress func(done, total int64)) error {
+	left, again := math.MaxInt, 0
+	for n := int32(pages); ; {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		more, err := step(ctx, b, n)
+		if err != nil || !more {
+			return err
+		}
+		if progress != nil {
+			progress(int64(b.PageCount()-b.Remaining()), int64(b.PageCount()))
+		}
+		if b.Remaining() >= left {
+			again++
+		}
+		left = b.Remaining()
+		if again == restarts {
+			n = -1
+		}
+	}
+}
+
+// busyWait is how long a step of a backup waits for a writer to end its transaction.
+const busyWait = 10 * time.Second
+
+func step(ctx context.Context, b *sqlite.Backup, n int32) (more bool, err error) {
+	for deadline := time.Now().Add(busyWait); ; {
+		more, err := b.Step(n)
+		if err == nil || !(&Database{}).IsLockTimeout(err) || time.Now().After(deadline) {
+			return more, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// single makes a copied database one file, without a write-ahead log beside it.
+func single(ctx context.Context, file string) error {
+	db, err := Open(ctx, "sqlite:"+file, Options{})
+	if err != nil {
+		return err
+	}
+	_, err = db.db.ExecContext(ctx, "PRAGMA journal_mode = DELETE")
+	return errors.Join(err, db.Close())
+}
+
+// Examine implements snapshot.Engine: SQLite's own integrity check, its foreign keys, and a count and
+// hash of every table. The file is only read.
+func (d *Database) Examine(ctx context.Context, dir string) (snapshot.Content, error) {
+	var c snapshot.Content
+	copied, err := Open(ctx, "sqlite:"+SnapshotFile(dir)+"?_pragma=query_only(1)", Options{})
+	if err != nil {
+		return c, err
+	}
+	defer copied.Close()
+	if c.Broken, err = copied.broken(ctx); err != nil {
+		return c, err
+	}
+	if c.Fingerprint, err = copied.Fingerprint(ctx, copied.db); err != nil {
+		return c, err
+	}
+	if c.Applied, err = copied.appliedPhases(ctx); err != nil {
+		return c, err
+	}
+	tables, err := copied.tables(ctx)
+	if err != nil {
+		return c, err
+	}
+	for _, name := range tables {
+		t, err := copied.hashTable(ctx, name)
+		if err != nil {
+			return c, fmt.Errorf("hash table %s: %w", name, err)
+		}
+		c.Tables = append(c.Tables, t)
+	}
+	return c, nil
+}
+
+// appliedPhases replays the journal that is in the copy: what was applied at the very moment of it.
+func (d *Database) appliedPhases(ctx context.Context) ([]snapshot.Applied, error) {
+	state, err := migrate.NewRunner(d, migrate.Options{}).State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := []snapshot.Applied{}
+	for _, a := range state.Applied() {
+		list = append(list, snapshot.Applied{Change: a.Change, Phase: a.Phase, Script: a.Script, Rollback: a.Rollback})
+	}
+	return list, nil
+}
+
+// broken lists what the integrity check and the foreign keys have to say.
+func (d *Database) broken(ctx context.Context) ([]string, error) {
+	var found []string
+	rows, err := d.db.QueryContext(ctx, "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok' "+
+		`UNION ALL SELECT count(*) || ' rows of ' || "table" || ' point to no row of ' || parent FROM pragma_foreign_key_check GROUP BY "table", parent`)
+	if err != nil {
+		return nil, fmt.Errorf("check integrity: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			return nil, fmt.Errorf("check integrity: %w", err)
+		}
+		found = append(found, s)
+	}
+	return found, rows.Err()
+}
+
+// tables names the tables that hold rows, our own journal included. Shadow tables of virtual tables are
+// listed as what they are, tables; the virtual tables over them are not read twice.
+func (d *Database) tables(ctx context.Context) ([]string, error) {
+	rows, err := d.db.QueryContext(ctx, "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name")
+	if err != nil {
+		return nil, fmt.Errorf("list tables: %w", err)
+	}
+	defer rows.Close()
+	var names []string
+	for rows.Next() {
+		var n string
+		if err := rows.Scan(&n); err != nil {
+			return nil, fmt.Errorf("list tables: %w", err)
+		}
+		names = append(names, n)
+	}
+	return names, rows.Err()
+}
+
+// hashTable adds up the hashes of a table's rows, so that their order does not matter.
+func (d *Database) hashTable(ctx context.Context, name string) (snapshot.Table, error) {
+	t := snapshot.Table{Name: name}
+	rows, err := d.db.QueryContext(ctx, "SELECT * FROM "+quote(name))
+	if err != nil {
+		return t, err
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		return t, err
+	}
+	values, into := make([]any, len(columns)), make([]any, len(columns))
+	for i := range values {
+		into[i] = &values[i]
+	}
+	var total [4]uint64
+	row := sha256.New()
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return t, err
+		}
+		row.Reset()
+		for _, v := range values {
+			hashValue(row, v)
+		}
+		h := row.Sum(nil)
+		for i := range total {
+			total[i] += binary.LittleEndian.Uint64(h[8*i:])
+		}
+		t.Rows++
+	}
+	var out []byte
+	for _, n := range total {
+		out = binary.LittleEndian.AppendUint64(out, n)
+	}
+	t.Hash = hex.EncodeToString(out)
+	return t, rows.Err()
+}
+
+// hashValue hashes a value with its kind and length, so that no two rows run together.
+func hashValue(h hash.Hash, v any) {
+	put := func(kind byte, data []byte) {
+		var head [9]byte
+		head[0] = kind
+		binary.LittleEndian.PutUint64(head[1:], uint64(len(data)))
+		h.Write(head[:])
+		h.Write(data)
+	}
+	switch v := v.(type) {
+	case nil:
+		put('n', nil)
+	case int64:
+		put('i', binary.LittleEndian.AppendUint64(nil, uint64(v)))
+	case float64:
+		put('f', binary.LittleEndian.AppendUint64(nil, math.Float64bits(v)))
+	case string:
+		put('s', []byte(v))
+	case []byte:
+		put('b', v)
+	default: // times and booleans, which the driver makes of columns declared as such
+		put('o', fmt.Append(nil, v))
+	}
+}
+
+// Restore writes the extracted copy in dir into the live database. The connection is the one that
+// holds our lock, with no transaction open. Other writers are kept out while
+//
+//   - the live database is copied to the file displaced;
+//   - our own tables go from the live database into the copy: history is not rolled back with the data;
+//   - amend may add to the copy, the journal's account of what is applied now for instance;
+//   - the copy's pages are written into the live file, in one transaction.
+//
+// Killed at any point, the live file is as it was or as it should be.
+func (d *Database) Restore(ctx context.Context, conn *sql.Conn, dir, displaced string, amend func(ctx context.Context, db *sql.DB) error) error {
+	var mode string
+	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
+		return err
+	}
+	r := restoration{database: d, conn: conn, file: SnapshotFile(dir), displaced: displaced, amend: amend}
+	if mode == "wal" {
+		return r.besideReaders(ctx)
+	}
+	return r.alone(ctx)
+}
+
+// restoration is a restore under way.
+type restoration struct {
+	database        *Database
+	conn            *sql.Conn
+	file, displaced string
+	amend           func(ctx context.Context, db *sql.DB) error
+}
+
+// alone restores a database with a rollback journal: nobody else may read it meanwhile.
+func (r restoration) alone(ctx context.Context) error {
+	if err := r.database.lockOut(ctx, r.conn); err != nil {
+		return fmt.Errorf("lock %s: %w", r.database.path, err)
+	}
+	defer func() { _ = r.database.letIn(context.WithoutCancel(ctx), r.conn) }()
+	if err := r.prepare(ctx, r.conn); err != nil {
+		return err
+	}
+	return r.write(func(b *sqlite.Backup) error {
+		_, err := b.Step(-1)
+		return err
+	})
+}
+
+// besideReaders restores a database with a write-ahead log, which applications keep open all the time:
+// the first page that is written locks other writers out, and what was committed before can still be
+// read, so it is copied only then. The backup notices by itself that the copy it reads was written to.
+func (r restoration) besideReaders(ctx context.Context) error {
+	reader, err := r.database.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	return r.write(func(b *sqlite.Backup) error {
+		if _, err := step(ctx, b, 1); err != nil {
+			return fmt.Errorf("lock: %w", err)
+		}
+		if err := r.prepare(ctx, reader); err != nil {
+			return err
+		}
+		_, err := b.Step(-1)
+		return err
+	})
+}
+
+// prepare keeps the displaced database and makes the copy ready to take its place.
+func (r restoration) prepare(ctx context.Context, from *sql.Conn) error {
+	if err := backup(ctx, from, r.displaced, nil); err != nil {
+		return errors.Join(fmt.Errorf("keep the displaced database as %s: %w", r.displaced, err), os.Remove(r.displaced))
+	}
+	if err := single(ctx, r.displaced); err != nil {
+		return fmt.Errorf("keep the displaced database as %s: %w", r.displaced, err)
+	}
+	failpoint.Hit("restore: displaced kept")
+	return carryOver(ctx, r.file, r.displaced, r.amend)
+}
+
+func (r restoration) write(f func(*sqlite.Backup) error) error {
+	err := r.conn.Raw(func(driverConn any) error {
+		b, err := driverConn.(backuper).NewRestore(r.file)
+		if err != nil {
+			return err
+		}
+		failpoint.Hit("restore: before")
+		err = f(b)
+		return errors.Join(err, b.Finish())
+	})
+	if err != nil {
+		return fmt.Errorf("write the snapshot into %s: %w", r.database.path, err)
+	}
+	failpoint.Hit("restore: after")
+	return nil
+}
+
+// lockOut keeps all other connections out, with no transaction open afterwards: in this mode SQLite
+// keeps a lock that it once had.
+func (d *Database) lockOut(ctx context.Context, conn *sql.Conn) error {
+	for _, s := range []string{"PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE", "UPDATE switchback_lock SET fence = fence", "COMMIT"} {
+		if _, err := conn.ExecContext(ctx, s); err != nil {
+			_, _ = conn.ExecContext(ctx, "ROLLBACK")
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Database) letIn(ctx context.Context, conn *sql.Conn) error {
+	if _, err := conn.ExecContext(ctx, "PRAGMA locking_mode = NORMAL"); err != nil {
+		return err
+	}
+	var n int // the lock is given back by the next access
+	return conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n)
+}
+
+// carryOver replaces our own tables of a copy by those of the displaced database, and lets amend add
+// to them.
+func carryOver(ctx context.Context, file, displaced string, amend func(context.Context, *sql.DB) error) (err error) {
+	copied, err := Open(ctx, "sqlite:"+file, Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, copied.Close()) }()
+	copied.db.SetMaxOpenConns(1) // ATTACH is the connection's
+	exec := func(statement string, args ...any) {
+		if err == nil {
+			if _, err = copied.db.ExecContext(ctx, statement, args...); err != nil {
+				err = fmt.Errorf("carry the journal over (%s): %w", statement, err)
+			}
+		}
+	}
+	exec("ATTACH ? AS displaced", displaced)
+	exec("BEGIN IMMEDIATE")
+	for _, name := range []string{"switchback_meta", "switchback_journal", "switchback_lock"} {
+		exec("DROP TABLE IF EXISTS main." + name)
+	}
+	for _, create := range copied.Dialect().Install {
+		exec(create)
+	}
+	for _, name := range []string{"switchback_meta", "switchback_journal", "switchback_lock"} {
+		exec(fmt.Sprintf("INSERT INTO main.%s SELECT * FROM displaced.%s", name, name))
+	}
+	// The lock may have run out of time meanwhile; nobody could take it, so it is still ours.
+	exec("UPDATE main.switchback_lock SET expires = " + copied.Dialect().Later(time.Minute))
+	exec("COMMIT")
+	exec("DETACH displaced")
+	if err == nil && amend != nil {
+		err = amend(ctx, copied.db)
+	}
+	return err
+}
+
+// Displaced is the name of the file that a database displaced by a restore is kept in.
+func (d *Database) Displaced(now time.Time) string {
+	return strings.TrimSuffix(d.path, ".displaced") + ".displaced-" + now.UTC().Format("20060102T150405Z")
+}

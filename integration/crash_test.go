@@ -1,0 +1,192 @@
+package integration
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/switchbackdb/switchback/integration/servers"
+	"github.com/switchbackdb/switchback/migrate"
+)
+
+// counted is a change each statement of which leaves exactly one trace when it runs once: a row of
+// effects, or an object that cannot be made twice. The backfill adds to a number, so that a batch that
+// runs twice shows in the sum. Between the phases there is DDL that commits by itself on MySQL.
+func counted(g *target) {
+	g.exec("CREATE TABLE effects (what varchar(40))")
+	g.exec("CREATE TABLE items (id integer primary key, n integer not null)")
+	for i := range 10 {
+		g.exec(fmt.Sprintf("INSERT INTO items VALUES (%d, 0)", i+1))
+	}
+	g.change("1_counted", map[string]string{
+		"expand.sql": `INSERT INTO effects VALUES ('expand 1');
+CREATE TABLE things (id integer primary key);
+INSERT INTO effects VALUES ('expand 2');
+ALTER TABLE things ADD COLUMN a integer;
+`,
+		"expand.rollback.sql": `INSERT INTO effects VALUES ('undo expand');
+ALTER TABLE things DROP COLUMN a;
+DROP TABLE things;
+`,
+		"backfill.sql": `-- switchback:batch table=items key=id size=4
+UPDATE items SET n = n + 1 WHERE :batch;
+`,
+		"backfill.rollback.sql": "UPDATE items SET n = n - 1;\n",
+		"contract.sql": `ALTER TABLE items RENAME COLUMN n TO attic_n;
+INSERT INTO effects VALUES ('contract');
+`,
+		"contract.rollback.sql": `INSERT INTO effects VALUES ('undo contract');
+ALTER TABLE items RENAME COLUMN attic_n TO n;
+`,
+	})
+}
+
+const (
+	allApplied = "1_counted:expand 1_counted:backfill 1_counted:contract"
+	effectsUp  = "contract,expand 1,expand 2"
+	effectsOff = "undo contract,undo expand"
+)
+
+// effects returns the traces so far, sorted, and wipes them out.
+func (g *target) effects() string {
+	g.t.Helper()
+	rows, err := g.plain.QueryContext(g.t.Context(), "SELECT what FROM effects")
+	require.NoError(g.t, err)
+	defer rows.Close()
+	var list []string
+	for rows.Next() {
+		var s string
+		require.NoError(g.t, rows.Scan(&s))
+		list = append(list, s)
+	}
+	require.NoError(g.t, rows.Err())
+	g.exec("DELETE FROM effects")
+	slices.Sort(list)
+	return strings.Join(list, ",")
+}
+
+func (g *target) args(command ...string) []string {
+	return append(command, "--url", g.url, "--dir", filepath.Dir(g.changes))
+}
+
+// TestCrash kills the real binary at every mark that it passes, forward and back, and runs the same
+// command again: it ends where an undisturbed run does, no statement has run twice, none was skipped.
+func TestCrash(t *testing.T) {
+	servers.Each(t, servers.Main(), func(t *testing.T, url string) {
+		g := project(t, url)
+		counted(g)
+		empty := g.fingerprint()
+		names := marks(t, "", g.args("up")...)
+		require.Equal(t, effectsUp, g.effects())
+		full := g.fingerprint()
+		back := marks(t, "", g.args("rollback", "--to", "0")...)
+		require.Equal(t, effectsOff, g.effects())
+		require.Contains(t, names, "batch: before cursor")
+
+		for n := 1; n <= max(len(names), len(back)); n++ {
+			crash(t, n, names, g.args("up"))
+			require.Equal(t, allApplied, g.applied(), "killed at %d", n)
+			require.Equal(t, effectsUp, g.effects(), "killed at %d", n)
+			require.Equal(t, full, g.fingerprint(), "killed at %d", n)
+			require.Equal(t, "10", g.text("SELECT sum(attic_n) FROM items"), "killed at %d", n)
+
+			crash(t, n, back, g.args("rollback", "--to", "0"))
+			require.Empty(t, g.applied(), "killed at %d", n)
+			require.Equal(t, effectsOff, g.effects(), "killed at %d", n)
+			require.Equal(t, empty, g.fingerprint(), "killed at %d", n)
+			require.Equal(t, "0", g.text("SELECT sum(n) FROM items"), "killed at %d", n)
+		}
+		t.Logf("killed at each of %d marks forward and %d back", len(names), len(back))
+	})
+}
+
+// crash runs a command that is killed at the nth mark, and then again to its end.
+func crash(t *testing.T, n int, names []string, args []string) {
+	t.Helper()
+	c := start(t, "", []string{fmt.Sprint("KILL=", n)}, args...)
+	if n <= len(names) {
+		require.Equal(t, -1, c.end(t), "should have died at %d, %s\n%s", n, names[n-1], c.out.String())
+	}
+	c.end(t)
+	run(t, "", args...)
+}
+
+// project is a target whose changes are in a project's folder, for the real command.
+func project(t *testing.T, url string) *target {
+	g := open(t, url, migrate.Options{})
+	g.changes = filepath.Join(t.TempDir(), "changes")
+	return g
+}
+
+// TestStopped stops the real binary (SIGSTOP) at a mark of each name for longer than its lock lives,
+// lets another run do the work, and continues it: a holder that lost the lock writes nothing more.
+func TestStopped(t *testing.T) {
+	servers.Each(t, servers.Main(), func(t *testing.T, url string) {
+		g := project(t, url)
+		counted(g)
+		names := marks(t, "", g.args("up")...)
+		run(t, "", g.args("rollback", "--to", "0")...)
+		g.effects()
+		for n, name := range names {
+			if slices.Index(names, name) != n {
+				continue
+			}
+			first := start(t, "", []string{fmt.Sprint("STOP=", n+1)}, g.args("up", "--lock-ttl", "500ms")...)
+			require.True(t, first.stopped(t), "should have stopped at %s\n%s", name, first.out.String())
+			time.Sleep(600 * time.Millisecond) // the one sleep: the lock's time has to pass
+			second := start(t, "", nil, g.args("up", "--lock-timeout", "1s", "--retries", "2")...)
+			took := second.end(t) == 0
+			before := ""
+			if took { // on SQLite the stopped run may keep everybody from reading
+				before = g.journal()
+			}
+			require.NoError(t, first.Process.Signal(syscall.SIGCONT))
+			code := first.end(t)
+			if took {
+				// After its last mark a run has nothing left to write, and may well have succeeded.
+				require.Contains(t, []int{0, 4}, code, "stopped at %s\n%s", name, first.out.String())
+				require.Equal(t, before, g.journal(), "stopped at %s: wrote after it lost the lock\n%s", name, first.out.String())
+			}
+			run(t, "", g.args("up")...)
+			require.Equal(t, allApplied, g.applied(), "stopped at %s", name)
+			require.Equal(t, effectsUp, g.effects(), "stopped at %s", name)
+			require.Equal(t, "10", g.text("SELECT sum(attic_n) FROM items"), "stopped at %s", name)
+			run(t, "", g.args("rollback", "--to", "0")...)
+			g.effects()
+		}
+	})
+}
+
+// journal is the journal as text.
+func (g *target) journal() string {
+	g.t.Helper()
+	entries, err := g.runner.Journal().Entries(g.t.Context(), g.db.DB(), migrate.Filter{})
+	require.NoError(g.t, err)
+	var b strings.Builder
+	for _, e := range entries {
+		fmt.Fprintln(&b, e.Seq, e.Fence, e.Kind, e.Action, e.Status)
+	}
+	return b.String()
+}
+
+// TestTwoRuns starts a second run while the first holds the lock: it exits 4 and says who holds it.
+func TestTwoRuns(t *testing.T) {
+	servers.Each(t, servers.Main(), func(t *testing.T, url string) {
+		g := project(t, url)
+		counted(g)
+		first := start(t, "", []string{"STOP=2"}, g.args("up")...)
+		require.True(t, first.stopped(t), first.out.String())
+		second := start(t, "", nil, g.args("expand")...)
+		require.Equal(t, 4, second.end(t), second.out.String())
+		require.Regexp(t, `locked by \S+@\S+ pid \d+, running "up" since 20\d\d-`, second.out.String())
+		require.NoError(t, first.Process.Signal(syscall.SIGCONT))
+		require.Zero(t, first.end(t), first.out.String())
+		require.Equal(t, effectsUp, g.effects())
+	})
+}

@@ -1,0 +1,14 @@
+package integration
+
+import (
+	"os"
+	"testing"
+
+	"github.com/switchbackdb/switchback/integration/servers"
+)
+
+func TestMain(m *testing.M) {
+	code := servers.Run(m)
+	removeBinary()
+	os.Exit(code)
+}

@@ -1,0 +1,234 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/switchbackdb/switchback/internal/failpoint"
+)
+
+// ran is what a phase entry keeps of a statement that ran inside the phase's transaction.
+type ran struct {
+	Line   int    `json:"line"`
+	Action string `json:"action"`
+	Micros int64  `json:"micros"`
+	Rows   int64  `json:"rows,omitempty"`
+}
+
+// stepInTransaction runs a whole step, its journal entry included, in one transaction: killed at any
+// point, either all of it is there or nothing.
+func (s *Session) stepInTransaction(ctx context.Context, step Step, statements []Statement) error {
+	statements, err := s.withoutControl(step, statements)
+	if err != nil {
+		return err
+	}
+	if err := s.announce(ctx); err != nil {
+		return err
+	}
+	var at *Statement
+	err = s.retry(ctx, step, func() error {
+		at = nil
+		return s.transaction(ctx, step, statements, &at)
+	})
+	if err == nil {
+		return nil
+	}
+	s.fingerprint = ""
+	return s.failedInTransaction(ctx, step, at, err)
+}
+
+func (s *Session) transaction(ctx context.Context, step Step, statements []Statement, at **Statement) (err error) {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			s.rollback(ctx)
+		}
+	}()
+	e := s.entry(step)
+	started := time.Now()
+	if e.Before, err = s.before(ctx); err != nil {
+		return err
+	}
+	var log []ran
+	for i := range statements {
+		st := &statements[i]
+		*at = st
+		failpoint.Hit("statement: before")
+		begun := time.Now()
+		n, err := s.db.Execute(ctx, s.conn, st.Text)
+		if err != nil {
+			return err
+		}
+		failpoint.Hit("statement: after")
+		log = append(log, ran{Line: st.Line, Action: firstLine(st.Text), Micros: time.Since(begun).Microseconds(), Rows: n})
+		e.Rows += n
+	}
+	*at = nil
+	if err := s.db.BeforeCommit(ctx, s.conn, step.Script.SQL); err != nil {
+		return err
+	}
+	if e.After, err = s.db.Fingerprint(ctx, s.conn); err != nil {
+		return fmt.Errorf("fingerprint the schema: %w", err)
+	}
+	e.Status, e.took, e.Detail = Done, time.Since(started), encode(struct {
+		Statements []ran `json:"statements"`
+	}{log})
+	if _, err := s.journal.Append(ctx, s.conn, e); err != nil {
+		return err
+	}
+	failpoint.Hit("commit: before")
+	if _, err := s.conn.ExecContext(ctx, "COMMIT"); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	failpoint.Hit("commit: after")
+	s.fingerprint = e.After
+	return nil
+}
+
+// before is the catalogue's fingerprint now. Within a run it is the one after the step before: the lock
+// keeps other runs out, and what somebody else does by hand meanwhile shows at the next run.
+func (s *Session) before(ctx context.Context) (string, error) {
+	if s.fingerprint != "" {
+		return s.fingerprint, nil
+	}
+	f, err := s.db.Fingerprint(ctx, s.conn)
+	if err != nil {
+		return "", fmt.Errorf("fingerprint the schema: %w", err)
+	}
+	return f, nil
+}
+
+// entry is the phase entry of a step, as far as it is known before it runs.
+func (s *Session) entry(step Step) Entry {
+	e := s.Stamp(Entry{Kind: PhaseEntry, Change: step.Change, Phase: step.Phase, Direction: step.Direction, Action: step.String(), Status: Started, Script: &step.Script.SQL})
+	if step.Rollback != nil {
+		e.Rollback = &step.Rollback.SQL
+	}
+	return e
+}
+
+// failedInTransaction journals a step whose transaction was rolled back.
+func (s *Session) failedInTransaction(ctx context.Context, step Step, at *Statement, err error) error {
+	if errors.Is(err, ErrLockLost) || ctx.Err() != nil {
+		return stopped(ctx, step, err)
+	}
+	e := s.entry(step)
+	e.Status, e.Error = Undone, err.Error()
+	// A failure to journal the failure is not worth more words: nothing happened.
+	_, _ = s.Append(ctx, e)
+	return s.stepError(step, at, err, "nothing of this step took effect; the steps before it did", "mend the script, `switchback sum`, then run the same command again")
+}
+
+// stopped is the error of a step that did not fail by itself.
+func stopped(ctx context.Context, step Step, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	return &StepError{Step: step, Err: err, State: "the step did not finish; the journal knows how far it came", Next: "run the same command again, it goes on from there"}
+}
+
+func (s *Session) stepError(step Step, at *Statement, err error, state, next string) error {
+	e := &StepError{Step: step, Err: err, State: state, Next: next}
+	if at != nil {
+		e.Line, e.Statement = at.Line, firstLine(at.Text)
+	}
+	return e
+}
+
+// withoutControl takes a BEGIN and COMMIT around a whole script away, as other tools' scripts have
+// them, and refuses any other: the journal's entry has to share the transaction.
+func (s *Session) withoutControl(step Step, statements []Statement) ([]Statement, error) {
+	n := len(statements)
+	if n >= 2 && s.db.Classify(statements[0].Text) == Control && s.db.Classify(statements[n-1].Text) == Control {
+		statements = statements[1 : n-1]
+	}
+	for i := range statements {
+		if s.db.Classify(statements[i].Text) == Control {
+			return nil, s.stepError(step, &statements[i], errors.New("the script begins or ends a transaction by itself"), "nothing was changed", "take the statement out: each script runs in one transaction; or ask for none with `-- switchback:no-transaction`")
+		}
+	}
+	return statements, nil
+}
+
+// retry runs f until it succeeds, fails for a reason other than a lock, or has been tried often enough.
+// Between two tries nothing of ours waits in the server's lock queue, so nobody queues behind it.
+func (s *Session) retry(ctx context.Context, step Step, f func() error) error {
+	d := step.Script.Directives
+	retries, timeout := s.opts.Retries, s.opts.LockTimeout
+	if d.Retries >= 0 {
+		retries = d.Retries
+	}
+	if d.LockTimeout > 0 {
+		timeout = d.LockTimeout
+	}
+	if err := s.db.SetLockTimeout(ctx, s.conn, timeout); err != nil {
+		return fmt.Errorf("set the lock timeout: %w", err)
+	}
+	watch := s.watch(ctx, timeout)
+	for attempt := 1; ; attempt++ {
+		blockers := watch()
+		err := f()
+		found := blockers()
+		if err == nil || !s.db.IsLockTimeout(err) || ctx.Err() != nil {
+			return err
+		}
+		if attempt > retries {
+			return fmt.Errorf("gave up after %d tries of %s each%s: %w", attempt, timeout, describe(found), err)
+		}
+		pause := backoff(attempt)
+		s.opts.Observer.Waiting(step, attempt, pause, found)
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+// watch returns a function that starts to look, half a lock timeout from now, for what keeps our
+// session waiting; that one returns a function that ends the look and tells what was seen.
+func (s *Session) watch(ctx context.Context, timeout time.Duration) func() func() []Blocker {
+	return func() func() []Blocker {
+		found := make(chan []Blocker, 1)
+		if s.lock.session == "" {
+			return func() []Blocker { return nil }
+		}
+		look, stop := context.WithCancel(ctx)
+		go func() {
+			defer close(found)
+			if sleep(look, timeout/2) != nil {
+				return
+			}
+			if b, err := s.db.Blockers(look, s.lock.session); err == nil && len(b) > 0 {
+				found <- b
+			}
+		}()
+		return func() []Blocker {
+			defer stop()
+			select {
+			case b := <-found:
+				return b
+			default:
+				return nil
+			}
+		}
+	}
+}
+
+func describe(blockers []Blocker) string {
+	if len(blockers) == 0 {
+		return ""
+	}
+	b := blockers[0]
+	return fmt.Sprintf(", blocked by session %s of %s (since %s: %s)", b.Session, b.User, b.Since, firstLine(b.Query))
+}
+
+// backoff is the pause after the nth lock timeout: it doubles from 100 ms up to 5 s, and half of it is
+// chance, so that two runs do not meet again and again.
+func backoff(attempt int) time.Duration {
+	d := min(100*time.Millisecond<<min(attempt-1, 10), 5*time.Second)
+	return d/2 + rand.N(d/2)
+}

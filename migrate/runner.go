@@ -1,0 +1,345 @@
+package migrate
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"database/sql/driver"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/switchbackdb/switchback/internal/failpoint"
+)
+
+// Options are how a Runner goes about its work. The zero value is good for production.
+type Options struct {
+	LockTimeout time.Duration // how long a statement waits for a lock; default 2s
+	Retries     int           // how often a statement is tried again after a lock timeout; default 20
+	TTL         time.Duration // how long our own lock lives without being renewed; default DefaultTTL
+	Actor       string        // who runs this, for the journal; default Actor()
+	Observer    Observer      // is told of progress; default nobody
+}
+
+// Defaults of Options.
+const (
+	DefaultLockTimeout = 2 * time.Second
+	DefaultRetries     = 20
+)
+
+func (o Options) withDefaults() Options {
+	if o.LockTimeout == 0 {
+		o.LockTimeout = DefaultLockTimeout
+	}
+	if o.Retries == 0 {
+		o.Retries = DefaultRetries
+	}
+	if o.TTL == 0 {
+		o.TTL = DefaultTTL
+	}
+	if o.Actor == "" {
+		o.Actor = Actor()
+	}
+	if o.Observer == nil {
+		o.Observer = nobody{}
+	}
+	return o
+}
+
+// Observer is told how a run goes on. Its methods are called from the run's goroutine and must return
+// quickly.
+type Observer interface {
+	StepStarted(s Step)
+	StepFinished(s Step, took time.Duration)
+	// Waiting is called when a statement did not get its lock in time and is about to be tried again.
+	Waiting(s Step, attempt int, pause time.Duration, blockers []Blocker)
+	// Progress is called while a backfill runs.
+	Progress(s Step, p Progress)
+	// Resumed is called when a step that was interrupted before is taken up again.
+	Resumed(s Step)
+}
+
+// Progress is how far a backfill has come.
+type Progress struct {
+	Rows   int64         // rows the batches have walked over so far
+	Total  int64         // about how many there are, 0 when unknown
+	Rate   float64       // rows per second
+	Left   time.Duration // about how long it will still take, 0 when unknown
+	Resume bool          // whether it went on from where an earlier run was interrupted
+}
+
+type nobody struct{}
+
+func (nobody) StepStarted(Step)                            {}
+func (nobody) StepFinished(Step, time.Duration)            {}
+func (nobody) Waiting(Step, int, time.Duration, []Blocker) {}
+func (nobody) Progress(Step, Progress)                     {}
+func (nobody) Resumed(Step)                                {}
+
+// Runner runs steps on one target database.
+type Runner struct {
+	db      Database
+	journal *Journal
+	opts    Options
+}
+
+// NewRunner returns a runner for the database.
+func NewRunner(db Database, opts Options) *Runner {
+	opts = opts.withDefaults()
+	return &Runner{db: db, journal: NewJournal(db.Dialect(), opts.Actor), opts: opts}
+}
+
+// Journal returns the journal of the runner's database.
+func (r *Runner) Journal() *Journal { return r.journal }
+
+// Database returns the runner's database.
+func (r *Runner) Database() Database { return r.db }
+
+// State reads where every change stands. A database without a journal has an empty state. Nothing is
+// written and no lock is taken.
+func (r *Runner) State(ctx context.Context) (*State, error) {
+	installed, err := r.journal.Installed(ctx, r.db.DB())
+	if err != nil || !installed {
+		return &State{}, err
+	}
+	return r.state(ctx, r.db.DB())
+}
+
+func (r *Runner) state(ctx context.Context, q execer) (*State, error) {
+	entries, err := r.journal.Entries(ctx, q, Filter{Kinds: []EntryKind{PhaseEntry, AdoptEntry}, Scripts: true})
+	if err != nil {
+		return nil, err
+	}
+	return Replay(entries), nil
+}
+
+// Planner makes a plan from the state of the target. It is called while the lock is held.
+type Planner func(ctx context.Context, s *State) ([]Step, error)
+
+// Run takes the lock, finishes what an earlier run left interrupted, makes a plan and runs it. The
+// command is what the user asked for, for the journal and for others who find the target locked. It
+// returns the steps that were run.
+func (r *Runner) Run(ctx context.Context, command string, plan Planner) ([]Step, error) {
+	var done []Step
+	err := r.Hold(ctx, command, func(ctx context.Context, s *Session) error {
+		var err error
+		done, err = s.Run(ctx, plan)
+		return err
+	})
+	return done, err
+}
+
+// Hold takes the lock, calls f with a session that may write, and gives the lock back. The context
+// that f gets ends when the lock is lost; the error is then ErrLockLost.
+func (r *Runner) Hold(ctx context.Context, command string, f func(ctx context.Context, s *Session) error) (err error) {
+	conn, err := r.db.DB().Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("connect to the target: %w", err)
+	}
+	defer discard(conn)
+	if err := r.db.SetLockTimeout(ctx, conn, r.opts.LockTimeout); err != nil {
+		return fmt.Errorf("set the lock timeout: %w", err)
+	}
+	if err := r.journal.Install(ctx, conn); err != nil {
+		return err
+	}
+	lock, err := AcquireLock(ctx, r.db, conn, command, r.opts.TTL)
+	if err != nil {
+		return err
+	}
+	held := lock.Keep(ctx)
+	defer func() {
+		if rerr := lock.Release(context.WithoutCancel(ctx), conn); err == nil && rerr != nil {
+			err = rerr
+		}
+	}()
+	s := &Session{Runner: r, conn: conn, lock: lock, command: command, run: runID()}
+	err = f(held, s)
+	if err != nil && !errors.Is(err, ErrLockLost) && (errors.Is(context.Cause(held), ErrLockLost) || lock.taken(ctx)) {
+		return fmt.Errorf("%s: %w (%w)", command, ErrLockLost, err)
+	}
+	return err
+}
+
+// discard closes the connection instead of giving it back to the pool: it may hold session locks,
+// settings or an open transaction.
+func discard(conn *sql.Conn) {
+	_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+	_ = conn.Close()
+}
+
+func runID() string {
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
+	return hex.EncodeToString(b[:])
+}
+
+// Session is a run that holds the lock.
+type Session struct {
+	*Runner
+	conn        *sql.Conn
+	lock        *Lock
+	command     string
+	run         string
+	announced   bool
+	fingerprint string // of the catalogue as the last step of this run left it; empty when not known
+}
+
+// Fence is the fencing number of the lock the session holds.
+func (s *Session) Fence() int64 { return s.lock.Fence }
+
+// Conn is the session's connection.
+func (s *Session) Conn() *sql.Conn { return s.conn }
+
+// State reads where every change stands now.
+func (s *Session) State(ctx context.Context) (*State, error) { return s.state(ctx, s.conn) }
+
+// Append writes an entry of the session's run, guarded by the lock.
+func (s *Session) Append(ctx context.Context, e Entry) (int64, error) {
+	var seq int64
+	err := s.guarded(ctx, func() (err error) {
+		seq, err = s.journal.Append(ctx, s.conn, s.Stamp(e))
+		return err
+	})
+	return seq, err
+}
+
+// Finish records the outcome of an entry, guarded by the lock.
+func (s *Session) Finish(ctx context.Context, e Entry) error {
+	return s.guarded(ctx, func() error { return s.journal.Finish(ctx, s.conn, e) })
+}
+
+// Stamp makes an entry one of this run: its number and its fence are set.
+func (s *Session) Stamp(e Entry) Entry {
+	e.Run, e.Fence = s.run, s.lock.Fence
+	return e
+}
+
+// guarded runs f in a transaction in which the lock is known to be ours.
+func (s *Session) guarded(ctx context.Context, f func() error) error {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	if err := f(); err != nil {
+		s.rollback(ctx)
+		return err
+	}
+	return s.commit(ctx)
+}
+
+func (s *Session) begin(ctx context.Context) error {
+	if _, err := s.conn.ExecContext(ctx, s.db.Dialect().Begin); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	if err := s.lock.Check(ctx, s.conn); err != nil {
+		s.rollback(ctx)
+		return err
+	}
+	return nil
+}
+
+func (s *Session) commit(ctx context.Context) error {
+	if _, err := s.conn.ExecContext(ctx, "COMMIT"); err != nil {
+		s.rollback(ctx)
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// rollback takes the open transaction back, also when the context has ended. An error is of no use:
+// the connection is gone then, and the transaction with it.
+func (s *Session) rollback(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	_, _ = s.conn.ExecContext(ctx, "ROLLBACK")
+}
+
+// Run finishes what an earlier run left interrupted, makes a plan and runs it.
+func (s *Session) Run(ctx context.Context, plan Planner) ([]Step, error) {
+	state, err := s.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var done []Step
+	if state.Interrupted() != nil {
+		step, err := s.resume(ctx, state.Interrupted())
+		if err != nil {
+			return nil, err
+		}
+		done = append(done, step)
+		if state, err = s.State(ctx); err != nil {
+			return done, err
+		}
+	}
+	steps, err := plan(ctx, state)
+	if err != nil {
+		return done, err
+	}
+	for _, step := range steps {
+		if err := ctx.Err(); err != nil {
+			return done, context.Cause(ctx)
+		}
+		if err := s.step(ctx, step); err != nil {
+			return done, err
+		}
+		done = append(done, step)
+	}
+	return done, nil
+}
+
+// resume takes up a step that was interrupted, with the script it was begun with.
+func (s *Session) resume(ctx context.Context, e *Entry) (Step, error) {
+	step := Step{Change: e.Change, Phase: e.Phase, Direction: e.Direction, resume: e}
+	text := ""
+	if e.Script != nil {
+		text = *e.Script
+	}
+	script, err := ParseScript("journal", text)
+	if err != nil {
+		return step, err
+	}
+	step.Script = script
+	if e.Rollback != nil {
+		back, err := ParseScript("journal", *e.Rollback)
+		if err != nil {
+			return step, err
+		}
+		step.Rollback = &back
+	}
+	s.opts.Observer.Resumed(step)
+	return step, s.step(ctx, step)
+}
+
+// announce journals the run and its command before its first step.
+func (s *Session) announce(ctx context.Context) error {
+	if s.announced {
+		return nil
+	}
+	s.announced = true
+	_, err := s.Append(ctx, Entry{Kind: RunEntry, Action: s.command, Status: Done})
+	return err
+}
+
+// step runs one step whichever way its script and the engine ask for.
+func (s *Session) step(ctx context.Context, step Step) error {
+	statements, err := s.db.Scan(step.Script.SQL)
+	if err != nil {
+		return &StepError{Step: step, Err: fmt.Errorf("read %s: %w", step.Script.Path, err), State: "nothing was changed", Next: "mend the script, then run the same command again"}
+	}
+	s.opts.Observer.StepStarted(step)
+	begun := time.Now()
+	failpoint.Hit("step: before")
+	transactional := s.db.Dialect().TransactionalDDL && !step.Script.Directives.NoTransaction && len(step.Script.Directives.Batches) == 0
+	if transactional && step.resume == nil {
+		err = s.stepInTransaction(ctx, step, statements)
+	} else {
+		err = s.stepByStatement(ctx, step, statements)
+	}
+	if err != nil {
+		return err
+	}
+	failpoint.Hit("step: after")
+	s.opts.Observer.StepFinished(step, time.Since(begun))
+	return nil
+}

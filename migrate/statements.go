@@ -1,0 +1,255 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/switchbackdb/switchback/internal/failpoint"
+)
+
+// stepByStatement runs a step whose statements commit one by one. Each has an entry of its own; what
+// can share a transaction with its entry does. It also takes up a step that was interrupted.
+func (s *Session) stepByStatement(ctx context.Context, step Step, statements []Statement) error {
+	if err := s.announce(ctx); err != nil {
+		return err
+	}
+	if err := s.settings(ctx, step); err != nil {
+		return err
+	}
+	phase, earlier, err := s.open(ctx, step)
+	if err != nil {
+		return err
+	}
+	after := 0
+	for i := range statements {
+		st := &statements[i]
+		prior := earlier[i+1]
+		batch := step.Script.Directives.batchFor(after, st.Line)
+		after = st.Line + 1
+		if prior != nil && prior.Status == Done && s.db.Classify(st.Text) != Setting {
+			continue
+		}
+		run := func() error { return s.statement(ctx, step, phase, i+1, st, batch, prior) }
+		if batch == nil {
+			run = func() error {
+				return s.retry(ctx, step, func() error { return s.statement(ctx, step, phase, i+1, st, nil, prior) })
+			}
+		}
+		err := run() // a backfill tries its batches again one by one
+		if err != nil {
+			return s.failedByStatement(ctx, step, phase, st, err)
+		}
+	}
+	failpoint.Hit("phase: before outcome")
+	if phase.After, err = s.db.Fingerprint(ctx, s.conn); err != nil {
+		return fmt.Errorf("fingerprint the schema: %w", err)
+	}
+	phase.Status = Done
+	if phase.Rows, err = s.journal.rows(ctx, s.conn, phase.Seq); err != nil {
+		return err
+	}
+	if err := s.Finish(ctx, *phase); err != nil {
+		return err
+	}
+	failpoint.Hit("phase: after outcome")
+	s.fingerprint = phase.After
+	return nil
+}
+
+// settings makes the session as the directives of the script want it.
+func (s *Session) settings(ctx context.Context, step Step) error {
+	d := step.Script.Directives
+	if d.LockTimeout == 0 {
+		return nil
+	}
+	return s.db.SetLockTimeout(ctx, s.conn, d.LockTimeout)
+}
+
+// open writes the intent of a step, or finds that of the run that was interrupted, with the entries of
+// its statements by their number.
+func (s *Session) open(ctx context.Context, step Step) (*Entry, map[int]*Entry, error) {
+	if step.resume != nil {
+		entries, err := s.journal.Entries(ctx, s.conn, Filter{Kinds: []EntryKind{StatementEntry}, Parent: step.resume.Seq})
+		if err != nil {
+			return nil, nil, err
+		}
+		earlier := map[int]*Entry{}
+		for i := range entries {
+			earlier[entries[i].Statement] = &entries[i]
+		}
+		return step.resume, earlier, nil
+	}
+	e := s.entry(step)
+	var err error
+	if e.Before, err = s.before(ctx); err != nil {
+		return nil, nil, err
+	}
+	failpoint.Hit("phase: before intent")
+	if e.Seq, err = s.Append(ctx, e); err != nil {
+		return nil, nil, err
+	}
+	failpoint.Hit("phase: after intent")
+	return &e, nil, nil
+}
+
+// statement runs one statement with its journal entry.
+func (s *Session) statement(ctx context.Context, step Step, phase *Entry, number int, st *Statement, batch *Batch, prior *Entry) error {
+	e := Entry{Parent: phase.Seq, Kind: StatementEntry, Change: step.Change, Phase: step.Phase, Direction: step.Direction, Statement: number, Action: firstLine(st.Text)}
+	if batch != nil {
+		return s.backfill(ctx, step, e, st, *batch, prior)
+	}
+	switch s.db.Classify(st.Text) {
+	case Control:
+		return errors.New("the script begins or ends a transaction by itself: each of its statements has one of its own")
+	case Setting:
+		_, err := s.db.Execute(ctx, s.conn, st.Text)
+		return err
+	case SelfCommitting:
+		return s.selfCommitting(ctx, e, st, prior)
+	default:
+		return s.atomic(ctx, e, st)
+	}
+}
+
+// atomic runs a statement in one transaction with its entry.
+func (s *Session) atomic(ctx context.Context, e Entry, st *Statement) error {
+	failpoint.Hit("statement: before")
+	err := s.guarded(ctx, func() (err error) {
+		if e.Rows, err = s.db.Execute(ctx, s.conn, st.Text); err != nil {
+			return err
+		}
+		failpoint.Hit("statement: after")
+		e.Status = Done
+		_, err = s.journal.Append(ctx, s.conn, s.Stamp(e))
+		return err
+	})
+	failpoint.Hit("statement: committed")
+	return err
+}
+
+// selfCommitting runs a statement between its intent and its outcome. If an earlier run was killed
+// between the two, the catalogue tells whether the statement took effect.
+func (s *Session) selfCommitting(ctx context.Context, e Entry, st *Statement, prior *Entry) error {
+	if prior != nil {
+		e = *prior
+		outcome, err := s.db.Settle(ctx, s.conn, st.Text, e.Before)
+		if err != nil {
+			return fmt.Errorf("find out what became of the interrupted statement: %w", err)
+		}
+		if outcome == TookEffect {
+			e.Status = Done
+			return s.Finish(ctx, e)
+		}
+	} else if err := s.intend(ctx, &e); err != nil {
+		return err
+	}
+	failpoint.Hit("statement: before")
+	n, err := s.db.Execute(ctx, s.conn, st.Text)
+	if err != nil {
+		return errors.Join(err, s.failed(ctx, e, st, err))
+	}
+	failpoint.Hit("statement: after")
+	e.Status, e.Rows, e.Error = Done, n, ""
+	if err := s.Finish(ctx, e); err != nil {
+		return err
+	}
+	failpoint.Hit("statement: after outcome")
+	return nil
+}
+
+// failed records that a statement failed, after what it left half done was cleared away.
+func (s *Session) failed(ctx context.Context, e Entry, st *Statement, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if _, serr := s.db.Settle(ctx, s.conn, st.Text, e.Before); serr != nil {
+		return fmt.Errorf("clear away what the statement left: %w", serr)
+	}
+	e.Status, e.Error = Failed, err.Error()
+	return s.Finish(ctx, e)
+}
+
+// intend writes the intent of a statement with the fingerprint before it.
+func (s *Session) intend(ctx context.Context, e *Entry) error {
+	var err error
+	if e.Before, err = s.db.Fingerprint(ctx, s.conn); err != nil {
+		return fmt.Errorf("fingerprint the schema: %w", err)
+	}
+	e.Status = Started
+	failpoint.Hit("statement: before intent")
+	e.Seq, err = s.Append(ctx, *e)
+	failpoint.Hit("statement: after intent")
+	return err
+}
+
+// failedByStatement takes back what a failed step did before its failing statement, with the step's
+// own rollback script, and proves by the fingerprint that the schema is what it was.
+func (s *Session) failedByStatement(ctx context.Context, step Step, phase *Entry, at *Statement, err error) error {
+	if errors.Is(err, ErrLockLost) || ctx.Err() != nil {
+		return stopped(ctx, step, err)
+	}
+	s.fingerprint = ""
+	phase.Error = err.Error()
+	var state string
+	next := "mend the script, `switchback sum`, then run the same command again"
+	switch uerr := s.undo(ctx, step, phase); {
+	case step.Phase == Backfill:
+		phase.Status = Undone
+		state = "the batches before it took effect; backfilling again goes on from there"
+	case uerr != nil:
+		phase.Status = Failed
+		state = fmt.Sprintf("the statements before it took effect, and could not be taken back: %v", uerr)
+		next = fmt.Sprintf("bring the schema to how it was before the step or after it by hand, then: switchback resolve %s:%s --as pending|applied", step.Change, step.Phase)
+	default:
+		phase.Status = Undone
+		state = "what the statements before it did was taken back; the schema is as it was before the step"
+	}
+	if ferr := s.Finish(ctx, *phase); ferr != nil {
+		err = errors.Join(err, ferr)
+	}
+	return s.stepError(step, at, err, state, next)
+}
+
+// undo runs the rollback script of a step that is half done. What it finds missing was not there yet.
+func (s *Session) undo(ctx context.Context, step Step, phase *Entry) error {
+	now, err := s.db.Fingerprint(ctx, s.conn)
+	if err != nil || now == phase.Before {
+		return err
+	}
+	if step.Rollback == nil || step.Direction == Back {
+		return errors.New("there is no script for that")
+	}
+	statements, err := s.db.Scan(step.Rollback.SQL)
+	if err != nil {
+		return fmt.Errorf("read the rollback script: %w", err)
+	}
+	for i := range statements {
+		if err := s.undoStatement(ctx, &statements[i]); err != nil {
+			return fmt.Errorf("line %d of the rollback script: %w", statements[i].Line, err)
+		}
+	}
+	if now, err = s.db.Fingerprint(ctx, s.conn); err != nil {
+		return err
+	}
+	if now != phase.Before {
+		return errors.New("the rollback script ran, but the schema is not what it was before the step")
+	}
+	return nil
+}
+
+func (s *Session) undoStatement(ctx context.Context, st *Statement) error {
+	var err error
+	if kind := s.db.Classify(st.Text); kind == Atomic {
+		err = s.guarded(ctx, func() error {
+			_, err := s.db.Execute(ctx, s.conn, st.Text)
+			return err
+		})
+	} else {
+		_, err = s.db.Execute(ctx, s.conn, st.Text)
+	}
+	if err != nil && s.db.IsMissing(err) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,123 @@
+package strategies
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/switchbackdb/switchback/migrate"
+)
+
+// back undoes a step that was done, failed or was cut off. Each may be repeated after a crash, and
+// undoing what never took effect is no error.
+func (m *Machine) back(ctx context.Context, s *migrate.Session, r *Release, i int) (note string, err error) {
+	switch r.Plan.Steps[i].Kind {
+	case Contract:
+		return "", m.phaseBack(ctx, s, r, migrate.Contract)
+	case Stop:
+		return m.bringBack(ctx, s, r, i)
+	case Drain:
+		return m.undrain(ctx, s, r, i)
+	case Shift:
+		return m.shiftBack(ctx, s, r, i)
+	case Register:
+		return "", m.Discovery.Deregister(ctx, operation(s, r, i, "deregister"), r.Plan.Key(r.Plan.Green()))
+	case Start:
+		return "", m.Service.Stop(ctx, operation(s, r, i, "stop"), r.Plan.Green(), r.Plan.Timing.Grace)
+	case Backfill:
+		return "", m.phaseBack(ctx, s, r, migrate.Backfill)
+	case Expand:
+		return "", m.phaseBack(ctx, s, r, migrate.Expand)
+	}
+	return "", fmt.Errorf("this version of switchback does not know the step %q", r.Plan.Steps[i].Kind)
+}
+
+// phaseBack rolls back what the release applied of a phase, with the scripts recorded then. A step that
+// was cut off is first finished, and then rolled back with the others.
+func (m *Machine) phaseBack(ctx context.Context, s *migrate.Session, r *Release, p migrate.Phase) error {
+	_, err := s.Run(ctx, func(_ context.Context, state *migrate.State) ([]migrate.Step, error) {
+		return migrate.PlanBack(state, migrate.BackOptions{Only: func(a migrate.Applied) bool {
+			return a.Phase == p && a.Seq > r.seq && slices.Contains(r.Plan.Changes, a.Change)
+		}})
+	})
+	return err
+}
+
+// bringBack starts blue again where it was stopped, and registers it. The schema is what blue knows by
+// now: the contract was rolled back before.
+func (m *Machine) bringBack(ctx context.Context, s *migrate.Session, r *Release, i int) (string, error) {
+	b := r.Plan.Blue
+	if b.Instance == "" || b.Spec == nil {
+		return "", nil
+	}
+	address, err := m.start(ctx, s, r, i, *b.Spec)
+	if err != nil {
+		return "", fmt.Errorf("start blue again: %w", err)
+	}
+	if err := m.healthy(ctx, s, r, b.Instance); err != nil {
+		return "", fmt.Errorf("start blue again: %w", err)
+	}
+	return address, nil
+}
+
+// undrain puts blue's key back and blue behind the router again, with no traffic yet.
+func (m *Machine) undrain(ctx context.Context, s *migrate.Session, r *Release, i int) (string, error) {
+	b := r.Plan.Blue
+	if b.Instance != "" {
+		address, err := m.blueAddress(ctx, b)
+		if err != nil {
+			return "", err
+		}
+		err = m.Discovery.Register(ctx, operation(s, r, i, "register"), Registration{
+			Key: r.Plan.Key(b.Instance), Address: address, Slot: Blue, Version: b.Version, Release: b.Release, State: "up",
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	return m.shift(ctx, s, r, i, 100)
+}
+
+// shiftBack gives all traffic to blue at once, waits until nothing is under way at green, so that it can
+// be stopped, and takes green from the router. A way back is not taken in steps: undoing the last share
+// does it all, and undoing the earlier ones finds it done.
+func (m *Machine) shiftBack(ctx context.Context, s *migrate.Session, r *Release, i int) (string, error) {
+	if r.Plan.Blue == nil {
+		return "there is no blue to go back to", nil
+	}
+	routing, err := m.Router.Observe(ctx)
+	if err != nil {
+		return "", err
+	}
+	if !slices.ContainsFunc(routing.Backends, func(b Backend) bool { return b.Release == r.Plan.Release }) {
+		return "", nil
+	}
+	if _, err := m.shift(ctx, s, r, i, 0); err != nil {
+		return "", err
+	}
+	green, err := m.Service.Observe(ctx, r.Plan.Green())
+	if err != nil || green.Address == "" {
+		return "", err
+	}
+	left, err := m.emptied(ctx, r, green.Address)
+	if err != nil {
+		return "", err
+	}
+	return m.dropGreen(ctx, s, r, i, left)
+}
+
+// dropGreen takes green from the router.
+func (m *Machine) dropGreen(ctx context.Context, s *migrate.Session, r *Release, i, left int) (string, error) {
+	backends, err := m.backends(ctx, r, 0)
+	if err != nil {
+		return "", err
+	}
+	backends = slices.DeleteFunc(backends, func(b Backend) bool { return b.Slot == Green })
+	if _, err := m.Router.Shift(ctx, operation(s, r, i, "drop green"), backends); err != nil {
+		return "", err
+	}
+	if left > 0 {
+		return fmt.Sprintf("%d requests were still under way", left), nil
+	}
+	return "", nil
+}

@@ -1,0 +1,256 @@
+package strategies
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/switchbackdb/switchback/internal/failpoint"
+	"github.com/switchbackdb/switchback/migrate"
+)
+
+// Machine takes releases through their steps. Its fields say what it works with; the journal says where
+// a release stands, so any Machine with the same parts can take up what another left.
+type Machine struct {
+	Service   Service
+	Router    Router
+	Discovery Discovery
+	// Snapshot takes a snapshot of the target, proves that it can be restored and returns its ID.
+	// Nil where the engine has none.
+	Snapshot func(ctx context.Context, note string) (string, error)
+	// Folder reads the changes.
+	Folder func() (*migrate.Folder, error)
+	// Resolve puts the variables of a configured value in.
+	Resolve func(value string) (string, error)
+	// Observer is told of each step.
+	Observer Observer
+	// Poll is how often a wait looks: at health, and at what was asked for from another terminal.
+	Poll time.Duration
+}
+
+// Observer is told how a release goes on. Its methods are called from the machine's goroutine.
+type Observer interface {
+	// ReleaseStep is called when a step begins (with Begun or Undoing) and when it has ended.
+	ReleaseStep(r *Release, step StepStatus, took time.Duration)
+	// ReleaseTurned is called when the release is turned back.
+	ReleaseTurned(r *Release)
+}
+
+// Errors that callers tell apart.
+var (
+	// ErrBusy is returned when a release is to begin while another is not final.
+	ErrBusy = errors.New("a release is under way")
+	// ErrNoRelease is returned when there is no release to do something with.
+	ErrNoRelease = errors.New("there is no such release")
+
+	errAborted = errors.New("asked to abort")
+)
+
+// DefaultPoll is a good Machine.Poll.
+const DefaultPoll = 100 * time.Millisecond
+
+// Begin journals the plan of a new release and takes it through its steps, see Continue.
+func (m *Machine) Begin(ctx context.Context, s *migrate.Session, p Plan) (*Release, error) {
+	releases, err := m.releases(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range releases {
+		if r.Plan.Release == p.Release {
+			return nil, fmt.Errorf("there was a release %s already", p.Release)
+		}
+		if !r.Status().Final() {
+			return nil, fmt.Errorf("%w: %s is %s", ErrBusy, r.Plan.Release, r.Status())
+		}
+	}
+	r := newRelease(p, 0, "")
+	text, err := detail{Release: p.Release, Plan: &p}.encode()
+	if err != nil {
+		return nil, err
+	}
+	r.seq, err = s.Append(ctx, migrate.Entry{Kind: migrate.ReleaseEntry, Action: fmt.Sprintf("release %s of %s", p.Release, p.Candidate.Name), Status: migrate.Done, Detail: text})
+	if err != nil {
+		return nil, err
+	}
+	failpoint.Hit("release: planned")
+	return r, m.Continue(ctx, s, r)
+}
+
+// Continue takes a release on: forward until it is stable, paused or waiting, or, when it was turned
+// back or a step fails, backwards until everything is undone. Where it has come to is in r.Status().
+//
+// An error is a way back that is stuck, or a run that was cut off: by its context, or by losing the
+// lock. The journal knows how far it came, and Continue can be called again.
+func (m *Machine) Continue(ctx context.Context, s *migrate.Session, r *Release) error {
+	for {
+		if err := m.listen(ctx, s, r); err != nil {
+			return err
+		}
+		if r.AbortedBy != "" && !r.Back {
+			if err := m.turn(ctx, s, r, "asked to abort by "+r.AbortedBy); err != nil {
+				return err
+			}
+		}
+		i, open := r.next()
+		if !open || r.Status() == Paused || r.Status() == Waiting {
+			return nil
+		}
+		if err := m.step(ctx, s, r, i); err != nil {
+			return err
+		}
+	}
+}
+
+// TurnBack turns a release back for a reason and undoes what it did.
+func (m *Machine) TurnBack(ctx context.Context, s *migrate.Session, r *Release, reason string) error {
+	if !r.Back {
+		if err := m.turn(ctx, s, r, reason); err != nil {
+			return err
+		}
+	}
+	return m.Continue(ctx, s, r)
+}
+
+func (m *Machine) turn(ctx context.Context, s *migrate.Session, r *Release, reason string) error {
+	err := m.note(ctx, s, r, "turn back: "+reason, detail{Release: r.Plan.Release, Turn: reason})
+	if err == nil {
+		failpoint.Hit("release: turned")
+		m.Observer.ReleaseTurned(r)
+	}
+	return err
+}
+
+// note journals something that is done once it is said.
+func (m *Machine) note(ctx context.Context, s *migrate.Session, r *Release, action string, d detail) error {
+	text, err := d.encode()
+	if err != nil {
+		return err
+	}
+	e := migrate.Entry{Kind: migrate.ReleaseEntry, Action: fmt.Sprintf("release %s: %s", r.Plan.Release, action), Status: migrate.Done, Detail: text}
+	if e.Seq, err = s.Append(ctx, e); err != nil {
+		return err
+	}
+	r.apply(e, d)
+	return nil
+}
+
+// step does or undoes one step between its two journal entries.
+func (m *Machine) step(ctx context.Context, s *migrate.Session, r *Release, i int) error {
+	begun := time.Now()
+	step := r.Plan.Steps[i]
+	d := detail{Release: r.Plan.Release, Step: i + 1}
+	e := migrate.Entry{Kind: migrate.ReleaseEntry, Direction: migrate.Forward, Action: fmt.Sprintf("release %s: %s", r.Plan.Release, step), Status: migrate.Started}
+	do := m.forward
+	if r.Back {
+		e.Direction, e.Action, do = migrate.Back, fmt.Sprintf("release %s: undo %s", r.Plan.Release, step), m.back
+	}
+	var err error
+	if e.Detail, err = d.encode(); err != nil {
+		return err
+	}
+	if e.Seq, err = s.Append(ctx, e); err != nil {
+		return err
+	}
+	r.apply(e, d)
+	m.Observer.ReleaseStep(r, r.Steps[i], 0)
+	failpoint.Hit("release: step begun")
+
+	note, failure := do(ctx, s, r, i)
+	if failure != nil && cutOff(ctx, failure) {
+		return failure
+	}
+	failpoint.Hit("release: step done")
+	e.Status, d.Note = migrate.Done, note
+	if failure != nil {
+		e.Status, e.Error = migrate.Failed, failure.Error()
+	}
+	if e.Detail, err = d.encode(); err != nil {
+		return err
+	}
+	if err := s.Finish(ctx, e); err != nil {
+		return err
+	}
+	r.apply(e, d)
+	failpoint.Hit("release: step journalled")
+	m.Observer.ReleaseStep(r, r.Steps[i], time.Since(begun))
+	return m.after(ctx, s, r, i, failure)
+}
+
+// after decides what follows a failure: forward, the way back; on the way back, a human.
+func (m *Machine) after(ctx context.Context, s *migrate.Session, r *Release, i int, failure error) error {
+	switch {
+	case failure == nil || errors.Is(failure, errAborted):
+		return nil // the abort is turned into a way back by Continue
+	case r.Back:
+		return fmt.Errorf("undo %s of release %s: %w\n  state: what came after it is undone, it and what came before it are not\n  next: mend the cause, then: switchback release resume", r.Plan.Steps[i], r.Plan.Release, failure)
+	}
+	return m.turn(ctx, s, r, fmt.Sprintf("%s failed: %v", r.Plan.Steps[i], failure))
+}
+
+// cutOff tells whether the run must end without another word in the journal.
+func cutOff(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, migrate.ErrLockLost) || errors.Is(err, ErrStaleFence)
+}
+
+// operation identifies a step's call to the outside: the same after a crash, another on the way back.
+func operation(s *migrate.Session, r *Release, i int, what string) Operation {
+	direction := migrate.Forward
+	if r.Back {
+		direction = migrate.Back
+	}
+	h := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%s\x00%s\x00%s", r.Plan.Release, i, r.Plan.Steps[i], direction, what))
+	return Operation{ID: hex.EncodeToString(h[:8]), Fence: s.Fence()}
+}
+
+// listen reads what was asked of the release since the last look.
+func (m *Machine) listen(ctx context.Context, s *migrate.Session, r *Release) error {
+	releases, err := m.releases(ctx, s)
+	if err != nil {
+		return err
+	}
+	for _, now := range releases {
+		if now.Plan.Release == r.Plan.Release {
+			r.AbortedBy, r.Held, r.Promoted = now.AbortedBy, now.Held, now.Promoted
+		}
+	}
+	return nil
+}
+
+func (m *Machine) releases(ctx context.Context, s *migrate.Session) ([]*Release, error) {
+	return Releases(ctx, s.Runner)
+}
+
+// wait calls look every Poll until it is done or fails, d has passed, or an abort is asked for. It
+// returns whether look was done.
+func (m *Machine) wait(ctx context.Context, s *migrate.Session, r *Release, d time.Duration, look func() (done bool, err error)) (bool, error) {
+	deadline := time.Now().Add(d)
+	tick := time.NewTicker(m.Poll)
+	defer tick.Stop()
+	for {
+		if done, err := look(); done || err != nil {
+			return done, err
+		}
+		if err := m.listen(ctx, s, r); err != nil {
+			return false, err
+		}
+		if r.AbortedBy != "" && !r.Back {
+			return false, errAborted
+		}
+		left := time.Until(deadline)
+		if left <= 0 {
+			return false, nil
+		}
+		end := time.NewTimer(left)
+		select {
+		case <-ctx.Done():
+			end.Stop()
+			return false, context.Cause(ctx)
+		case <-tick.C:
+		case <-end.C:
+		}
+		end.Stop()
+	}
+}

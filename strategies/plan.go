@@ -1,0 +1,132 @@
+package strategies
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/switchbackdb/switchback/migrate"
+)
+
+// Kind is what a step of a release does.
+type Kind string
+
+// The kinds of step, in the order in which a blue/green release takes them. What each does to go
+// forward, and what undoes it, is in forward.go and back.go.
+const (
+	Preflight Kind = "preflight" // look whether everything is there; changes nothing
+	Snapshot  Kind = "snapshot"  // take a snapshot and prove that it can be restored
+	Expand    Kind = "expand"    // run the expand scripts of the pending changes
+	Backfill  Kind = "backfill"  // and their backfills
+	Start     Kind = "start"     // start green
+	Healthy   Kind = "healthy"   // wait until green answers its health probe
+	Register  Kind = "register"  // store green's key in service discovery
+	Shift     Kind = "shift"     // give green its share of traffic
+	Bake      Kind = "bake"      // watch green under its traffic
+	Promote   Kind = "promote"   // wait for `release promote`
+	Drain     Kind = "drain"     // wait until blue has nothing under way
+	Stop      Kind = "stop"      // stop blue
+	Contract  Kind = "contract"  // run the contract scripts
+	Retire    Kind = "retire"    // green is the stable version now; forget what came before blue
+)
+
+// leavesTraces tells whether a step changes anything, so that there is something to undo. A snapshot is
+// kept on the way back.
+func (k Kind) leavesTraces() bool {
+	return !slices.Contains([]Kind{Preflight, Snapshot, Healthy, Bake, Promote, Retire}, k)
+}
+
+// Step is one step of a plan.
+type Step struct {
+	Kind   Kind `json:"kind"`
+	Weight int  `json:"weight,omitempty"` // of a shift: green's share of new requests, 0 to 100
+}
+
+func (s Step) String() string {
+	if s.Kind == Shift {
+		return fmt.Sprintf("shift %d %%", s.Weight)
+	}
+	return string(s.Kind)
+}
+
+// Timing is how long a release waits for what.
+type Timing struct {
+	Pause   time.Duration `json:"pause"`   // between two shifts
+	Bake    time.Duration `json:"bake"`    // all traffic on green
+	Healthy time.Duration `json:"healthy"` // for green to become healthy
+	Drain   time.Duration `json:"drain"`   // for blue's requests under way
+	Grace   time.Duration `json:"grace"`   // for an instance to stop
+}
+
+// Stable is the version that runs when a release begins: its blue.
+type Stable struct {
+	Release  string   `json:"release,omitempty"`  // the release that brought it; empty when it was put behind the router by hand
+	Version  string   `json:"version,omitempty"`  // Version.Name
+	Instance string   `json:"instance,omitempty"` // empty when the service does not know it
+	Address  string   `json:"address"`            // where it was at the beginning; a restart gives it another
+	Spec     *Version `json:"spec,omitempty"`     // how it is started again
+}
+
+// Plan is all that a release is going to do, as plain data. It is journalled before the first step, and
+// from then on only the journal's copy counts.
+type Plan struct {
+	Release     string   `json:"release"`     // unique
+	Application string   `json:"application"` // its name in service discovery
+	Strategy    string   `json:"strategy"`
+	Candidate   Version  `json:"candidate"`             // green; the values of Env are as configured, variables not yet put in
+	Blue        *Stable  `json:"blue,omitempty"`        // nil for the first release
+	Changes     []string `json:"changes"`               // pending changes, in order
+	NoSnapshot  string   `json:"no_snapshot,omitempty"` // why there is no snapshot
+	Steps       []Step   `json:"steps"`
+	Timing      Timing   `json:"timing"`
+}
+
+// Green is the ID of the candidate's instance.
+func (p *Plan) Green() string { return InstanceID(p.Release, Green) }
+
+// Key is the key of an instance in service discovery.
+func (p *Plan) Key(instance string) string { return p.Application + "/" + instance }
+
+// BlueGreen returns the steps of a blue/green release: the shares are green's traffic step by step, the
+// last being 100; pause stops it after the bake until it is promoted.
+func BlueGreen(p *Plan, pending []migrate.Phase, shares []int, pause, contract bool) []Step {
+	var steps []Step
+	add := func(when bool, s Step) {
+		if when {
+			steps = append(steps, s)
+		}
+	}
+	add(true, Step{Kind: Preflight})
+	add(p.NoSnapshot == "" && len(p.Changes) > 0, Step{Kind: Snapshot})
+	add(slices.Contains(pending, migrate.Expand), Step{Kind: Expand})
+	add(slices.Contains(pending, migrate.Backfill), Step{Kind: Backfill})
+	add(true, Step{Kind: Start})
+	add(true, Step{Kind: Healthy})
+	add(true, Step{Kind: Register})
+	for _, share := range shares {
+		// With no blue there is nothing to share traffic with.
+		add(p.Blue != nil || share == 100, Step{Kind: Shift, Weight: share})
+	}
+	add(true, Step{Kind: Bake})
+	add(pause, Step{Kind: Promote})
+	add(p.Blue != nil, Step{Kind: Drain})
+	add(p.Blue != nil, Step{Kind: Stop})
+	add(contract && slices.Contains(pending, migrate.Contract), Step{Kind: Contract})
+	add(true, Step{Kind: Retire})
+	return steps
+}
+
+// CheckShares tells whether the shares of traffic grow and end at 100.
+func CheckShares(shares []int) error {
+	last := 0
+	for _, s := range shares {
+		if s <= last || s > 100 {
+			return fmt.Errorf("the steps of traffic are to grow from 1 to 100, not %v", shares)
+		}
+		last = s
+	}
+	if last != 100 {
+		return fmt.Errorf("the last step of traffic is to be 100, not %d", last)
+	}
+	return nil
+}

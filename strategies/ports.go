@@ -1,0 +1,148 @@
+// Package strategies takes a release through its steps: the database's phases and the
+// application's traffic in one journal, forwards and, when something fails, backwards.
+//
+// The package knows nothing of containers, proxies or registries. It defines here the three
+// small interfaces it needs of them; the packages below drivers/ implement them.
+package strategies
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Errors that a driver returns for the state machine to tell apart.
+var (
+	// ErrStaleFence is returned when an operation carries a smaller fence than one already seen:
+	// another run of switchback has taken over, and the caller must stop at once.
+	ErrStaleFence = errors.New("a newer run holds the lock (stale fence)")
+	// ErrForeignChange is returned when the outside world is neither as it was before the operation
+	// nor as the operation wants it: somebody else changed it, and it must not be overwritten.
+	ErrForeignChange = errors.New("changed by somebody else")
+	// ErrNotFound is returned for an instance or a registration that does not exist.
+	ErrNotFound = errors.New("not found")
+)
+
+// Operation identifies one call to the outside. The same ID may arrive more than once, after a
+// crash for instance, and must then have one effect. A driver stores the fence with what it changes
+// and refuses a smaller one with ErrStaleFence.
+type Operation struct {
+	ID    string // stable over retries: a hash of release, step and direction
+	Fence int64  // fencing token of the lock in the target database; grows with each holder
+}
+
+// Slot names the two versions of the application that may run side by side.
+type Slot string
+
+// The slots: blue is the stable version, green the candidate that will replace it.
+const (
+	Blue  Slot = "blue"
+	Green Slot = "green"
+)
+
+// Version is a version of the application as a service driver is to start it.
+type Version struct {
+	Release string            `json:"release"`           // the release it belongs to, unique
+	Slot    Slot              `json:"slot"`              // which side of the router it takes
+	Name    string            `json:"name"`              // what the user calls it: "v2", an image tag
+	Command []string          `json:"command,omitempty"` // argv for drivers that start processes; {{address}} and {{version}} are replaced
+	Env     map[string]string `json:"env,omitempty"`     // added to the environment of the application
+	Dir     string            `json:"dir,omitempty"`     // working directory; empty for the current one
+	Health  string            `json:"health,omitempty"`  // path of the health probe, such as /healthz
+}
+
+// InstanceID is the ID of the instance that a release starts in a slot.
+func InstanceID(release string, slot Slot) string { return release + "-" + string(slot) }
+
+// State is where an instance stands.
+type State string
+
+// The states of an instance.
+const (
+	StateAbsent   State = "absent"   // never started, or removed
+	StateStarting State = "starting" // started, not yet answering its health probe
+	StateHealthy  State = "healthy"  // answers its health probe
+	StateFailing  State = "failing"  // runs, was healthy before or should be, but its probe fails
+	StateStopped  State = "stopped"  // ended, on request or by itself; can be looked at, not used
+)
+
+// Instance is a started version of the application.
+type Instance struct {
+	ID      string    // unique name, derived from release and slot
+	Release string    // the release that started it
+	Version string    // Version.Name
+	Slot    Slot      // blue or green
+	Address string    // host:port it listens on
+	State   State     // as last observed
+	Detail  string    // why it is in that state: exit code, last probe error; never a secret
+	Started time.Time // when it was started
+}
+
+// Service starts, watches, stops and removes versions of the application: a container service, or
+// plain processes.
+type Service interface {
+	// Start starts v, or finds it already started by the same operation, and returns at once:
+	// the instance may still be starting.
+	Start(ctx context.Context, op Operation, v Version) (Instance, error)
+	// Observe returns the instance as it is now, probing its health once. An instance nobody knows
+	// has StateAbsent and no error.
+	Observe(ctx context.Context, id string) (Instance, error)
+	// List returns all instances the driver knows, stopped ones included, sorted by ID.
+	List(ctx context.Context) ([]Instance, error)
+	// Stop ends the instance: politely first, forcibly after grace. Stopping a stopped one is no error.
+	Stop(ctx context.Context, op Operation, id string, grace time.Duration) error
+	// Remove forgets a stopped instance and what was kept of it. Removing an absent one is no error.
+	Remove(ctx context.Context, op Operation, id string) error
+}
+
+// Backend is one side of a router.
+type Backend struct {
+	Slot    Slot   `json:"slot"`
+	Release string `json:"release,omitempty"` // which release serves there
+	Version string `json:"version,omitempty"` // Version.Name, for people
+	Address string `json:"address"`           // host:port
+	Weight  int    `json:"weight"`            // share of new requests, 0 to 100
+}
+
+// Routing is what a router does with traffic. The weights of its backends add up to 100.
+type Routing struct {
+	Backends   []Backend `json:"backends"`
+	Generation int64     `json:"generation"` // grows with each change
+	Operation  string    `json:"operation"`  // ID of the operation that made it
+	Fence      int64     `json:"fence"`      // fence of the operation that made it
+}
+
+// Router splits traffic between blue and green.
+type Router interface {
+	// Observe returns the routing in force, read from what serves traffic rather than from what it
+	// was told.
+	Observe(ctx context.Context) (Routing, error)
+	// Shift makes the backends those given and returns once traffic follows them. Generation,
+	// operation and fence of the result are set from op.
+	Shift(ctx context.Context, op Operation, backends []Backend) (Routing, error)
+	// Drain waits until no request is under way at the backend's address any more, or until ctx
+	// ends; it returns how many were left. The backend must have weight 0 or be gone already.
+	Drain(ctx context.Context, address string) (left int, err error)
+}
+
+// Registration says where an instance of the application can be reached.
+type Registration struct {
+	Key       string `json:"key"` // application/instance
+	Address   string `json:"address"`
+	Slot      Slot   `json:"slot"`
+	Version   string `json:"version"`
+	Release   string `json:"release"`
+	State     string `json:"state"` // "up" or "drain"
+	Operation string `json:"operation"`
+	Fence     int64  `json:"fence"`
+}
+
+// Discovery is a service registry: who is where.
+type Discovery interface {
+	// Register stores r under its key, replacing what was there.
+	Register(ctx context.Context, op Operation, r Registration) error
+	// Deregister removes the key. Removing an absent one is no error.
+	Deregister(ctx context.Context, op Operation, key string) error
+	// List returns all registrations, sorted by key.
+	List(ctx context.Context) ([]Registration, error)
+}

@@ -1,0 +1,189 @@
+package strategies
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/switchbackdb/switchback/migrate"
+)
+
+// Status is where a release stands.
+type Status string
+
+// The statuses of a release.
+const (
+	Running    Status = "running"     // on its way forward, or cut off on it
+	Paused     Status = "paused"      // on request; `release resume` goes on
+	Waiting    Status = "waiting"     // for `release promote`
+	TurnedBack Status = "turned back" // on its way back, or cut off on it
+	Stabilised Status = "stable"      // done: green is the stable version
+	RolledBack Status = "rolled back" // everything it did is undone
+)
+
+// Final tells whether nothing is left to be done.
+func (s Status) Final() bool { return s == Stabilised || s == RolledBack }
+
+// StepState is where one step of a release stands.
+type StepState string
+
+// The states of a step.
+const (
+	Pending StepState = "pending"
+	Begun   StepState = "begun"
+	Done    StepState = "done"
+	Failed  StepState = "failed"
+	Undoing StepState = "undoing"
+	Stuck   StepState = "stuck" // undoing it failed
+	Undone  StepState = "undone"
+)
+
+// StepStatus is one step of a release with where it stands.
+type StepStatus struct {
+	Step
+	State StepState `json:"state"`
+	At    string    `json:"at,omitempty"`   // when it came to that
+	Note  string    `json:"note,omitempty"` // what it made, or why it failed
+}
+
+// Release is a release as replayed from the journal.
+type Release struct {
+	Plan      Plan         `json:"plan"`
+	Began     string       `json:"began"`
+	Steps     []StepStatus `json:"steps"`
+	Back      bool         `json:"back"`             // it was turned back
+	Reason    string       `json:"reason,omitempty"` // why
+	Promoted  bool         `json:"promoted"`
+	Held      bool         `json:"paused"`
+	AbortedBy string       `json:"aborted_by,omitempty"` // who asked to abort, while that is not heeded yet
+
+	seq int64 // of the entry with its plan
+}
+
+// Status tells where the release stands as a whole.
+func (r *Release) Status() Status {
+	i, open := r.next()
+	switch {
+	case r.Back && open:
+		return TurnedBack
+	case r.Back:
+		return RolledBack
+	case !open:
+		return Stabilised
+	case r.Held:
+		return Paused
+	case r.Steps[i].Kind == Promote && !r.Promoted:
+		return Waiting
+	}
+	return Running
+}
+
+// next is the step to be done, or undone, next.
+func (r *Release) next() (int, bool) {
+	if !r.Back {
+		for i, s := range r.Steps {
+			if s.State != Done {
+				return i, true
+			}
+		}
+		return 0, false
+	}
+	for i := len(r.Steps) - 1; i >= 0; i-- {
+		if s := r.Steps[i]; s.Kind.leavesTraces() && s.State != Pending && s.State != Undone {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// request is what somebody asks of a release from another terminal.
+type request string
+
+const (
+	abort   request = "abort"
+	pause   request = "pause"
+	resume  request = "resume"
+	promote request = "promote"
+)
+
+// detail is what a journal entry of a release says.
+type detail struct {
+	Release string  `json:"release"`
+	Plan    *Plan   `json:"plan,omitempty"`    // of the first entry
+	Step    int     `json:"step,omitempty"`    // the number of the step, from 1
+	Turn    string  `json:"turn,omitempty"`    // why the release is turned back
+	Request request `json:"request,omitempty"` // what somebody asked for
+	Note    string  `json:"note,omitempty"`    // what the step made
+}
+
+func (d detail) encode() (string, error) {
+	data, err := json.Marshal(d)
+	return string(data), err
+}
+
+// Replay builds the releases from the release entries of a journal, in their order.
+func Replay(entries []migrate.Entry) ([]*Release, error) {
+	var all []*Release
+	byName := map[string]*Release{}
+	for _, e := range entries {
+		if e.Kind != migrate.ReleaseEntry {
+			continue
+		}
+		var d detail
+		if err := json.Unmarshal([]byte(e.Detail), &d); err != nil {
+			return nil, fmt.Errorf("read entry %d of the journal: %w", e.Seq, err)
+		}
+		if d.Plan != nil {
+			r := newRelease(*d.Plan, e.Seq, e.Started)
+			all, byName[d.Release] = append(all, r), r
+			continue
+		}
+		if r := byName[d.Release]; r != nil {
+			r.apply(e, d)
+		}
+	}
+	return all, nil
+}
+
+func newRelease(p Plan, seq int64, began string) *Release {
+	r := &Release{Plan: p, Began: began, seq: seq}
+	for _, s := range p.Steps {
+		r.Steps = append(r.Steps, StepStatus{Step: s, State: Pending})
+	}
+	return r
+}
+
+// apply takes one entry of the release into account.
+func (r *Release) apply(e migrate.Entry, d detail) {
+	switch {
+	case d.Turn != "":
+		r.Back, r.Reason, r.AbortedBy, r.Held = true, d.Turn, "", false
+	case d.Request == abort:
+		r.AbortedBy = e.Actor
+	case d.Request == pause:
+		r.Held = true
+	case d.Request == resume:
+		r.Held = false
+	case d.Request == promote:
+		r.Promoted = true
+	case d.Step > 0 && d.Step <= len(r.Steps):
+		r.applyStep(&r.Steps[d.Step-1], e, d)
+	}
+}
+
+func (r *Release) applyStep(s *StepStatus, e migrate.Entry, d detail) {
+	forward := map[migrate.Status]StepState{migrate.Started: Begun, migrate.Done: Done, migrate.Failed: Failed}
+	back := map[migrate.Status]StepState{migrate.Started: Undoing, migrate.Done: Undone, migrate.Failed: Stuck}
+	states := forward
+	if e.Direction == migrate.Back {
+		states = back
+	}
+	s.State = states[e.Status]
+	s.At = e.Finished
+	if s.At == "" {
+		s.At = e.Started
+	}
+	s.Note = d.Note
+	if e.Error != "" {
+		s.Note = e.Error
+	}
+}
