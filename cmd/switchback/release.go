@@ -455,7 +455,7 @@ func (t *target) bringBack(c *cli.Context, m *strategies.Machine, r *strategies.
 	t.out.line("  asked %s, which runs it, to turn back", locked.Holder)
 	for !r.Status().Final() {
 		select {
-		case <-c.Context.Done():
+		case <-c.Done():
 			return context.Cause(c.Context)
 		case <-time.After(200 * time.Millisecond):
 		}

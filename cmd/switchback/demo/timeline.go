@@ -37,11 +37,11 @@ func (st *story) ReleaseStep(_ *strategies.Release, s strategies.StepStatus, _ t
 	note, _, _ := strings.Cut(s.Note, "\n")
 	switch s.State {
 	case strategies.Done:
-		st.line("▸", s.Step.String(), note)
+		st.line("▸", s.String(), note)
 	case strategies.Undone:
-		st.line("◂", s.Step.String(), note)
+		st.line("◂", s.String(), note)
 	case strategies.Failed, strategies.Stuck:
-		st.line("✗", s.Step.String(), note)
+		st.line("✗", s.String(), note)
 	}
 }
 
