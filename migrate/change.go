@@ -50,7 +50,8 @@ const DefaultRetention = 7 * 24 * time.Hour
 // Imported says where a change came from that another tool's folder was adopted with.
 type Imported struct {
 	Tool    string `yaml:"tool,omitempty"`
-	Version string `yaml:"version,omitempty"`
+	Version string `yaml:"version,omitempty"` // as the tool's version table has it
+	File    string `yaml:"file,omitempty"`
 }
 
 // Pair returns the scripts of a phase, and whether the change has that phase.

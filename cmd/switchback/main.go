@@ -129,7 +129,7 @@ func commands() []*cli.Command {
 		statusCommand(), historyCommand(),
 		expandCommand(), backfillCommand(), contractCommand(), purgeCommand(), upCommand(),
 		rollbackCommand(), rollforwardCommand(), resolveCommand(),
-		diffCommand(), snapshotCommand(),
+		importCommand(), diffCommand(), snapshotCommand(),
 		releaseCommand(), trafficCommand(), proxyCommand(),
 		demoCommand(), shopCommand(),
 	}

@@ -27,13 +27,18 @@ can_pull() {
   [ "$registry" = yes ]
 }
 
+# tools: installs what makes a base, once for both lines below.
+tools() (
+  flock 9
+  command -v mmdebstrap >/dev/null && return
+  apt-get update -qq && apt-get install -y -qq --no-install-recommends mmdebstrap >/dev/null 2>&1
+) 9<build.sh
+
 # base SUITE: imports debian:SUITE-slim, made with the mirror that apt on this machine uses.
 base() {
   local suite=$1
   have "debian:$suite-slim" && return
-  if ! command -v mmdebstrap >/dev/null; then
-    apt-get update -qq && apt-get install -y -qq --no-install-recommends mmdebstrap >/dev/null
-  fi
+  tools
   local mirror
   mirror=$(apt-get indextargets --format '$(URI)' 2>/dev/null | grep -o '^https\?://.*/debian/\?' | grep -v security | sort | uniq -c | sort -rn | awk 'NR==1 {print $2}')
   [ -n "$mirror" ] || { echo "no Debian mirror in apt's sources" >&2; return 1; }
@@ -62,11 +67,20 @@ image() {
   echo "  $name built in $((SECONDS - started)) s"
 }
 
-image postgres:17 postgres trixie VERSION=17
-image mysql:9 mysql sid
-image mariadb:11.8 mariadb trixie
-image postgres:15 postgres bookworm VERSION=15
-image postgres:18 postgres sid VERSION=18
-image mariadb:10.11 mariadb bookworm
-image nginx:1 nginx trixie
-image quay.io/coreos/etcd:v3.5 etcd trixie
+# Two at a time. What shares a Debian base is in one line, so that no base is made twice.
+stable() {
+  image postgres:17 postgres trixie VERSION=17
+  image mariadb:11.8 mariadb trixie
+  image nginx:1 nginx trixie
+  image quay.io/coreos/etcd:v3.5 etcd trixie
+}
+others() {
+  image mysql:9 mysql sid
+  image postgres:18 postgres sid VERSION=18
+  image postgres:15 postgres bookworm VERSION=15
+  image mariadb:10.11 mariadb bookworm
+}
+stable &
+line=$!
+others
+wait "$line"
