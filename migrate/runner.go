@@ -142,7 +142,10 @@ func (r *Runner) Hold(ctx context.Context, command string, f func(ctx context.Co
 		return fmt.Errorf("set the lock timeout: %w", err)
 	}
 	if err := r.journal.Install(ctx, conn); err != nil {
-		return err
+		if errors.Is(err, ErrJournalNewer) {
+			return err
+		}
+		return fmt.Errorf("%w\n  state: none of the target's own objects was changed\n  next: let this user create the journal's tables there, or use one that may", err)
 	}
 	lock, err := AcquireLock(ctx, r.db, conn, command, r.opts.TTL)
 	if err != nil {

@@ -106,15 +106,31 @@ func newChange(changes, name string, now time.Time) (string, error) {
 	if err := migrate.CheckSum(changes); err != nil {
 		return "", err
 	}
-	if err := os.Mkdir(path, 0o755); err != nil {
-		return "", fmt.Errorf("make the change: %w", err)
-	}
-	for file, text := range templates {
-		if err := atomicfile.Write(filepath.Join(path, file), []byte(text), 0o644); err != nil {
-			return "", err
-		}
+	if err := writeTemplates(changes, path); err != nil {
+		return "", fmt.Errorf("make the change: %w\n  state: nothing was changed", err)
 	}
 	return path, migrate.WriteSum(changes)
+}
+
+// writeTemplates writes the change beside its place, and moves it there when it is whole.
+func writeTemplates(changes, path string) error {
+	staging, err := os.MkdirTemp(changes, ".new-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(staging) }()
+	for file, text := range templates {
+		if err := atomicfile.Write(filepath.Join(staging, file), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	if err := os.Chmod(staging, 0o755); err != nil {
+		return err
+	}
+	if _, err := os.Stat(path); err == nil {
+		return fmt.Errorf("%s is there already", path)
+	}
+	return os.Rename(staging, path)
 }
 
 func sumCommand() *cli.Command {

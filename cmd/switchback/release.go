@@ -202,9 +202,9 @@ func freeName(version string, releases []*strategies.Release) string {
 // blue is the version that serves now: the one of the newest stable release, or one that was put behind
 // the router by hand.
 func (t *target) blue(ctx context.Context, m *strategies.Machine, releases []*strategies.Release) (*strategies.Stable, error) {
-	routing, err := m.Router.Observe(ctx)
+	routing, err := t.observe(ctx, m.Router)
 	if err != nil {
-		return nil, fmt.Errorf("%w\n  state: nothing was changed", err)
+		return nil, err
 	}
 	blue := strategies.StableOf(releases)
 	for _, b := range routing.Backends {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -33,13 +34,24 @@ func trafficStatus(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	router := proxy.NewRouter(p.config.Release.Router.Admin)
-	routing, err := router.Observe(c.Context)
+	routing, err := p.observe(c.Context, proxy.NewRouter(p.config.Release.Router.Admin))
 	if err != nil {
 		return err
 	}
 	p.printRouting(routing)
 	return p.out.document(routing)
+}
+
+// observe asks the router what it does now, before anything is changed.
+func (p *project) observe(ctx context.Context, router strategies.Router) (strategies.Routing, error) {
+	routing, err := router.Observe(ctx)
+	if errors.Is(err, proxy.ErrNotRunning) {
+		return routing, fmt.Errorf("%w\n  state: nothing was changed\n  next: switchback proxy --listen ADDRESS --admin %s, in a terminal or service of its own", err, p.config.Release.Router.Admin)
+	}
+	if err != nil {
+		return routing, fmt.Errorf("%w\n  state: nothing was changed", err)
+	}
+	return routing, nil
 }
 
 func (p *project) printRouting(routing strategies.Routing) {
@@ -65,7 +77,7 @@ func trafficSet(c *cli.Context) error {
 	}
 	defer t.close()
 	router := proxy.NewRouter(t.config.Release.Router.Admin)
-	routing, err := router.Observe(c.Context)
+	routing, err := t.observe(c.Context, router)
 	if err != nil {
 		return err
 	}

@@ -151,8 +151,7 @@ func (r *Router) call(ctx context.Context, method, path string, in, out any) err
 func (r *Router) unreachable(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" && op.Err != nil && !op.Timeout() {
-		return fmt.Errorf("proxy at %s: %w (%w); start it with: switchback proxy --listen ADDR --state FILE --admin %s",
-			r.socket, ErrNotRunning, op.Err, r.socket)
+		return fmt.Errorf("proxy at %s: %w (%w)", r.socket, ErrNotRunning, op.Err)
 	}
 	return fmt.Errorf("proxy at %s: %w", r.socket, err)
 }
