@@ -90,6 +90,7 @@ func (k *keyValue) UnmarshalJSON(data []byte) error {
 // walk is one batched statement under way.
 type walk struct {
 	s     *Session
+	step  Step
 	batch Batch
 	entry Entry
 	at    cursor
@@ -100,7 +101,7 @@ type walk struct {
 
 // backfill runs a batched statement from where an earlier run left it to the end.
 func (s *Session) backfill(ctx context.Context, step Step, e Entry, st *Statement, b Batch, prior *Entry) error {
-	w := &walk{s: s, batch: b, entry: e, sql: st.Text, size: b.Size}
+	w := &walk{s: s, step: step, batch: b, entry: e, sql: st.Text, size: b.Size}
 	if n := len(batchPattern.FindAllString(st.Text, -1)); n != 1 {
 		return fmt.Errorf("a batched statement needs the placeholder %s once, as in WHERE … AND %s; here it stands %d times", batchPlaceholder, batchPlaceholder, n)
 	}
@@ -197,7 +198,7 @@ func (w *walk) next(ctx context.Context) (took time.Duration, more bool, err err
 	s := w.s
 	begun := time.Now()
 	at, rows := w.at, w.entry.Rows
-	err = s.retry(ctx, Step{Change: w.entry.Change, Phase: w.entry.Phase, Direction: w.entry.Direction}, func() error {
+	err = s.retry(ctx, w.step, func() error {
 		w.at, w.entry.Rows = at, rows
 		return s.guarded(ctx, func() error {
 			more, err = w.run(ctx)

@@ -28,6 +28,9 @@ func (s *Session) stepInTransaction(ctx context.Context, step Step, statements [
 	if err := s.announce(ctx); err != nil {
 		return err
 	}
+	if err := s.settings(ctx, step); err != nil {
+		return err
+	}
 	var at *Statement
 	err = s.retry(ctx, step, func() error {
 		at = nil
@@ -155,37 +158,64 @@ func (s *Session) withoutControl(step Step, statements []Statement) ([]Statement
 	return statements, nil
 }
 
-// retry runs f until it succeeds, fails for a reason other than a lock, or has been tried often enough.
-// Between two tries nothing of ours waits in the server's lock queue, so nobody queues behind it.
-func (s *Session) retry(ctx context.Context, step Step, f func() error) error {
+// patience is how long a statement of the step waits for a lock, and how often it is tried again.
+func (s *Session) patience(step Step) (timeout time.Duration, retries int) {
 	d := step.Script.Directives
-	retries, timeout := s.opts.Retries, s.opts.LockTimeout
-	if d.Retries >= 0 {
-		retries = d.Retries
-	}
+	timeout, retries = s.opts.LockTimeout, s.opts.Retries
 	if d.LockTimeout > 0 {
 		timeout = d.LockTimeout
+		if d.Retries >= 0 {
+			retries = d.Retries
+		}
 	}
+	return timeout, retries
+}
+
+// settings makes the session as the step wants it. A script may set something else for itself; the next
+// step has its own again.
+func (s *Session) settings(ctx context.Context, step Step) error {
+	timeout, _ := s.patience(step)
 	if err := s.db.SetLockTimeout(ctx, s.conn, timeout); err != nil {
 		return fmt.Errorf("set the lock timeout: %w", err)
 	}
-	watch := s.watch(ctx, timeout)
+	return nil
+}
+
+// errGaveUp marks a lock timeout that was met often enough.
+var errGaveUp = errors.New("gave up")
+
+// retry runs f until it succeeds, fails for a reason other than a lock, or has been tried often enough.
+// Between two tries nothing of ours waits in the server's lock queue, so nobody queues behind it.
+func (s *Session) retry(ctx context.Context, step Step, f func() error) error {
+	timeout, retries := s.patience(step)
+	return s.patiently(ctx, step, retries, timeout, s.watch(ctx, timeout), f)
+}
+
+// patiently is retry for a session or, where nobody can be watched yet, for what comes before it.
+func (r *Runner) patiently(ctx context.Context, step Step, retries int, timeout time.Duration, watch func() func() []Blocker, f func() error) error {
 	for attempt := 1; ; attempt++ {
 		blockers := watch()
 		err := f()
 		found := blockers()
-		if err == nil || !s.db.IsLockTimeout(err) || ctx.Err() != nil {
+		if err == nil || !r.db.IsLockTimeout(err) || errors.Is(err, errGaveUp) || ctx.Err() != nil {
 			return err
 		}
 		if attempt > retries {
-			return fmt.Errorf("gave up after %d tries of %s each%s: %w", attempt, timeout, describe(found), err)
+			return fmt.Errorf("%w after %d tries of %s each%s: %w", errGaveUp, attempt, timeout, describe(found), err)
 		}
 		pause := backoff(attempt)
-		s.opts.Observer.Waiting(step, attempt, pause, found)
+		r.opts.Observer.Waiting(step, attempt, pause, found)
 		if err := sleep(ctx, pause); err != nil {
 			return err
 		}
 	}
+}
+
+// bookkeeping runs f, which reads or writes our own tables, until no lock of somebody else is in its
+// way. That is for SQLite, where a long transaction of the application locks every table.
+func (r *Runner) bookkeeping(ctx context.Context, f func() error) error {
+	nobody := func() []Blocker { return nil }
+	return r.patiently(ctx, Step{}, r.opts.Retries, r.opts.LockTimeout, func() func() []Blocker { return nobody }, f)
 }
 
 // watch returns a function that starts to look, half a lock timeout from now, for what keeps our

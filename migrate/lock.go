@@ -36,6 +36,10 @@ type Lock struct {
 	session string
 	stop    context.CancelFunc
 	beating sync.WaitGroup
+
+	mu        sync.Mutex
+	beat      time.Time // when this process last saw to the lock
+	overslept bool      // it did not for longer than the lock lives: it was stopped
 }
 
 // lockRow is the row as it is in the table.
@@ -113,9 +117,6 @@ func (l *Lock) take(ctx context.Context, conn *sql.Conn, seen int64) (again bool
 		d.Table("lock"), p(1), p(2), p(3), p(4), p(5), p(6), d.Now, d.Later(l.ttl), p(7))
 	r, err := conn.ExecContext(ctx, update, l.token, Actor()+" pid "+strconv.Itoa(os.Getpid()), l.command, l.session, host, strconv.Itoa(os.Getpid()), seen)
 	if err != nil {
-		if l.db.IsLockTimeout(err) {
-			return true, nil
-		}
 		return false, fmt.Errorf("take the lock: %w", err)
 	}
 	n, err := r.RowsAffected()
@@ -151,10 +152,15 @@ func (r lockRow) locked() error {
 }
 
 // Check proves inside the transaction of conn that the lock is still ours, and keeps it so until the
-// transaction ends. It returns ErrLockLost when it is not.
+// transaction ends. It returns ErrLockLost when it is not, and when this process was stopped for longer
+// than the lock lives. That the lock has expired alone is no loss: on SQLite somebody else's long
+// transaction keeps us from renewing it, and them from taking it.
 func (l *Lock) Check(ctx context.Context, conn *sql.Conn) error {
+	if l.sleptOver() {
+		return ErrLockLost
+	}
 	d := l.db.Dialect()
-	query := fmt.Sprintf("SELECT 1 FROM %s WHERE fence = %s AND token = %s AND expires > %s%s", d.Table("lock"), d.Placeholder(1), d.Placeholder(2), d.Now, d.ShareLock)
+	query := fmt.Sprintf("SELECT 1 FROM %s WHERE fence = %s AND token = %s%s", d.Table("lock"), d.Placeholder(1), d.Placeholder(2), d.ShareLock)
 	var one int
 	err := queryRow(ctx, conn, []any{&one}, query, l.Fence, l.token)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -176,10 +182,32 @@ func (l *Lock) taken(ctx context.Context) bool {
 	return err == nil && fence != l.Fence
 }
 
+// sleptOver tells whether this process has not seen to the lock for longer than it lives, now or
+// before.
+func (l *Lock) sleptOver() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.overslept = l.overslept || !l.beat.IsZero() && time.Since(l.beat) > l.ttl
+	return l.overslept
+}
+
+// seen says that this process sees to the lock.
+func (l *Lock) seen() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.beat = time.Now()
+}
+
 // renew moves the lock's expiry. It returns ErrLockLost when the lock is not ours any more.
 func (l *Lock) renew(ctx context.Context, q execer) error {
+	if l.sleptOver() {
+		return ErrLockLost
+	}
+	// A server that keeps us waiting is no reason to give up: each transaction checks the fence.
+	l.seen()
+	defer l.seen()
 	d := l.db.Dialect()
-	update := fmt.Sprintf("UPDATE %s SET expires = %s WHERE fence = %s AND token = %s AND expires > %s", d.Table("lock"), d.Later(l.ttl), d.Placeholder(1), d.Placeholder(2), d.Now)
+	update := fmt.Sprintf("UPDATE %s SET expires = %s WHERE fence = %s AND token = %s", d.Table("lock"), d.Later(l.ttl), d.Placeholder(1), d.Placeholder(2))
 	r, err := q.ExecContext(ctx, update, l.Fence, l.token)
 	if err != nil {
 		return fmt.Errorf("renew the lock: %w", err)
@@ -196,6 +224,7 @@ func (l *Lock) Keep(ctx context.Context) context.Context {
 	ctx, cancel := context.WithCancelCause(ctx)
 	beat, stop := context.WithCancel(ctx)
 	l.stop = stop
+	l.seen()
 	l.beating.Add(1)
 	go func() {
 		defer l.beating.Done()

@@ -52,7 +52,8 @@ func (o Options) withDefaults() Options {
 type Observer interface {
 	StepStarted(s Step)
 	StepFinished(s Step, took time.Duration)
-	// Waiting is called when a statement did not get its lock in time and is about to be tried again.
+	// Waiting is called when a statement did not get its lock in time and is about to be tried again. The
+	// step is empty when it is one on our own tables.
 	Waiting(s Step, attempt int, pause time.Duration, blockers []Blocker)
 	// Progress is called while a backfill runs.
 	Progress(s Step, p Progress)
@@ -141,19 +142,15 @@ func (r *Runner) Hold(ctx context.Context, command string, f func(ctx context.Co
 	if err := r.db.SetLockTimeout(ctx, conn, r.opts.LockTimeout); err != nil {
 		return fmt.Errorf("set the lock timeout: %w", err)
 	}
-	if err := r.journal.Install(ctx, conn); err != nil {
-		if errors.Is(err, ErrJournalNewer) {
-			return err
-		}
-		return fmt.Errorf("%w\n  state: none of the target's own objects was changed\n  next: let this user create the journal's tables there, or use one that may", err)
-	}
-	lock, err := AcquireLock(ctx, r.db, conn, command, r.opts.TTL)
+	lock, err := r.acquire(ctx, conn, command)
 	if err != nil {
 		return err
 	}
 	held := lock.Keep(ctx)
 	defer func() {
-		if rerr := lock.Release(context.WithoutCancel(ctx), conn); err == nil && rerr != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+		defer cancel()
+		if rerr := r.bookkeeping(ctx, func() error { return lock.Release(ctx, conn) }); err == nil && rerr != nil {
 			err = rerr
 		}
 	}()
@@ -163,6 +160,25 @@ func (r *Runner) Hold(ctx context.Context, command string, f func(ctx context.Co
 		return fmt.Errorf("%s: %w (%w)", command, ErrLockLost, err)
 	}
 	return err
+}
+
+// releaseTimeout limits how long giving the lock back may take. A lock that was not given back expires.
+const releaseTimeout = 10 * time.Second
+
+// acquire makes our tables, if they are missing, and takes the lock.
+func (r *Runner) acquire(ctx context.Context, conn *sql.Conn, command string) (lock *Lock, err error) {
+	err = r.bookkeeping(ctx, func() error { return r.journal.Install(ctx, conn) })
+	if err != nil && !errors.Is(err, ErrJournalNewer) {
+		return nil, fmt.Errorf("%w\n  state: none of the target's own objects was changed\n  next: let this user create the journal's tables there, or use one that may", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = r.bookkeeping(ctx, func() error {
+		lock, err = AcquireLock(ctx, r.db, conn, command, r.opts.TTL)
+		return err
+	})
+	return lock, err
 }
 
 // discard closes the connection instead of giving it back to the pool: it may hold session locks,
@@ -201,16 +217,20 @@ func (s *Session) State(ctx context.Context) (*State, error) { return s.state(ct
 // Append writes an entry of the session's run, guarded by the lock.
 func (s *Session) Append(ctx context.Context, e Entry) (int64, error) {
 	var seq int64
-	err := s.guarded(ctx, func() (err error) {
-		seq, err = s.journal.Append(ctx, s.conn, s.Stamp(e))
-		return err
+	err := s.bookkeeping(ctx, func() error {
+		return s.guarded(ctx, func() (err error) {
+			seq, err = s.journal.Append(ctx, s.conn, s.Stamp(e))
+			return err
+		})
 	})
 	return seq, err
 }
 
 // Finish records the outcome of an entry, guarded by the lock.
 func (s *Session) Finish(ctx context.Context, e Entry) error {
-	return s.guarded(ctx, func() error { return s.journal.Finish(ctx, s.conn, e) })
+	return s.bookkeeping(ctx, func() error {
+		return s.guarded(ctx, func() error { return s.journal.Finish(ctx, s.conn, e) })
+	})
 }
 
 // Stamp makes an entry one of this run: its number and its fence are set.

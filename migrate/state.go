@@ -126,6 +126,9 @@ type Step struct {
 }
 
 func (s Step) String() string {
+	if s.Change == "" {
+		return "the journal"
+	}
 	if s.Direction == Back {
 		return fmt.Sprintf("roll back %s of %s", s.Phase, s.Change)
 	}

@@ -57,15 +57,6 @@ func (s *Session) stepByStatement(ctx context.Context, step Step, statements []S
 	return nil
 }
 
-// settings makes the session as the directives of the script want it.
-func (s *Session) settings(ctx context.Context, step Step) error {
-	d := step.Script.Directives
-	if d.LockTimeout == 0 {
-		return nil
-	}
-	return s.db.SetLockTimeout(ctx, s.conn, d.LockTimeout)
-}
-
 // open writes the intent of a step, or finds that of the run that was interrupted, with the entries of
 // its statements by their number.
 func (s *Session) open(ctx context.Context, step Step) (*Entry, map[int]*Entry, error) {

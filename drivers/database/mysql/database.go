@@ -115,8 +115,10 @@ func isError(err error, numbers ...uint16) bool {
 	return errors.As(err, &e) && slices.Contains(numbers, e.Number)
 }
 
-// IsLockTimeout implements migrate.Database: lock wait timeout, deadlock, no wait.
-func (d *Database) IsLockTimeout(err error) bool { return isError(err, 1205, 1213, 3572) }
+// IsLockTimeout implements migrate.Database: lock wait timeout, deadlock, NOWAIT, and MariaDB's "record
+// has changed since last read", by which innodb_snapshot_isolation (on since 11.6) ends a transaction
+// that would overwrite what its snapshot does not show.
+func (d *Database) IsLockTimeout(err error) bool { return isError(err, 1205, 1213, 3572, 1020) }
 
 // IsMissing implements migrate.Database: unknown database, table, column, key, routine, trigger, event.
 func (d *Database) IsMissing(err error) bool {

@@ -68,8 +68,9 @@ FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.
 WHERE p.id <> ? ORDER BY t.trx_started`
 	if d.engine == migrate.MySQL {
 		query = `
-SELECT DISTINCT b.blocking_pid, b.blocking_account, coalesce(t.trx_started, ''), coalesce(t.trx_query, '')
+SELECT DISTINCT b.blocking_pid, b.blocking_account, coalesce(t.trx_started, ''), coalesce(t.trx_query, e.sql_text, '')
 FROM sys.schema_table_lock_waits b LEFT JOIN information_schema.innodb_trx t ON t.trx_mysql_thread_id = b.blocking_pid
+LEFT JOIN performance_schema.events_statements_current e ON e.thread_id = b.blocking_thread_id
 WHERE b.waiting_pid = ? AND b.blocking_pid <> b.waiting_pid`
 	}
 	rows, err := d.db.QueryContext(ctx, query, session)

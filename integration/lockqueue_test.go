@@ -1,0 +1,94 @@
+package integration
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/switchbackdb/switchback/integration/servers"
+	"github.com/switchbackdb/switchback/migrate"
+)
+
+// waits counts how often a run gave up waiting, and closes enough at the third time.
+type waits struct {
+	mu       sync.Mutex
+	n        int
+	blockers []migrate.Blocker
+	enough   chan struct{}
+}
+
+func (w *waits) Waiting(_ migrate.Step, _ int, _ time.Duration, blockers []migrate.Blocker) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.n++
+	w.blockers = append(w.blockers, blockers...)
+	if w.n == 3 {
+		close(w.enough)
+	}
+}
+func (*waits) StepStarted(migrate.Step)                 {}
+func (*waits) StepFinished(migrate.Step, time.Duration) {}
+func (*waits) Progress(migrate.Step, migrate.Progress)  {}
+func (*waits) Resumed(migrate.Step)                     {}
+
+// TestLockQueue expands a table that a long transaction holds. Expand gives up after its lock timeout,
+// again and again; whoever else asks for the table never waits longer than that; and it succeeds once
+// the transaction ends.
+func TestLockQueue(t *testing.T) {
+	const timeout = time.Second // the shortest that MySQL counts in
+	servers.Each(t, servers.Main(), func(t *testing.T, url string) {
+		w := &waits{enough: make(chan struct{})}
+		g := open(t, url, migrate.Options{LockTimeout: timeout, Observer: w})
+		g.exec("CREATE TABLE busy (id integer primary key, n integer)")
+		g.exec("INSERT INTO busy VALUES (1, 0), (2, 0)")
+		g.change("1_column", map[string]string{
+			"expand.sql":          "ALTER TABLE busy ADD COLUMN more integer;\n",
+			"expand.rollback.sql": "ALTER TABLE busy DROP COLUMN more;\n",
+		})
+		long, err := g.plain.BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		_, err = long.ExecContext(t.Context(), "UPDATE busy SET n = n + 1 WHERE id = 1")
+		require.NoError(t, err)
+
+		expanded := make(chan error, 1)
+		go func() { expanded <- g.forward(migrate.Expand) }()
+		queries, longest := g.queries(t, w.enough)
+		require.NoError(t, long.Commit())
+		require.NoError(t, <-expanded)
+		require.Equal(t, "1_column:expand", g.applied())
+
+		t.Logf("%d queries, the longest took %s", queries, longest)
+		require.Less(t, longest, timeout+400*time.Millisecond, "a query queued behind expand")
+		if engineOf(g) == migrate.SQLite {
+			return // it does not know who holds its lock
+		}
+		require.NotEmpty(t, w.blockers, "nobody says who holds the table")
+		if engineOf(g) != migrate.MariaDB { // it does not know what a session that is idle now ran before
+			require.Contains(t, w.blockers[0].Query, "busy")
+		}
+	})
+}
+
+// queries reads the table from other sessions until enough is closed, and tells how often and how long
+// it took at most.
+func (g *target) queries(t *testing.T, enough <-chan struct{}) (n int, longest time.Duration) {
+	db := servers.Open(t, g.url)
+	defer func() { require.NoError(t, db.Close()) }()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		select {
+		case <-enough:
+			return n, longest
+		default:
+		}
+		begun := time.Now()
+		var id int
+		require.NoError(t, db.QueryRowContext(ctx, "SELECT n FROM busy WHERE id = 2").Scan(&id))
+		n++
+		longest = max(longest, time.Since(begun))
+	}
+}

@@ -1,0 +1,32 @@
+package integration
+
+import (
+	"net/url"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/switchbackdb/switchback/integration/servers"
+)
+
+// TestWrongPassword is refused by every server, and the password is not shown.
+func TestWrongPassword(t *testing.T) {
+	servers.Each(t, servers.Main(), func(t *testing.T, target string) {
+		u, err := url.Parse(target)
+		require.NoError(t, err)
+		if u.Scheme == "sqlite" {
+			return // it has no passwords
+		}
+		u.User = url.UserPassword(u.User.Username(), "not-the-password")
+		for _, args := range [][]string{{"up"}, {"status"}, {"rollback"}, {"diff", u.String(), "empty"}, {"snapshot", "create"}} {
+			if args[0] != "diff" {
+				args = append(args, "--url", u.String())
+			}
+			c := start(t, t.TempDir(), nil, args...)
+			require.Equal(t, 1, c.end(t), c.out.String())
+			require.NotContains(t, c.out.String(), "not-the-password")
+			require.Regexp(t, "(?i)password", c.out.String())
+			require.Contains(t, c.out.String(), "next: ")
+		}
+	})
+}

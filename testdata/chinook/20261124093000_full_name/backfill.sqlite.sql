@@ -1,0 +1,2 @@
+-- switchback:batch table=Customer key=CustomerId size=20
+UPDATE Customer SET FullName = FirstName || ' ' || LastName WHERE FullName IS NULL AND :batch;
