@@ -1,0 +1,235 @@
+package integration
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/switchbackdb/switchback/drivers/discovery/file"
+	"github.com/switchbackdb/switchback/drivers/router/proxy"
+	"github.com/switchbackdb/switchback/drivers/service/process"
+	"github.com/switchbackdb/switchback/integration/servers"
+	"github.com/switchbackdb/switchback/strategies"
+)
+
+// stage is the demo's shop behind a proxy of its own process, version v1 released.
+type stage struct {
+	t        *testing.T
+	dir      string
+	url      string // of the proxy
+	fails    atomic.Int64
+	requests atomic.Int64
+	failure  atomic.Value
+}
+
+const stageConfig = `environments:
+  shop:
+    url: sqlite:shop.db
+release:
+  application: shop
+  service:
+    command: [%q, shop, --version, "{{version}}", --listen, "{{address}}", --db, shop.db]
+    health: /healthz
+  steps: [50, 100]
+  bake: 10ms
+`
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	path, err := binary()
+	require.NoError(t, err)
+	// The proxy's socket has a short path: the longest is 104 bytes.
+	dir, err := os.MkdirTemp("", "sb")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	s := &stage{t: t, dir: dir}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "switchback.yaml"), fmt.Appendf(nil, stageConfig, path), 0o600))
+	db := servers.Open(t, "sqlite:"+filepath.Join(dir, "shop.db"))
+	for _, statement := range []string{
+		"PRAGMA journal_mode = WAL",
+		"CREATE TABLE customers (id INTEGER PRIMARY KEY, first_name TEXT NOT NULL DEFAULT '', last_name TEXT NOT NULL DEFAULT '')",
+		"INSERT INTO customers VALUES (1, 'Ada', 'Lovelace')",
+	} {
+		_, err := db.ExecContext(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	require.NoError(t, db.Close())
+
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s.url = "http://" + l.Addr().String()
+	require.NoError(t, l.Close())
+	start(t, dir, nil, "proxy", "--quiet", "--listen", strings.TrimPrefix(s.url, "http://"))
+	t.Cleanup(s.stopShops)
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(filepath.Join(dir, ".switchback", "proxy.sock"))
+		return err == nil
+	}, 10*time.Second, 10*time.Millisecond)
+	run(t, dir, "release", "start", "--version", "v1")
+	require.NoError(t, os.CopyFS(filepath.Join(dir, "changes"), os.DirFS("../cmd/switchback/demo/changes")))
+	run(t, dir, "sum")
+	return s
+}
+
+func (s *stage) stopShops() {
+	files, _ := filepath.Glob(filepath.Join(s.dir, ".switchback", "process", "*.pid"))
+	for _, f := range files {
+		var pid int
+		if data, err := os.ReadFile(f); err == nil {
+			if _, err := fmt.Sscan(string(data), &pid); err == nil && pid > 1 {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+	}
+}
+
+// load asks for a customer all the time, and counts what fails, until the test ends.
+func (s *stage) load() {
+	stop, ended := make(chan struct{}), make(chan struct{})
+	client := &http.Client{Timeout: 10 * time.Second}
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(2 * time.Millisecond):
+			}
+			s.requests.Add(1)
+			if err := ask(client, s.url); err != nil {
+				s.fails.Add(1)
+				s.failure.Store(err.Error())
+			}
+		}
+	}()
+	s.t.Cleanup(func() {
+		close(stop)
+		<-ended
+		require.Zero(s.t, s.fails.Load(), "of %d requests; the last: %v", s.requests.Load(), s.failure.Load())
+		s.t.Logf("%d requests, none failed", s.requests.Load())
+	})
+}
+
+func ask(client *http.Client, url string) error {
+	resp, err := client.Get(url + "/customers/1")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return errors.New(resp.Status + " from " + resp.Header.Get("X-Version"))
+	}
+	return nil
+}
+
+// newest is the name and the status of the newest release.
+func (s *stage) newest() (name, status string) {
+	s.t.Helper()
+	var doc struct {
+		Releases []struct {
+			Plan   struct{ Release string }
+			Status string
+		}
+	}
+	require.NoError(s.t, json.Unmarshal([]byte(run(s.t, s.dir, "release", "status", "--json")), &doc))
+	last := doc.Releases[len(doc.Releases)-1]
+	return last.Plan.Release, last.Status
+}
+
+// is wants the version to be the only one there is, for the router, the service, the registry and the
+// database.
+func (s *stage) is(version, when string) {
+	s.t.Helper()
+	routing, err := proxy.NewRouter(filepath.Join(s.dir, ".switchback", "proxy.sock")).Observe(s.t.Context())
+	require.NoError(s.t, err, when)
+	require.Len(s.t, routing.Backends, 1, when)
+	require.Equal(s.t, version, routing.Backends[0].Version, when)
+
+	instances, err := process.New(filepath.Join(s.dir, ".switchback", "process")).List(s.t.Context())
+	require.NoError(s.t, err, when)
+	var running []string
+	for _, i := range instances {
+		if i.State != strategies.StateStopped {
+			running = append(running, i.Version+" "+i.Address)
+		}
+	}
+	require.Equal(s.t, []string{version + " " + routing.Backends[0].Address}, running, when)
+
+	registered, err := file.New(filepath.Join(s.dir, ".switchback", "discovery.json")).List(s.t.Context())
+	require.NoError(s.t, err, when)
+	require.Len(s.t, registered, 1, when)
+	require.Equal(s.t, routing.Backends[0].Address, registered[0].Address, when)
+
+	db := servers.Open(s.t, "sqlite:"+filepath.Join(s.dir, "shop.db"))
+	defer db.Close()
+	column := map[string]string{"v1": "first_name", "v2": "attic_first_name || full_name"}[version]
+	_, err = db.ExecContext(s.t.Context(), "SELECT "+column+" FROM customers")
+	require.NoError(s.t, err, when)
+	if version == "v1" {
+		_, err = db.ExecContext(s.t.Context(), "SELECT full_name FROM customers")
+		require.Error(s.t, err, when)
+	}
+}
+
+// killed runs a command that is killed at the nth of its marks.
+func (s *stage) killed(n int, names []string, args ...string) string {
+	s.t.Helper()
+	c := start(s.t, s.dir, []string{fmt.Sprint("KILL=", n)}, args...)
+	code := c.end(s.t)
+	if n > len(names) {
+		return "killed nowhere"
+	}
+	require.Equal(s.t, -1, code, "should have died at %d, %s\n%s", n, names[n-1], c.out.String())
+	return fmt.Sprintf("%s killed at %d, %s", args[1], n, names[n-1])
+}
+
+// TestCrashRelease kills the command at every mark of a release and of its way back. `release resume`
+// ends it, the world is whole then, and no request failed meanwhile.
+func TestCrashRelease(t *testing.T) {
+	s := newStage(t)
+	s.is("v1", "at first")
+	s.load()
+	out := marks(t, s.dir, "release", "start", "--version", "v2")
+	s.is("v2", "undisturbed")
+	back := marks(t, s.dir, "release", "rollback")
+	s.is("v1", "undisturbed")
+
+	before, _ := s.newest()
+	for n := 1; n <= max(len(out), len(back)); n++ {
+		when := s.killed(n, out, "release", "start", "--version", "v2")
+		name, status := s.newest()
+		switch {
+		case name == before:
+			run(t, s.dir, "release", "start", "--version", "v2") // it had not begun
+		case status != "stable":
+			run(t, s.dir, "release", "resume")
+		}
+		before, status = s.newest()
+		require.Equal(t, "stable", status, when)
+		s.is("v2", when)
+
+		when = s.killed(n, back, "release", "rollback")
+		switch _, status = s.newest(); status {
+		case "stable":
+			run(t, s.dir, "release", "rollback") // it had not begun
+		case "turned back":
+			c := start(t, s.dir, nil, "release", "resume")
+			require.Equal(t, 3, c.end(t), c.out.String())
+		}
+		_, status = s.newest()
+		require.Equal(t, "rolled back", status, when)
+		s.is("v1", when)
+	}
+	t.Logf("killed at each of %d marks out and %d back", len(out), len(back))
+}
