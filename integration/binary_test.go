@@ -36,10 +36,28 @@ func removeBinary() {
 	}
 }
 
+// output is what a command has printed so far.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
 // command is a run of the real command.
 type command struct {
 	*exec.Cmd
-	out    bytes.Buffer
+	out    output
 	exited chan struct{}
 }
 

@@ -115,17 +115,7 @@ func dropAll(g *target) {
 	case ours.MySQL, ours.MariaDB:
 		query = "SELECT table_name FROM information_schema.tables WHERE table_name LIKE 'keto%' AND table_schema = DATABASE()"
 	}
-	rows, err := g.plain.QueryContext(g.t.Context(), query)
-	require.NoError(g.t, err)
-	var tables []string
-	for rows.Next() {
-		var name string
-		require.NoError(g.t, rows.Scan(&name))
-		tables = append(tables, name)
-	}
-	require.NoError(g.t, rows.Err())
-	require.NoError(g.t, rows.Close())
-	for _, name := range tables {
+	for _, name := range g.list(query) {
 		g.exec("DROP TABLE " + name)
 	}
 }
