@@ -29,7 +29,7 @@ var batchPattern = regexp.MustCompile(`(^|[^:\w]):batch\b`)
 // How the size of a batch follows the time it takes. Row locks are held that long, so it is about the
 // longest that a write of the application has to wait.
 const (
-	targetBatch  = 100 * time.Millisecond // aim
+	targetBatch  = 50 * time.Millisecond // aim
 	minBatchSize = 100
 	maxGrowth    = 10 // times the size of the directive
 	restShare    = 8  // a pause of an eighth of the batch's time leaves room for others

@@ -41,6 +41,16 @@ type Dialect struct {
 	KeyParameter     func(n int, typ string) string  // the nth parameter as a key of that type
 }
 
+// Catalogue reads the fingerprints of a run, one after the other. It may remember what it has read, so
+// that a run of a thousand steps does not read a thousand tables a thousand times.
+type Catalogue interface {
+	// Read hashes the whole catalogue as q sees it now.
+	Read(ctx context.Context, q schema.Queryer) (string, error)
+	// Follow is Read, given that since the last call the statements, and nothing else, have changed the
+	// catalogue. It may read no more than what they are certain to have changed; whole is false then.
+	Follow(ctx context.Context, q schema.Queryer, statements []string) (fingerprint string, whole bool, err error)
+}
+
 // StatementKind says how a statement behaves outside a transaction of ours.
 type StatementKind int
 
@@ -79,6 +89,8 @@ type Database interface {
 	Version() string
 	// Fingerprint hashes the catalogue as q sees it, our own tables left out.
 	Fingerprint(ctx context.Context, q schema.Queryer) (string, error)
+	// Catalogue returns a reader of fingerprints that follows a run.
+	Catalogue() Catalogue
 	// SetLockTimeout makes statements of the connection give up waiting for a lock after d.
 	SetLockTimeout(ctx context.Context, conn *sql.Conn, d time.Duration) error
 	// IsLockTimeout tells whether err means that a lock was not had in time, or a deadlock: the

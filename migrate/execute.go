@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/switchbackdb/switchback/internal/failpoint"
@@ -44,11 +45,16 @@ func (s *Session) stepInTransaction(ctx context.Context, step Step, statements [
 }
 
 func (s *Session) transaction(ctx context.Context, step Step, statements []Statement, at **Statement) (err error) {
-	if err := s.begin(ctx); err != nil {
-		return err
+	if s.lock.sleptOver() {
+		return ErrLockLost
+	}
+	// The fence is checked when the entry is written: until then nothing takes effect.
+	if _, err := s.conn.ExecContext(ctx, s.db.Dialect().Begin); err != nil {
+		return fmt.Errorf("begin: %w", err)
 	}
 	defer func() {
 		if err != nil {
+			s.fingerprint = "" // what was followed did not take effect
 			s.rollback(ctx)
 		}
 	}()
@@ -75,13 +81,13 @@ func (s *Session) transaction(ctx context.Context, step Step, statements []State
 	if err := s.db.BeforeCommit(ctx, s.conn, step.Script.SQL); err != nil {
 		return err
 	}
-	if e.After, err = s.db.Fingerprint(ctx, s.conn); err != nil {
+	if e.After, err = s.after(ctx, statements); err != nil {
 		return fmt.Errorf("fingerprint the schema: %w", err)
 	}
 	e.Status, e.took, e.Detail = Done, time.Since(started), encode(struct {
 		Statements []ran `json:"statements"`
 	}{log})
-	if _, err := s.journal.Append(ctx, s.conn, e); err != nil {
+	if _, err := s.journal.AppendFenced(ctx, s.conn, e, s.lock); err != nil {
 		return err
 	}
 	failpoint.Hit("commit: before")
@@ -99,11 +105,23 @@ func (s *Session) before(ctx context.Context) (string, error) {
 	if s.fingerprint != "" {
 		return s.fingerprint, nil
 	}
-	f, err := s.db.Fingerprint(ctx, s.conn)
+	f, err := s.catalogue.Read(ctx, s.conn)
 	if err != nil {
 		return "", fmt.Errorf("fingerprint the schema: %w", err)
 	}
+	s.fingerprint = f
 	return f, nil
+}
+
+// after is the catalogue's fingerprint after statements that ran on what before returned.
+func (s *Session) after(ctx context.Context, statements []Statement) (string, error) {
+	texts := make([]string, len(statements))
+	for i := range statements {
+		texts[i] = statements[i].Text
+	}
+	f, whole, err := s.catalogue.Follow(ctx, s.conn, texts)
+	s.followed = s.followed || !whole
+	return f, err
 }
 
 // entry is the phase entry of a step, as far as it is known before it runs.
@@ -175,8 +193,14 @@ func (s *Session) patience(step Step) (timeout time.Duration, retries int) {
 // step has its own again.
 func (s *Session) settings(ctx context.Context, step Step) error {
 	timeout, _ := s.patience(step)
-	if err := s.db.SetLockTimeout(ctx, s.conn, timeout); err != nil {
-		return fmt.Errorf("set the lock timeout: %w", err)
+	if timeout != s.timeout {
+		if err := s.db.SetLockTimeout(ctx, s.conn, timeout); err != nil {
+			return fmt.Errorf("set the lock timeout: %w", err)
+		}
+	}
+	s.timeout = timeout
+	if strings.Contains(strings.ToLower(step.Script.SQL), "timeout") {
+		s.timeout = 0 // not known afterwards
 	}
 	return nil
 }

@@ -136,6 +136,23 @@ const entryColumns = "parent, run, fence, kind, change_id, phase, direction, sta
 // Append writes an entry and returns its number. The server's clock fills an empty Started, and
 // Finished when the entry is not of status Started.
 func (j *Journal) Append(ctx context.Context, q execer, e Entry) (int64, error) {
+	return j.append(ctx, q, e, nil)
+}
+
+// AppendFenced is Append in a transaction that takes effect only if the lock is ours then; otherwise the
+// error is ErrLockLost. The lock cannot be taken over before the transaction ends.
+func (j *Journal) AppendFenced(ctx context.Context, q execer, e Entry, l *Lock) (int64, error) {
+	if l.sleptOver() {
+		return 0, ErrLockLost
+	}
+	seq, err := j.append(ctx, q, e, l)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, ErrLockLost
+	}
+	return seq, err
+}
+
+func (j *Journal) append(ctx context.Context, q execer, e Entry, l *Lock) (int64, error) {
 	var sets []string
 	var args []any
 	add := func(v any) { args = append(args, v); sets = append(sets, j.dialect.Placeholder(len(args))) }
@@ -157,11 +174,21 @@ func (j *Journal) Append(ctx context.Context, q execer, e Entry) (int64, error) 
 	for _, v := range []any{j.actor, e.Rows, e.Before, e.After, e.Detail, e.Error, e.Script, e.Rollback} {
 		add(v)
 	}
-	insert := fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", j.dialect.Table("journal"), entryColumns, strings.Join(sets, ", "))
+	insert := fmt.Sprintf("INSERT INTO %s (%s) ", j.dialect.Table("journal"), entryColumns)
+	if l == nil {
+		insert += "VALUES (" + strings.Join(sets, ", ") + ")"
+	} else {
+		p := j.dialect.Placeholder
+		insert += fmt.Sprintf("SELECT %s FROM %s WHERE fence = %s AND token = %s%s", strings.Join(sets, ", "), j.dialect.Table("lock"), p(len(args)+1), p(len(args)+2), j.dialect.ShareLock)
+		args = append(args, l.Fence, l.token)
+	}
 	if j.dialect.LastInsertID {
 		r, err := q.ExecContext(ctx, insert, args...)
 		if err != nil {
 			return 0, fmt.Errorf("write the journal: %w", err)
+		}
+		if n, err := r.RowsAffected(); err != nil || n == 0 {
+			return 0, errors.Join(err, sql.ErrNoRows)
 		}
 		return r.LastInsertId()
 	}

@@ -154,7 +154,7 @@ func (r *Runner) Hold(ctx context.Context, command string, f func(ctx context.Co
 			err = rerr
 		}
 	}()
-	s := &Session{Runner: r, conn: conn, lock: lock, command: command, run: runID()}
+	s := &Session{Runner: r, conn: conn, lock: lock, command: command, run: runID(), timeout: r.opts.LockTimeout, catalogue: r.db.Catalogue()}
 	err = f(held, s)
 	if err != nil && !errors.Is(err, ErrLockLost) && (errors.Is(context.Cause(held), ErrLockLost) || lock.taken(ctx)) {
 		return fmt.Errorf("%s: %w (%w)", command, ErrLockLost, err)
@@ -202,7 +202,10 @@ type Session struct {
 	command     string
 	run         string
 	announced   bool
+	timeout     time.Duration // the lock timeout that is set; 0 when not known
+	catalogue   Catalogue
 	fingerprint string // of the catalogue as the last step of this run left it; empty when not known
+	followed    bool   // the fingerprint was not read whole
 }
 
 // Fence is the fencing number of the lock the session holds.
@@ -308,7 +311,28 @@ func (s *Session) Run(ctx context.Context, plan Planner) ([]Step, error) {
 		}
 		done = append(done, step)
 	}
-	return done, nil
+	return done, s.verify(ctx)
+}
+
+// verify reads the catalogue whole at the end of a run whose fingerprints were followed. When it is not
+// what they say, somebody else has changed it meanwhile, or a statement has done more than it says, as
+// with an event trigger; the journal says so.
+func (s *Session) verify(ctx context.Context) error {
+	if !s.followed {
+		return nil
+	}
+	s.followed = false
+	now, err := s.catalogue.Read(ctx, s.conn)
+	if err != nil {
+		return fmt.Errorf("fingerprint the schema: %w", err)
+	}
+	if now == s.fingerprint {
+		return nil
+	}
+	e := Entry{Kind: RunEntry, Action: "the schema was changed by somebody else during this run", Status: Done, Before: s.fingerprint, After: now}
+	s.fingerprint = now
+	_, err = s.Append(ctx, e)
+	return err
 }
 
 // resume takes up a step that was interrupted, with the script it was begun with.

@@ -42,7 +42,7 @@ func (s *Session) stepByStatement(ctx context.Context, step Step, statements []S
 		}
 	}
 	failpoint.Hit("phase: before outcome")
-	if phase.After, err = s.db.Fingerprint(ctx, s.conn); err != nil {
+	if phase.After, err = s.catalogue.Read(ctx, s.conn); err != nil {
 		return fmt.Errorf("fingerprint the schema: %w", err)
 	}
 	phase.Status = Done

@@ -86,7 +86,7 @@ func SQLite(t testing.TB) string {
 // URL returns the URL of a fresh database on a server of the kind. It is dropped when the test ends.
 func URL(t testing.TB, k Kind) string {
 	t.Helper()
-	server, err := serverOf(k)
+	server, err := Server(k)
 	require.NoError(t, err, "start %s; a missing server is a failure, see `make images`", k.Image)
 	var b [6]byte
 	_, _ = rand.Read(b[:])
@@ -119,11 +119,18 @@ func exec(t testing.TB, server, statement string) {
 // it.
 func Open(t testing.TB, rawURL string) *sql.DB {
 	t.Helper()
-	driver, dsn, err := dataSource(rawURL)
-	require.NoError(t, err)
-	db, err := sql.Open(driver, dsn)
+	db, err := Connect(rawURL)
 	require.NoError(t, err)
 	return db
+}
+
+// Connect is Open outside tests.
+func Connect(rawURL string) (*sql.DB, error) {
+	driver, dsn, err := dataSource(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	return sql.Open(driver, dsn)
 }
 
 func dataSource(rawURL string) (driver, dsn string, err error) {
@@ -152,7 +159,9 @@ type started struct {
 	err  error
 }
 
-func serverOf(k Kind) (string, error) {
+// Server returns the URL of the server that the environment names for the kind, or starts one for this
+// process.
+func Server(k Kind) (string, error) {
 	if u := os.Getenv(k.Variable()); u != "" {
 		return u, nil
 	}

@@ -48,6 +48,22 @@ func (d *Database) Fingerprint(ctx context.Context, q schema.Queryer) (string, e
 	return "m1:" + hex.EncodeToString(sum.Sum(nil)), nil
 }
 
+// Catalogue implements migrate.Database. Everything is read each time.
+func (d *Database) Catalogue() migrate.Catalogue { return whole{d} }
+
+type whole struct{ db *Database }
+
+// Read implements migrate.Catalogue.
+func (w whole) Read(ctx context.Context, q schema.Queryer) (string, error) {
+	return w.db.Fingerprint(ctx, q)
+}
+
+// Follow implements migrate.Catalogue.
+func (w whole) Follow(ctx context.Context, q schema.Queryer, _ []string) (string, bool, error) {
+	f, err := w.db.Fingerprint(ctx, q)
+	return f, true, err
+}
+
 // hashRows adds the rows of a query to the hash, ordered by their columns and without our own tables.
 func hashRows(ctx context.Context, q schema.Queryer, sum hash.Hash, query string) error {
 	order := make([]string, 0, 12)

@@ -33,7 +33,7 @@ func Inspect(ctx context.Context, q schema.Queryer) (_ *schema.Database, err err
 			err = rerr
 		}
 	}()
-	in := &inspection{schemas: map[string]*schema.Schema{}, relations: map[int64]relation{}}
+	in := newInspection()
 	for _, part := range parts() {
 		if err := in.read(ctx, q, part); err != nil {
 			return nil, err
@@ -65,6 +65,10 @@ type inspection struct {
 	schemas   map[string]*schema.Schema
 	relations map[int64]relation // by oid
 	uncovered []schema.Census
+}
+
+func newInspection() *inspection {
+	return &inspection{schemas: map[string]*schema.Schema{}, relations: map[int64]relation{}}
 }
 
 // relation is a table or a view.

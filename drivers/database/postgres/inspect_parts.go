@@ -17,7 +17,7 @@ func ofUser(oid, catalogue string) string {
 // parts are the queries, in an order in which a relation comes before what hangs on it.
 func parts() []part {
 	return []part{
-		schemasPart(), relationsPart(), columnsPart(), constraintsPart(), indexesPart(), triggersPart(),
+		schemasPart(), relationsPart(""), columnsPart(""), constraintsPart(""), indexesPart(), triggersPart(),
 		policiesPart(), routinesPart(), typesPart(), sequencesPart(), censusPart(),
 	}
 }
@@ -39,10 +39,10 @@ func commentOf(name, comment string) string {
 	return comment
 }
 
-func relationsPart() part {
+func relationsPart(only string) part {
 	return part{
 		name: "tables and views",
-		query: `SELECT c.oid::bigint, n.nspname, c.relname, c.relkind, obj_description(c.oid, 'pg_class'),
+		query: `SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text, obj_description(c.oid, 'pg_class'),
   CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
   concat_ws(E'\n',
     'persistence=' || CASE c.relpersistence WHEN 'u' THEN 'unlogged' END,
@@ -55,7 +55,7 @@ func relationsPart() part {
     'tablespace=' || (SELECT spcname FROM pg_tablespace t WHERE t.oid = c.reltablespace),
     'of type=' || CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND ` + ofUser("c.oid", "pg_class") + ` ORDER BY n.nspname, c.relname`,
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND ` + ofUser("c.oid", "pg_class") + only + ` ORDER BY n.nspname, c.relname`,
 		row: func(in *inspection, r []string) {
 			s := in.schema(r[1])
 			if kind := r[3]; kind == "v" || kind == "m" {
@@ -74,7 +74,7 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND ` + ofUser("c.oid", "pg_class")
 	}
 }
 
-func columnsPart() part {
+func columnsPart(only string) part {
 	return part{
 		name: "columns",
 		// Options named pg_… are the server's own bookkeeping: they change with each ALTER TABLE.
@@ -91,7 +91,7 @@ func columnsPart() part {
     'options=' || (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg\_%'))
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f') AND ` + userNamespace + ` ORDER BY a.attrelid, a.attnum`,
+WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f') AND ` + userNamespace + only + ` ORDER BY a.attrelid, a.attnum`,
 		row: func(in *inspection, r []string) {
 			t := in.table(r[0])
 			t.Columns = append(t.Columns, &schema.Column{
@@ -102,14 +102,14 @@ WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f') AND `
 	}
 }
 
-func constraintsPart() part {
+func constraintsPart(only string) part {
 	return part{
 		name: "constraints",
 		query: `SELECT k.conrelid::bigint, k.conname,
   CASE k.contype WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique' WHEN 'c' THEN 'check' WHEN 'f' THEN 'foreign key' WHEN 'x' THEN 'exclusion' WHEN 't' THEN 'trigger' ELSE k.contype::text END,
   pg_get_constraintdef(k.oid), obj_description(k.oid, 'pg_constraint')
 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE k.contype NOT IN ('n', 't') AND (k.coninhcount = 0 OR k.conislocal) AND k.conparentid = 0 AND ` + userNamespace + ` ORDER BY 1, 2`,
+WHERE k.contype NOT IN ('n', 't') AND (k.coninhcount = 0 OR k.conislocal) AND k.conparentid = 0 AND ` + userNamespace + only + ` ORDER BY 1, 2`,
 		row: func(in *inspection, r []string) {
 			t := in.table(r[0])
 			t.Constraints = append(t.Constraints, &schema.Constraint{Name: r[1], Type: r[2], Definition: r[3], Comment: r[4]})

@@ -12,8 +12,13 @@ import (
 // the statements that made it, kept up to date by ALTER TABLE; so the text is read, not the pragmas,
 // which leave checks, collations and much else out.
 func Inspect(ctx context.Context, q schema.Queryer) (*schema.Database, error) {
+	return inspectBehind(ctx, q, 0)
+}
+
+// inspectBehind reads what stands behind a row of the catalogue.
+func inspectBehind(ctx context.Context, q schema.Queryer, row int64) (*schema.Database, error) {
 	rows, err := q.QueryContext(ctx, `SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema
-WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT LIKE 'switchback\_%' ESCAPE '\' AND tbl_name NOT LIKE 'switchback\_%' ESCAPE '\' ORDER BY rowid`)
+WHERE rowid > ? AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT LIKE 'switchback\_%' ESCAPE '\' AND tbl_name NOT LIKE 'switchback\_%' ESCAPE '\' ORDER BY rowid`, row)
 	if err != nil {
 		return nil, fmt.Errorf("read sqlite_schema: %w", err)
 	}
