@@ -102,7 +102,7 @@ func (t *target) run(c *cli.Context, command string, plan migrate.Planner) error
 	if len(steps) == 0 {
 		t.out.printf("nothing to do")
 	} else {
-		t.out.printf("done: %d steps in %s", len(steps), round(time.Since(begun)))
+		t.out.printf("done: %s in %s", plural(len(steps), "step"), round(time.Since(begun)))
 	}
 	return t.out.document(map[string]any{"steps": ranSteps(steps)})
 }

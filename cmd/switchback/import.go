@@ -137,9 +137,9 @@ func printImport(out *output, r *importResult, changes string, target bool) {
 	if r.DryRun {
 		verb = "would write"
 	}
-	out.printf("%s %d changes to %s from %d migrations of %s", verb, fresh, changes, len(r.Changes), r.Tool)
+	out.printf("%s %s to %s from %s of %s", verb, plural(fresh, "change"), changes, plural(len(r.Changes), "migration"), r.Tool)
 	if oneWay > 0 {
-		out.printf("%d have no script that takes them back: release wants a snapshot behind those", oneWay)
+		out.printf("%d without a script that takes it back: release wants a snapshot behind such a change", oneWay)
 	}
 	for _, n := range r.Notes {
 		out.printf("note: %s", n)
