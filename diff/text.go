@@ -108,7 +108,7 @@ func summary(c Change) string {
 	for _, q := range c.Properties {
 		value := q.From + q.To
 		switch {
-		case strings.Contains(value, "\n"):
+		case strings.Contains(value, "\n"), value == c.Name:
 			continue
 		case value == "yes":
 			parts = append(parts, q.Name)

@@ -9,7 +9,7 @@ import (
 // State is where every change stands on a target, as replayed from its journal.
 type State struct {
 	applied     []Applied // in the order in which they were applied
-	undone      []Applied // what was rolled back and not applied again since, in the order of the rollback
+	undone      []Applied // what was rolled back, in the order of the rollback, while nothing new was applied since
 	interrupted *Entry    // the phase entry of a step that neither finished nor was taken back
 }
 
@@ -55,7 +55,12 @@ func Replay(entries []Entry) *State {
 
 func (s *State) apply(e *Entry) {
 	same := func(a Applied) bool { return a.Change == e.Change && a.Phase == e.Phase }
-	s.undone = slices.DeleteFunc(s.undone, same)
+	if slices.ContainsFunc(s.undone, same) {
+		s.undone = slices.DeleteFunc(s.undone, same)
+	} else {
+		// As after an edit nothing can be redone: what was given up before a new step stays given up.
+		s.undone = nil
+	}
 	s.applied = append(s.applied, Applied{
 		Change: e.Change, Phase: e.Phase, At: e.Finished, Seq: e.Seq, Before: e.Before, After: e.After,
 		Script: e.Script, Rollback: e.Rollback, Adopted: e.Kind == AdoptEntry,

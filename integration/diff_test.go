@@ -1,0 +1,73 @@
+package integration
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/switchbackdb/switchback/integration/servers"
+	"github.com/switchbackdb/switchback/migrate"
+)
+
+// TestDiffPostgres compares two databases that differ in an object of each kind.
+func TestDiffPostgres(t *testing.T) {
+	if testing.Short() {
+		return
+	}
+	a, b := open(t, servers.URL(t, servers.Postgres17), migrate.Options{}), open(t, servers.URL(t, servers.Postgres17), migrate.Options{})
+	for _, g := range []*target{a, b} {
+		g.exec("CREATE TABLE customers (id integer PRIMARY KEY, name text, age integer CONSTRAINT grown CHECK (age > 0), gone text)")
+		g.exec("CREATE TABLE orders (id integer PRIMARY KEY, customer integer CONSTRAINT whose REFERENCES customers)")
+		g.exec("CREATE INDEX orders_customer ON orders (customer)")
+		g.exec("CREATE VIEW adults AS SELECT name FROM customers WHERE age >= 18")
+		g.exec("CREATE FUNCTION noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")
+		g.exec("CREATE TRIGGER orders_check BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION noop()")
+	}
+	require.Equal(t, 0, start(t, "", nil, "diff", a.url, b.url).end(t))
+	b.exec("DROP VIEW adults") // it keeps its columns from being changed
+	for _, statement := range []string{
+		"ALTER TABLE customers DROP COLUMN gone, ADD COLUMN added timestamptz NOT NULL DEFAULT now(), ALTER COLUMN name TYPE varchar(40), ALTER COLUMN age SET NOT NULL",
+		"ALTER TABLE orders DROP CONSTRAINT whose, ADD CONSTRAINT whose FOREIGN KEY (customer) REFERENCES customers ON DELETE CASCADE",
+		"DROP INDEX orders_customer",
+		"CREATE UNIQUE INDEX orders_customer ON orders (customer) WHERE id > 3",
+		"CREATE VIEW adults AS SELECT name FROM customers WHERE age >= 21",
+		"ALTER TABLE orders DISABLE TRIGGER orders_check",
+		"CREATE TYPE mood AS ENUM ('good', 'bad')",
+	} {
+		b.exec(statement)
+	}
+	c := start(t, "", nil, "diff", a.url, b.url)
+	require.Equal(t, 2, c.end(t), c.out.String())
+	require.NotContains(t, c.out.String(), "switchback@", "the password")
+	_, tree, _ := strings.Cut(c.out.String(), "\n") // the first line has the URLs
+	require.Equal(t, `~ schema public
+  + type mood: enum ('good', 'bad')
+  ~ table customers
+    + column added: timestamp with time zone, not null, default now()
+    ~ column age
+      not null: (none) → yes
+    - column gone: text
+    ~ column name
+      type: text → character varying(40)
+  ~ table orders
+    ~ constraint whose
+      definition:
+        - FOREIGN KEY (customer) REFERENCES public.customers(id)
+        + FOREIGN KEY (customer) REFERENCES public.customers(id) ON DELETE CASCADE
+    ~ index orders_customer
+      definition:
+        - CREATE INDEX orders_customer ON public.orders USING btree (customer)
+        + CREATE UNIQUE INDEX orders_customer ON public.orders USING btree (customer) WHERE (id > 3)
+    ~ trigger orders_check
+      enabled: (none) → no
+  ~ view adults
+    definition:
+      -  SELECT name
+      -    FROM public.customers
+      -   WHERE (age >= 18);
+      +  SELECT name
+      +    FROM public.customers
+      +   WHERE (age >= 21);
+`, tree)
+}
