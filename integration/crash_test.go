@@ -56,16 +56,7 @@ const (
 // effects returns the traces so far, sorted, and wipes them out.
 func (g *target) effects() string {
 	g.t.Helper()
-	rows, err := g.plain.QueryContext(g.t.Context(), "SELECT what FROM effects")
-	require.NoError(g.t, err)
-	defer rows.Close()
-	var list []string
-	for rows.Next() {
-		var s string
-		require.NoError(g.t, rows.Scan(&s))
-		list = append(list, s)
-	}
-	require.NoError(g.t, rows.Err())
+	list := g.list("SELECT what FROM effects")
 	g.exec("DELETE FROM effects")
 	slices.Sort(list)
 	return strings.Join(list, ",")

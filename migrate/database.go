@@ -62,14 +62,20 @@ const (
 	Control                             // BEGIN, COMMIT, ROLLBACK: not for scripts
 )
 
-// Outcome says what became of a statement that was interrupted.
-type Outcome int
+// Fate says what became of a statement that was interrupted.
+type Fate int
 
-// The outcomes of an interrupted statement.
+// The fates of an interrupted statement.
 const (
-	NoEffect   Outcome = iota // nothing happened: it runs again
-	TookEffect                // it took effect: it does not run again
+	NoEffect   Fate = iota // nothing happened: it runs again
+	TookEffect             // it took effect: it does not run again
 )
+
+// Outcome is what a statement did.
+type Outcome struct {
+	Rows int64         // that it touched
+	Took time.Duration // until its result was there
+}
 
 // Blocker is a session that keeps a statement waiting.
 type Blocker struct {
@@ -107,11 +113,18 @@ type Database interface {
 	EndSession(ctx context.Context, session string) error
 	// Settle finds out what became of an interrupted statement, given the fingerprint taken before
 	// it, and clears away what it left half done.
-	Settle(ctx context.Context, conn *sql.Conn, statement, before string) (Outcome, error)
+	Settle(ctx context.Context, conn *sql.Conn, statement, before string) (Fate, error)
 	// IsMissing tells whether err means that an object does not exist that a statement wants to remove.
 	IsMissing(err error) bool
 	// Execute runs one statement of a script as it stands and returns how many rows it touched.
 	Execute(ctx context.Context, conn *sql.Conn, statement string) (int64, error)
+	// Begin begins a transaction that may write and runs statements in it, in as few round trips as the
+	// engine can. It returns what became of each; with an error, the first that is missing has failed, and
+	// the transaction is still to be rolled back.
+	Begin(ctx context.Context, conn *sql.Conn, statements []string) ([]Outcome, error)
+	// Commit runs a last statement in the transaction and commits it. When the statement touches no row,
+	// nothing is committed and the error is sql.ErrNoRows.
+	Commit(ctx context.Context, conn *sql.Conn, statement string, args []any) error
 	// Classify says how a statement behaves.
 	Classify(statement string) StatementKind
 	// Scan splits a script into statements.

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -44,13 +45,15 @@ func (s *Session) stepInTransaction(ctx context.Context, step Step, statements [
 	return s.failedInTransaction(ctx, step, at, err)
 }
 
+// transaction runs the step once. The fence is checked by the statement that writes the entry, at the
+// end: until then nothing takes effect.
 func (s *Session) transaction(ctx context.Context, step Step, statements []Statement, at **Statement) (err error) {
 	if s.lock.sleptOver() {
 		return ErrLockLost
 	}
-	// The fence is checked when the entry is written: until then nothing takes effect.
-	if _, err := s.conn.ExecContext(ctx, s.db.Dialect().Begin); err != nil {
-		return fmt.Errorf("begin: %w", err)
+	e := s.entry(step)
+	if e.Before, err = s.before(ctx); err != nil {
+		return err
 	}
 	defer func() {
 		if err != nil {
@@ -58,26 +61,23 @@ func (s *Session) transaction(ctx context.Context, step Step, statements []State
 			s.rollback(ctx)
 		}
 	}()
-	e := s.entry(step)
 	started := time.Now()
-	if e.Before, err = s.before(ctx); err != nil {
+	failpoint.Hit("statements: before")
+	outcomes, err := s.db.Begin(ctx, s.conn, texts(statements))
+	if err != nil {
+		if len(outcomes) < len(statements) {
+			*at = &statements[len(outcomes)]
+		}
 		return err
 	}
+	failpoint.Hit("statements: after")
 	var log []ran
-	for i := range statements {
-		st := &statements[i]
-		*at = st
-		failpoint.Hit("statement: before")
-		begun := time.Now()
-		n, err := s.db.Execute(ctx, s.conn, st.Text)
-		if err != nil {
-			return err
-		}
-		failpoint.Hit("statement: after")
-		log = append(log, ran{Line: st.Line, Action: firstLine(st.Text), Micros: time.Since(begun).Microseconds(), Rows: n})
-		e.Rows += n
+	for i, o := range outcomes {
+		// A server may see several statements where a delimiter of the script's own made one.
+		st := &statements[min(i, len(statements)-1)]
+		log = append(log, ran{Line: st.Line, Action: firstLine(st.Text), Micros: o.Took.Microseconds(), Rows: o.Rows})
+		e.Rows += o.Rows
 	}
-	*at = nil
 	if err := s.db.BeforeCommit(ctx, s.conn, step.Script.SQL); err != nil {
 		return err
 	}
@@ -87,16 +87,37 @@ func (s *Session) transaction(ctx context.Context, step Step, statements []State
 	e.Status, e.took, e.Detail = Done, time.Since(started), encode(struct {
 		Statements []ran `json:"statements"`
 	}{log})
-	if _, err := s.journal.AppendFenced(ctx, s.conn, e, s.lock); err != nil {
-		return err
-	}
 	failpoint.Hit("commit: before")
-	if _, err := s.conn.ExecContext(ctx, "COMMIT"); err != nil {
-		return fmt.Errorf("commit: %w", err)
+	if err := s.commitWith(ctx, e); err != nil {
+		return err
 	}
 	failpoint.Hit("commit: after")
 	s.fingerprint = e.After
 	return nil
+}
+
+// commitWith writes the entry and commits, if the lock is ours then. It cannot be taken over before.
+func (s *Session) commitWith(ctx context.Context, e Entry) error {
+	if s.lock.sleptOver() {
+		return ErrLockLost
+	}
+	insert, args := s.journal.insert(e, s.lock)
+	err := s.db.Commit(ctx, s.conn, insert, args)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrLockLost
+	}
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+func texts(statements []Statement) []string {
+	list := make([]string, len(statements))
+	for i := range statements {
+		list[i] = statements[i].Text
+	}
+	return list
 }
 
 // before is the catalogue's fingerprint now. Within a run it is the one after the step before: the lock
@@ -115,11 +136,7 @@ func (s *Session) before(ctx context.Context) (string, error) {
 
 // after is the catalogue's fingerprint after statements that ran on what before returned.
 func (s *Session) after(ctx context.Context, statements []Statement) (string, error) {
-	texts := make([]string, len(statements))
-	for i := range statements {
-		texts[i] = statements[i].Text
-	}
-	f, whole, err := s.catalogue.Follow(ctx, s.conn, texts)
+	f, whole, err := s.catalogue.Follow(ctx, s.conn, texts(statements))
 	s.followed = s.followed || !whole
 	return f, err
 }

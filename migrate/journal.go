@@ -136,23 +136,24 @@ const entryColumns = "parent, run, fence, kind, change_id, phase, direction, sta
 // Append writes an entry and returns its number. The server's clock fills an empty Started, and
 // Finished when the entry is not of status Started.
 func (j *Journal) Append(ctx context.Context, q execer, e Entry) (int64, error) {
-	return j.append(ctx, q, e, nil)
+	insert, args := j.insert(e, nil)
+	if j.dialect.LastInsertID {
+		r, err := q.ExecContext(ctx, insert, args...)
+		if err != nil {
+			return 0, fmt.Errorf("write the journal: %w", err)
+		}
+		return r.LastInsertId()
+	}
+	var seq int64
+	if err := queryRow(ctx, q, []any{&seq}, insert+" RETURNING seq", args...); err != nil {
+		return 0, fmt.Errorf("write the journal: %w", err)
+	}
+	return seq, nil
 }
 
-// AppendFenced is Append in a transaction that takes effect only if the lock is ours then; otherwise the
-// error is ErrLockLost. The lock cannot be taken over before the transaction ends.
-func (j *Journal) AppendFenced(ctx context.Context, q execer, e Entry, l *Lock) (int64, error) {
-	if l.sleptOver() {
-		return 0, ErrLockLost
-	}
-	seq, err := j.append(ctx, q, e, l)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, ErrLockLost
-	}
-	return seq, err
-}
-
-func (j *Journal) append(ctx context.Context, q execer, e Entry, l *Lock) (int64, error) {
+// insert is the statement that writes an entry, with its arguments. With a lock it writes nothing unless
+// that is still held, and keeps it from being taken over until the transaction ends.
+func (j *Journal) insert(e Entry, l *Lock) (string, []any) {
 	var sets []string
 	var args []any
 	add := func(v any) { args = append(args, v); sets = append(sets, j.dialect.Placeholder(len(args))) }
@@ -182,21 +183,7 @@ func (j *Journal) append(ctx context.Context, q execer, e Entry, l *Lock) (int64
 		insert += fmt.Sprintf("SELECT %s FROM %s WHERE fence = %s AND token = %s%s", strings.Join(sets, ", "), j.dialect.Table("lock"), p(len(args)+1), p(len(args)+2), j.dialect.ShareLock)
 		args = append(args, l.Fence, l.token)
 	}
-	if j.dialect.LastInsertID {
-		r, err := q.ExecContext(ctx, insert, args...)
-		if err != nil {
-			return 0, fmt.Errorf("write the journal: %w", err)
-		}
-		if n, err := r.RowsAffected(); err != nil || n == 0 {
-			return 0, errors.Join(err, sql.ErrNoRows)
-		}
-		return r.LastInsertId()
-	}
-	var seq int64
-	if err := queryRow(ctx, q, []any{&seq}, insert+" RETURNING seq", args...); err != nil {
-		return 0, fmt.Errorf("write the journal: %w", err)
-	}
-	return seq, nil
+	return insert, args
 }
 
 // Finish records the outcome of an entry: status, rows, fingerprint after, detail and error of e.

@@ -124,11 +124,11 @@ func (s *Session) atomic(ctx context.Context, e Entry, st *Statement) error {
 func (s *Session) selfCommitting(ctx context.Context, e Entry, st *Statement, prior *Entry) error {
 	if prior != nil {
 		e = *prior
-		outcome, err := s.db.Settle(ctx, s.conn, st.Text, e.Before)
+		fate, err := s.db.Settle(ctx, s.conn, st.Text, e.Before)
 		if err != nil {
 			return fmt.Errorf("find out what became of the interrupted statement: %w", err)
 		}
-		if outcome == TookEffect {
+		if fate == TookEffect {
 			e.Status = Done
 			return s.Finish(ctx, e)
 		}

@@ -134,6 +134,16 @@ func (d *Database) Execute(ctx context.Context, conn *sql.Conn, statement string
 	return r.RowsAffected()
 }
 
+// Begin implements migrate.Database.
+func (d *Database) Begin(ctx context.Context, conn *sql.Conn, statements []string) ([]migrate.Outcome, error) {
+	return migrate.BeginEach(ctx, d, conn, statements)
+}
+
+// Commit implements migrate.Database.
+func (d *Database) Commit(ctx context.Context, conn *sql.Conn, statement string, args []any) error {
+	return migrate.CommitEach(ctx, conn, statement, args)
+}
+
 // conditional is the beginning of a comment that the server runs, as mysqldump writes them.
 var conditional = regexp.MustCompile(`^/\*M?!\d*\s*`)
 
@@ -160,7 +170,7 @@ func (d *Database) Scan(script string) ([]migrate.Statement, error) {
 func (d *Database) BeforeCommit(context.Context, *sql.Conn, string) error { return nil }
 
 // Settle implements migrate.Database.
-func (d *Database) Settle(ctx context.Context, conn *sql.Conn, _, before string) (migrate.Outcome, error) {
+func (d *Database) Settle(ctx context.Context, conn *sql.Conn, _, before string) (migrate.Fate, error) {
 	now, err := d.Fingerprint(ctx, conn)
 	if err != nil || now == before {
 		return migrate.NoEffect, err

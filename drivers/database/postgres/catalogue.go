@@ -2,14 +2,11 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
+	"math/bits"
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/schema"
@@ -18,11 +15,14 @@ import (
 // catalogue implements migrate.Catalogue. It remembers the hash of each object.
 type catalogue struct {
 	sums  *schema.Sums
-	alone bool // no table takes anything else along when it is dropped
+	alone bool     // no table takes anything else along when it is dropped
+	path  []string // the schemas of the search path
+	query string   // for tables that were made
+	made  int      // how many were read by it
 }
 
 // Catalogue implements migrate.Database.
-func (d *Database) Catalogue() migrate.Catalogue { return &catalogue{} }
+func (d *Database) Catalogue() migrate.Catalogue { return &catalogue{query: madeQuery()} }
 
 // Read implements migrate.Catalogue.
 func (c *catalogue) Read(ctx context.Context, q schema.Queryer) (string, error) {
@@ -30,7 +30,11 @@ func (c *catalogue) Read(ctx context.Context, q schema.Queryer) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	c.sums, c.alone = s.Sums(), alone(s)
+	c.sums, c.alone, c.path = s.Sums(), alone(s), nil
+	path := part{name: "search path", query: "SELECT unnest(current_schemas(false))", row: func(_ *inspection, r []string) { c.path = append(c.path, r[0]) }}
+	if err := newInspection().read(ctx, q, path); err != nil {
+		return "", err
+	}
 	return c.sums.Fingerprint(), nil
 }
 
@@ -52,10 +56,9 @@ func alone(s *schema.Database) bool {
 // Follow implements migrate.Catalogue. It knows the statements that make up most migrations of a new
 // database; after any other everything is read.
 func (c *catalogue) Follow(ctx context.Context, q schema.Queryer, statements []string) (string, bool, error) {
-	conn, ok := q.(*sql.Conn)
 	made, dropped, known := touched(statements)
-	if c.sums != nil && ok && known && (len(dropped) == 0 || c.alone) {
-		found, err := c.follow(ctx, conn, made, dropped)
+	if c.sums != nil && known && (len(dropped) == 0 || c.alone) {
+		found, err := c.follow(ctx, q, made, dropped)
 		if found || err != nil {
 			return c.sums.Fingerprint(), false, err
 		}
@@ -93,45 +96,33 @@ func touched(statements []string) (made, dropped []string, known bool) {
 
 // follow reads the tables that were made and forgets those that were dropped. It tells whether it knew
 // all of them.
-func (c *catalogue) follow(ctx context.Context, conn *sql.Conn, made, dropped []string) (known bool, err error) {
-	known = true
-	err = conn.Raw(func(driver any) error {
-		pg := driver.(*stdlib.Conn).Conn()
-		for i := 0; known && i < len(dropped); i++ {
-			var err error
-			if known, err = c.forget(ctx, pg, dropped[i]); err != nil {
-				return err
-			}
+func (c *catalogue) follow(ctx context.Context, q schema.Queryer, made, dropped []string) (known bool, err error) {
+	for _, name := range dropped {
+		if !c.forget(name) {
+			return false, nil
 		}
-		if len(made) == 0 {
-			return nil
-		}
-		in, err := inspectTables(ctx, pg, made)
-		if err == nil {
-			c.sums.Merge(&schema.Database{Schemas: in.list})
-		}
-		return err
-	})
-	return known, err
+	}
+	if len(made) == 0 {
+		return true, nil
+	}
+	in, err := c.inspectMade(ctx, q, made)
+	if err == nil {
+		c.sums.Merge(&schema.Database{Schemas: in.list})
+	}
+	return true, err
 }
 
 // forget takes a dropped table out. A name without a schema was that of the first in the search path
-// that had such a table, which is the first that is remembered.
-func (c *catalogue) forget(ctx context.Context, pg *pgx.Conn, dropped string) (known bool, err error) {
+// that had such a table, which is the first that is remembered. Nothing that is followed changes the path.
+func (c *catalogue) forget(dropped string) (known bool) {
 	parts := splitIdentifier(dropped)
+	path := c.path
 	if len(parts) == 2 {
-		return c.sums.Remove(schema.Key{Schema: parts[0], Kind: schema.KindTable, Name: parts[1]}), nil
+		path = parts[:1]
 	}
-	var path []string
-	if err := pg.QueryRow(ctx, "SELECT current_schemas(false)::text[]").Scan(&path); err != nil {
-		return false, fmt.Errorf("read the search path: %w", err)
-	}
-	for _, s := range path {
-		if c.sums.Remove(schema.Key{Schema: s, Kind: schema.KindTable, Name: parts[0]}) {
-			return true, nil
-		}
-	}
-	return false, nil
+	return slices.ContainsFunc(path, func(s string) bool {
+		return c.sums.Remove(schema.Key{Schema: s, Kind: schema.KindTable, Name: parts[len(parts)-1]})
+	})
 }
 
 // splitIdentifier takes a written name apart and gives its parts as the server keeps them.
@@ -160,58 +151,55 @@ func splitIdentifier(name string) []string {
 	return parts
 }
 
-// The names of the new tables wait in a setting of the transaction for the queries behind, so that all of
-// them are one round trip. The empty search path ends with the transaction too.
+// onlyMade is the condition of a partial inspection. The names are resolved by the session's search path,
+// which is then empty for what the deparser writes, until the transaction ends.
 const (
-	enterTables = `SELECT set_config('switchback.tables', coalesce((SELECT string_agg(to_regclass(name)::oid::text, ',') FROM unnest($1::text[]) AS name), ''), true), set_config('search_path', '', true)`
-	onlyTables  = ` AND c.oid = ANY (string_to_array(current_setting('switchback.tables'), ',')::oid[])`
+	withMade = `WITH made AS MATERIALIZED (SELECT to_regclass(name)::oid AS oid FROM unnest($1::text[]) AS name),
+path AS MATERIALIZED (SELECT set_config('search_path', '', true) FROM (SELECT count(*) FROM made) AS n)
+`
+	onlyMade = ` AND c.oid = ANY (ARRAY(SELECT oid FROM made, path))`
 )
 
-// inspectTables reads tables alone that were made in this transaction by nothing but CREATE TABLE: all
-// that can hang on them is columns and constraints.
-func inspectTables(ctx context.Context, pg *pgx.Conn, names []string) (*inspection, error) {
-	parts := []part{relationsPart(onlyTables), columnsPart(onlyTables), constraintsPart(onlyTables)}
-	batch := &pgx.Batch{}
-	batch.Queue(enterTables, names)
-	for _, p := range parts {
-		batch.Queue(p.query)
-	}
-	results := pg.SendBatch(ctx, batch)
-	in := newInspection()
-	_, err := results.Exec()
-	for _, p := range parts {
-		if err == nil {
-			err = in.rows(results, p)
-		}
-	}
-	if cerr := results.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read %s in the catalogue: %w", strings.Join(names, ", "), err)
-	}
-	return in, nil
+// madeParts are the parts of tables that were made by nothing but CREATE TABLE in this transaction: all
+// that can hang on those is columns and constraints.
+func madeParts() []part {
+	return []part{relationsPart(onlyMade), columnsPart(onlyMade), constraintsPart(onlyMade)}
 }
 
-// rows takes the rows of a part of a batch.
-func (in *inspection) rows(results pgx.BatchResults, p part) error {
-	rows, err := results.Query()
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		values, err := rows.Values()
-		if err != nil {
-			return err
-		}
-		r := make([]string, len(values))
-		for i, v := range values {
-			if v != nil {
-				r[i] = fmt.Sprint(v)
+// madeQuery puts the parts into one query, whose rows begin with the number of their part.
+func madeQuery() string {
+	const width = 10 // columns of the widest part
+	var branches []string
+	for n, p := range madeParts() {
+		columns, names := make([]string, width), make([]string, p.columns)
+		for i := range columns {
+			columns[i] = "NULL::text"
+			if i < p.columns {
+				names[i] = fmt.Sprintf("c%d", i)
+				columns[i] = "q." + names[i] + "::text"
 			}
 		}
-		p.row(in, r)
+		branches = append(branches, fmt.Sprintf("SELECT %d, %s FROM (%s) AS q (%s)", n, strings.Join(columns, ", "), p.query, strings.Join(names, ", ")))
 	}
-	return rows.Err()
+	return withMade + strings.Join(branches, "\nUNION ALL ")
+}
+
+// inspectMade reads tables that were made in this transaction, in one round trip.
+func (c *catalogue) inspectMade(ctx context.Context, q schema.Queryer, names []string) (*inspection, error) {
+	in, parts := newInspection(), madeParts()
+	rows := make([][][]string, len(parts))
+	c.made += len(names)
+	// A plan that the server keeps from when the catalogue was small scans it; each time the catalogue has
+	// doubled, the query is another one, and planned anew.
+	query := fmt.Sprintf("%s -- %d", c.query, bits.Len(uint(c.made)))
+	err := in.read(ctx, q, part{name: strings.Join(names, ", "), query: query, row: func(_ *inspection, r []string) {
+		n := number(r[0])
+		rows[n] = append(rows[n], r[1:])
+	}}, names)
+	for i, p := range parts {
+		for _, r := range rows[i] {
+			p.row(in, r)
+		}
+	}
+	return in, err
 }

@@ -104,17 +104,59 @@ func (d *Database) IsMissing(err error) bool { return slices.Contains(undefined,
 
 // Execute implements migrate.Database. A script's statement is sent by the simple protocol: it is run
 // once, so there is no use in preparing it.
-func (d *Database) Execute(ctx context.Context, conn *sql.Conn, statement string) (rows int64, err error) {
-	err = conn.Raw(func(c any) error {
-		results, err := c.(*stdlib.Conn).Conn().PgConn().Exec(ctx, statement).ReadAll()
-		for _, r := range results {
-			if t := r.CommandTag; t.Insert() || t.Update() || t.Delete() {
-				rows += t.RowsAffected()
-			}
-		}
-		return err
-	})
+func (d *Database) Execute(ctx context.Context, conn *sql.Conn, statement string) (int64, error) {
+	outcomes, err := simple(ctx, conn, statement)
+	var rows int64
+	for _, o := range outcomes {
+		rows += o.Rows
+	}
 	return rows, err
+}
+
+// Begin implements migrate.Database: everything is one message. The line breaks end what comments the
+// statements may end with.
+func (d *Database) Begin(ctx context.Context, conn *sql.Conn, statements []string) ([]migrate.Outcome, error) {
+	outcomes, err := simple(ctx, conn, strings.Join(append([]string{"BEGIN"}, statements...), "\n;\n"))
+	if len(outcomes) > 0 {
+		outcomes = outcomes[1:]
+	}
+	return outcomes, err
+}
+
+// simple sends statements by the simple protocol and returns what became of those that succeeded.
+func simple(ctx context.Context, conn *sql.Conn, statements string) (outcomes []migrate.Outcome, err error) {
+	err = conn.Raw(func(c any) error {
+		results := c.(*stdlib.Conn).Conn().PgConn().Exec(ctx, statements)
+		for begun := time.Now(); results.NextResult(); begun = time.Now() {
+			tag, err := results.ResultReader().Close()
+			if err != nil {
+				return errors.Join(err, results.Close())
+			}
+			o := migrate.Outcome{Took: time.Since(begun)}
+			if tag.Insert() || tag.Update() || tag.Delete() {
+				o.Rows = tag.RowsAffected()
+			}
+			outcomes = append(outcomes, o)
+		}
+		return results.Close()
+	})
+	return outcomes, err
+}
+
+// divisionByZero is how the last statement of a transaction says that it touched no row.
+const divisionByZero = "22012"
+
+// Commit implements migrate.Database, in one round trip. The COMMIT is sent along, so it has to be kept
+// from taking effect by an error when the statement touches no row.
+func (d *Database) Commit(ctx context.Context, conn *sql.Conn, statement string, args []any) error {
+	batch := &pgx.Batch{}
+	batch.Queue("WITH written AS ("+statement+" RETURNING 1) SELECT 1 / count(*) FROM written", args...)
+	batch.Queue("COMMIT")
+	err := conn.Raw(func(c any) error { return c.(*stdlib.Conn).Conn().SendBatch(ctx, batch).Close() })
+	if code(err) == divisionByZero {
+		return sql.ErrNoRows
+	}
+	return err
 }
 
 // outside are the statements that PostgreSQL refuses inside a transaction.

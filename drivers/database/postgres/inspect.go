@@ -79,13 +79,14 @@ type relation struct {
 
 // part is one query and what becomes of each of its rows, all columns of which are text.
 type part struct {
-	name  string
-	query string
-	row   func(in *inspection, r []string)
+	name    string
+	query   string
+	columns int // of the query, where it can be put into a larger one
+	row     func(in *inspection, r []string)
 }
 
-func (in *inspection) read(ctx context.Context, q schema.Queryer, p part) error {
-	rows, err := q.QueryContext(ctx, p.query)
+func (in *inspection) read(ctx context.Context, q schema.Queryer, p part, args ...any) error {
+	rows, err := q.QueryContext(ctx, p.query, args...)
 	if err != nil {
 		return fmt.Errorf("read the %s of the catalogue: %w", p.name, err)
 	}

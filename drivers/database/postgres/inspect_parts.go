@@ -41,7 +41,7 @@ func commentOf(name, comment string) string {
 
 func relationsPart(only string) part {
 	return part{
-		name: "tables and views",
+		name: "tables and views", columns: 7,
 		query: `SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text, obj_description(c.oid, 'pg_class'),
   CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
   concat_ws(E'\n',
@@ -76,7 +76,7 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND ` + ofUser("c.oid", "pg_class")
 
 func columnsPart(only string) part {
 	return part{
-		name: "columns",
+		name: "columns", columns: 10,
 		// Options named pg_… are the server's own bookkeeping: they change with each ALTER TABLE.
 		query: `SELECT a.attrelid::bigint, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
   CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
@@ -104,7 +104,7 @@ WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f') AND `
 
 func constraintsPart(only string) part {
 	return part{
-		name: "constraints",
+		name: "constraints", columns: 5,
 		query: `SELECT k.conrelid::bigint, k.conname,
   CASE k.contype WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique' WHEN 'c' THEN 'check' WHEN 'f' THEN 'foreign key' WHEN 'x' THEN 'exclusion' WHEN 't' THEN 'trigger' ELSE k.contype::text END,
   pg_get_constraintdef(k.oid), obj_description(k.oid, 'pg_constraint')

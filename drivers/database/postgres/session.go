@@ -74,7 +74,7 @@ var (
 
 // Settle implements migrate.Database. An index built or dropped concurrently that was interrupted
 // stays behind invalid: it is dropped, and the statement runs again.
-func (d *Database) Settle(ctx context.Context, conn *sql.Conn, statement, before string) (migrate.Outcome, error) {
+func (d *Database) Settle(ctx context.Context, conn *sql.Conn, statement, before string) (migrate.Fate, error) {
 	text := migrate.TrimComments(statement)
 	if m := createConcurrently.FindStringSubmatch(text); m != nil {
 		there, valid, err := index(ctx, conn, m[1])

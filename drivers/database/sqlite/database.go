@@ -139,7 +139,7 @@ func (d *Database) EndSession(context.Context, string) error { return nil }
 
 // Settle implements migrate.Database. What commits by itself on SQLite, such as VACUUM, leaves the
 // catalogue as it was and may run again.
-func (d *Database) Settle(ctx context.Context, conn *sql.Conn, _, before string) (migrate.Outcome, error) {
+func (d *Database) Settle(ctx context.Context, conn *sql.Conn, _, before string) (migrate.Fate, error) {
 	now, err := d.Fingerprint(ctx, conn)
 	if err != nil || now == before {
 		return migrate.NoEffect, err
@@ -157,6 +157,16 @@ func (d *Database) Execute(ctx context.Context, conn *sql.Conn, statement string
 		return 0, nil // the driver repeats the count of the statement before
 	}
 	return r.RowsAffected()
+}
+
+// Begin implements migrate.Database.
+func (d *Database) Begin(ctx context.Context, conn *sql.Conn, statements []string) ([]migrate.Outcome, error) {
+	return migrate.BeginEach(ctx, d, conn, statements)
+}
+
+// Commit implements migrate.Database.
+func (d *Database) Commit(ctx context.Context, conn *sql.Conn, statement string, args []any) error {
+	return migrate.CommitEach(ctx, conn, statement, args)
 }
 
 func changesRows(statement string) bool {
