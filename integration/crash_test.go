@@ -181,3 +181,69 @@ func TestTwoRuns(t *testing.T) {
 		require.Equal(t, effectsUp, g.effects())
 	})
 }
+
+// TestCrashTogether kills the real binary at every mark of a run whose steps share a transaction.
+func TestCrashTogether(t *testing.T) {
+	servers.Each(t, []servers.Kind{servers.Postgres17}, func(t *testing.T, url string) {
+		g := project(t, url)
+		var want []string
+		for i := range 5 {
+			id := fmt.Sprintf("%d_t", i+1)
+			g.change(id, map[string]string{
+				"expand.sql":          fmt.Sprintf("CREATE TABLE t%d (id integer PRIMARY KEY);\n", i),
+				"expand.rollback.sql": fmt.Sprintf("DROP TABLE t%d;\n", i),
+			})
+			want = append(want, id+":expand")
+		}
+		empty := g.fingerprint()
+		names := marks(t, "", g.args("up")...)
+		require.Contains(t, names, "together: before commit")
+		full := g.fingerprint()
+		back := marks(t, "", g.args("rollback", "--to", "0")...)
+		for n := 1; n <= max(len(names), len(back)); n++ {
+			crash(t, n, names, g.args("up"))
+			require.Equal(t, strings.Join(want, " "), g.applied(), "killed at %d", n)
+			require.Equal(t, full, g.fingerprint(), "killed at %d", n)
+			crash(t, n, back, g.args("rollback", "--to", "0"))
+			require.Empty(t, g.applied(), "killed at %d", n)
+			require.Equal(t, empty, g.fingerprint(), "killed at %d", n)
+		}
+		g.chained()
+	})
+}
+
+// chained wants each phase in the journal to begin with the fingerprint that the one before ended with.
+func (g *target) chained() {
+	g.t.Helper()
+	entries, err := g.runner.Journal().Entries(g.t.Context(), g.db.DB(), migrate.Filter{Kinds: []migrate.EntryKind{migrate.PhaseEntry}})
+	require.NoError(g.t, err)
+	require.NotEmpty(g.t, entries)
+	last := entries[0].Before
+	for _, e := range entries {
+		if e.Status == migrate.Undone {
+			continue // it failed, and nothing of it took effect
+		}
+		require.NotEmpty(g.t, e.After, "%d %s", e.Seq, e.Action)
+		require.Equal(g.t, last, e.Before, "%d %s", e.Seq, e.Action)
+		last = e.After
+	}
+}
+
+// TestTogetherFails has a change that fails among others that could share its transaction.
+func TestTogetherFails(t *testing.T) {
+	servers.Each(t, []servers.Kind{servers.Postgres17}, func(t *testing.T, url string) {
+		g := open(t, url, migrate.Options{})
+		for i, table := range []string{"a", "b", "a", "c"} { // the third is there already
+			g.change(fmt.Sprintf("%d_t", i+1), map[string]string{
+				"expand.sql": "-- one line\nCREATE TABLE " + table + " (id integer PRIMARY KEY);\n", "expand.rollback.sql": "DROP TABLE " + table + ";\n",
+			})
+		}
+		err := g.forward(migrate.Expand)
+		var step *migrate.StepError
+		require.ErrorAs(t, err, &step)
+		require.Equal(t, "3_t", step.Step.Change)
+		require.Equal(t, 2, step.Line)
+		require.Equal(t, "1_t:expand 2_t:expand", g.applied())
+		g.chained()
+	})
+}

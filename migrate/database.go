@@ -46,9 +46,14 @@ type Dialect struct {
 type Catalogue interface {
 	// Read hashes the whole catalogue as q sees it now.
 	Read(ctx context.Context, q schema.Queryer) (string, error)
-	// Follow is Read, given that since the last call the statements, and nothing else, have changed the
-	// catalogue. It may read no more than what they are certain to have changed; whole is false then.
-	Follow(ctx context.Context, q schema.Queryer, statements []string) (fingerprint string, whole bool, err error)
+	// Follow is Read after each of some scripts, given that since the last call their statements, and
+	// nothing else, have changed the catalogue. It may read no more than what they are certain to have
+	// changed; whole is false then. After several scripts it may not be able to tell, and return nothing:
+	// the caller has to take them back and run them one by one.
+	Follow(ctx context.Context, q schema.Queryer, scripts [][]string) (fingerprints []string, whole bool, err error)
+	// Together tells whether statements do nothing but what locks nobody out, such as making tables, so
+	// that several such scripts may share a transaction.
+	Together(statements []string) bool
 }
 
 // StatementKind says how a statement behaves outside a transaction of ours.
@@ -70,6 +75,12 @@ const (
 	NoEffect   Fate = iota // nothing happened: it runs again
 	TookEffect             // it took effect: it does not run again
 )
+
+// Query is a statement with its arguments.
+type Query struct {
+	SQL  string
+	Args []any
+}
 
 // Outcome is what a statement did.
 type Outcome struct {
@@ -122,9 +133,9 @@ type Database interface {
 	// engine can. It returns what became of each; with an error, the first that is missing has failed, and
 	// the transaction is still to be rolled back.
 	Begin(ctx context.Context, conn *sql.Conn, statements []string) ([]Outcome, error)
-	// Commit runs a last statement in the transaction and commits it. When the statement touches no row,
-	// nothing is committed and the error is sql.ErrNoRows.
-	Commit(ctx context.Context, conn *sql.Conn, statement string, args []any) error
+	// Commit runs the last queries of the transaction and commits it. When one touches no row, nothing is
+	// committed and the error is sql.ErrNoRows.
+	Commit(ctx context.Context, conn *sql.Conn, last []Query) error
 	// Classify says how a statement behaves.
 	Classify(statement string) StatementKind
 	// Scan splits a script into statements.

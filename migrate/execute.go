@@ -71,22 +71,13 @@ func (s *Session) transaction(ctx context.Context, step Step, statements []State
 		return err
 	}
 	failpoint.Hit("statements: after")
-	var log []ran
-	for i, o := range outcomes {
-		// A server may see several statements where a delimiter of the script's own made one.
-		st := &statements[min(i, len(statements)-1)]
-		log = append(log, ran{Line: st.Line, Action: firstLine(st.Text), Micros: o.Took.Microseconds(), Rows: o.Rows})
-		e.Rows += o.Rows
-	}
 	if err := s.db.BeforeCommit(ctx, s.conn, step.Script.SQL); err != nil {
 		return err
 	}
 	if e.After, err = s.after(ctx, statements); err != nil {
 		return fmt.Errorf("fingerprint the schema: %w", err)
 	}
-	e.Status, e.took, e.Detail = Done, time.Since(started), encode(struct {
-		Statements []ran `json:"statements"`
-	}{log})
+	e = finished(e, statements, outcomes, time.Since(started))
 	failpoint.Hit("commit: before")
 	if err := s.commitWith(ctx, e); err != nil {
 		return err
@@ -96,13 +87,31 @@ func (s *Session) transaction(ctx context.Context, step Step, statements []State
 	return nil
 }
 
-// commitWith writes the entry and commits, if the lock is ours then. It cannot be taken over before.
-func (s *Session) commitWith(ctx context.Context, e Entry) error {
+// finished is the entry of a step whose statements ran in a transaction.
+func finished(e Entry, statements []Statement, outcomes []Outcome, took time.Duration) Entry {
+	var log []ran
+	for i, o := range outcomes {
+		// A server may see several statements where a delimiter of the script's own made one.
+		st := &statements[min(i, len(statements)-1)]
+		log = append(log, ran{Line: st.Line, Action: firstLine(st.Text), Micros: o.Took.Microseconds(), Rows: o.Rows})
+		e.Rows += o.Rows
+	}
+	e.Status, e.took, e.Detail = Done, took, encode(struct {
+		Statements []ran `json:"statements"`
+	}{log})
+	return e
+}
+
+// commitWith writes entries and commits, if the lock is ours then. It cannot be taken over before.
+func (s *Session) commitWith(ctx context.Context, entries ...Entry) error {
 	if s.lock.sleptOver() {
 		return ErrLockLost
 	}
-	insert, args := s.journal.insert(e, s.lock)
-	err := s.db.Commit(ctx, s.conn, insert, args)
+	last := make([]Query, len(entries))
+	for i, e := range entries {
+		last[i].SQL, last[i].Args = s.journal.insert(e, s.lock)
+	}
+	err := s.db.Commit(ctx, s.conn, last)
 	if errors.Is(err, sql.ErrNoRows) {
 		return ErrLockLost
 	}
@@ -136,9 +145,12 @@ func (s *Session) before(ctx context.Context) (string, error) {
 
 // after is the catalogue's fingerprint after statements that ran on what before returned.
 func (s *Session) after(ctx context.Context, statements []Statement) (string, error) {
-	f, whole, err := s.catalogue.Follow(ctx, s.conn, texts(statements))
+	f, whole, err := s.catalogue.Follow(ctx, s.conn, [][]string{texts(statements)})
+	if err != nil {
+		return "", err
+	}
 	s.followed = s.followed || !whole
-	return f, err
+	return f[0], nil
 }
 
 // entry is the phase entry of a step, as far as it is known before it runs.

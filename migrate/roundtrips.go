@@ -25,16 +25,18 @@ func BeginEach(ctx context.Context, db Database, conn *sql.Conn, statements []st
 }
 
 // CommitEach is Database.Commit for such engines.
-func CommitEach(ctx context.Context, conn *sql.Conn, statement string, args []any) error {
-	r, err := conn.ExecContext(ctx, statement, args...)
-	if err != nil {
-		return err
+func CommitEach(ctx context.Context, conn *sql.Conn, last []Query) error {
+	for _, q := range last {
+		r, err := conn.ExecContext(ctx, q.SQL, q.Args...)
+		if err != nil {
+			return err
+		}
+		if n, err := r.RowsAffected(); err != nil {
+			return err
+		} else if n == 0 {
+			return sql.ErrNoRows
+		}
 	}
-	if n, err := r.RowsAffected(); err != nil {
-		return err
-	} else if n == 0 {
-		return sql.ErrNoRows
-	}
-	_, err = conn.ExecContext(ctx, "COMMIT")
+	_, err := conn.ExecContext(ctx, "COMMIT")
 	return err
 }

@@ -206,6 +206,7 @@ type Session struct {
 	catalogue   Catalogue
 	fingerprint string // of the catalogue as the last step of this run left it; empty when not known
 	followed    bool   // the fingerprint was not read whole
+	apart       int    // how many of the next steps are run one by one
 }
 
 // Fence is the fencing number of the lock the session holds.
@@ -302,14 +303,15 @@ func (s *Session) Run(ctx context.Context, plan Planner) ([]Step, error) {
 	if err != nil {
 		return done, err
 	}
-	for _, step := range steps {
+	for len(steps) > 0 {
 		if err := ctx.Err(); err != nil {
 			return done, context.Cause(ctx)
 		}
-		if err := s.step(ctx, step); err != nil {
+		n, err := s.next(ctx, steps)
+		if err != nil {
 			return done, err
 		}
-		done = append(done, step)
+		done, steps = append(done, steps[:n]...), steps[n:]
 	}
 	return done, s.verify(ctx)
 }

@@ -140,8 +140,8 @@ func (d *Database) Begin(ctx context.Context, conn *sql.Conn, statements []strin
 }
 
 // Commit implements migrate.Database.
-func (d *Database) Commit(ctx context.Context, conn *sql.Conn, statement string, args []any) error {
-	return migrate.CommitEach(ctx, conn, statement, args)
+func (d *Database) Commit(ctx context.Context, conn *sql.Conn, last []migrate.Query) error {
+	return migrate.CommitEach(ctx, conn, last)
 }
 
 // conditional is the beginning of a comment that the server runs, as mysqldump writes them.

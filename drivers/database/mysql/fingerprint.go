@@ -59,10 +59,13 @@ func (w whole) Read(ctx context.Context, q schema.Queryer) (string, error) {
 }
 
 // Follow implements migrate.Catalogue.
-func (w whole) Follow(ctx context.Context, q schema.Queryer, _ []string) (string, bool, error) {
+func (w whole) Follow(ctx context.Context, q schema.Queryer, _ [][]string) ([]string, bool, error) {
 	f, err := w.db.Fingerprint(ctx, q)
-	return f, true, err
+	return []string{f}, true, err
 }
+
+// Together implements migrate.Catalogue: each statement commits by itself.
+func (w whole) Together([]string) bool { return false }
 
 // hashRows adds the rows of a query to the hash, ordered by their columns and without our own tables.
 func hashRows(ctx context.Context, q schema.Queryer, sum hash.Hash, query string) error {

@@ -15,14 +15,13 @@ import (
 // catalogue implements migrate.Catalogue. It remembers the hash of each object.
 type catalogue struct {
 	sums  *schema.Sums
-	alone bool     // no table takes anything else along when it is dropped
+	alone bool     // no table takes anything else along when it is altered or dropped
 	path  []string // the schemas of the search path
-	query string   // for tables that were made
-	made  int      // how many were read by it
+	read  int      // how many tables were read one by one
 }
 
 // Catalogue implements migrate.Database.
-func (d *Database) Catalogue() migrate.Catalogue { return &catalogue{query: madeQuery()} }
+func (d *Database) Catalogue() migrate.Catalogue { return &catalogue{} }
 
 // Read implements migrate.Catalogue.
 func (c *catalogue) Read(ctx context.Context, q schema.Queryer) (string, error) {
@@ -38,14 +37,14 @@ func (c *catalogue) Read(ctx context.Context, q schema.Queryer) (string, error) 
 	return c.sums.Fingerprint(), nil
 }
 
-// alone tells whether there are neither sequences, which a table may own, nor partitions.
+// alone tells whether there are neither sequences, which a table may own, nor partitions and children.
 func alone(s *schema.Database) bool {
 	for _, n := range s.Schemas {
 		if len(n.Sequences) > 0 {
 			return false
 		}
 		for _, t := range n.Tables {
-			if slices.ContainsFunc(t.Options, func(p schema.Property) bool { return p.Name == "partition key" }) {
+			if slices.ContainsFunc(t.Options, func(p schema.Property) bool { return p.Name == "partition key" || p.Name == "inherits" }) {
 				return false
 			}
 		}
@@ -55,16 +54,31 @@ func alone(s *schema.Database) bool {
 
 // Follow implements migrate.Catalogue. It knows the statements that make up most migrations of a new
 // database; after any other everything is read.
-func (c *catalogue) Follow(ctx context.Context, q schema.Queryer, statements []string) (string, bool, error) {
-	made, dropped, known := touched(statements)
-	if c.sums != nil && known && (len(dropped) == 0 || c.alone) {
-		found, err := c.follow(ctx, q, made, dropped)
-		if found || err != nil {
-			return c.sums.Fingerprint(), false, err
+func (c *catalogue) Follow(ctx context.Context, q schema.Queryer, scripts [][]string) ([]string, bool, error) {
+	known := c.sums != nil
+	effects := make([]effect, len(scripts))
+	for i := range scripts {
+		var ok bool
+		effects[i], ok = effectOf(scripts[i])
+		known = known && ok && (len(effects[i].dropped)+len(effects[i].altered) == 0 || c.alone)
+	}
+	if known {
+		if fingerprints, err := c.follow(ctx, q, effects); fingerprints != nil || err != nil {
+			return fingerprints, false, err
 		}
 	}
+	if len(scripts) > 1 {
+		return nil, false, nil
+	}
 	f, err := c.Read(ctx, q)
-	return f, true, err
+	return []string{f}, true, err
+}
+
+// Together implements migrate.Catalogue: nobody uses a new table yet. One with a foreign key locks the
+// table that it refers to.
+func (c *catalogue) Together(statements []string) bool {
+	e, known := effectOf(statements)
+	return known && len(e.made) > 0 && len(e.dropped)+len(e.altered) == 0 && !slices.ContainsFunc(statements, references.MatchString)
 }
 
 // identifier is a name as it is written in a statement, with or without its schema.
@@ -73,43 +87,88 @@ const identifier = `((?:"(?:[^"]|"")+"|[a-zA-Z_][\w$]*)(?:\.(?:"(?:[^"]|"")+"|[a
 var (
 	createTable = regexp.MustCompile(`(?is)^CREATE\s+(?:UNLOGGED\s+)?TABLE\s+` + identifier + `\s*\(`)
 	dropTable   = regexp.MustCompile(`(?is)^DROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?` + identifier + `\s*(?:RESTRICT\s*)?$`)
-	// beyond are words in a CREATE TABLE by which more than the table comes to be, or is changed.
-	beyond = regexp.MustCompile(`(?i)\b(?:small|big)?serial[248]?\b|\b(?:IDENTITY|INHERITS|PARTITION|LIKE|OF)\b`)
+	alterTable  = regexp.MustCompile(`(?is)^ALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?` + identifier + `\s+(?:ADD|DROP|ALTER|VALIDATE|ENABLE|DISABLE)\b`)
+	createIndex = regexp.MustCompile(`(?is)^CREATE\s+(?:UNIQUE\s+)?INDEX\b[^(]*?\sON\s+(?:ONLY\s+)?` + identifier)
+	rowsOnly    = regexp.MustCompile(`(?is)^(?:INSERT|UPDATE|DELETE)\b`)
+	references  = regexp.MustCompile(`(?i)\bREFERENCES\b`)
+	// beyond are words by which a CREATE or ALTER TABLE makes or changes more than the table.
+	beyond = regexp.MustCompile(`(?i)\b(?:small|big)?serial[248]?\b|\b(?:IDENTITY|INHERITS|INHERIT|PARTITION|LIKE|OF|SELECT|WITH|EXECUTE|VALUES|RENAME|SCHEMA|OWNER|CASCADE|ATTACH|DETACH)\b`)
 )
 
-// touched names the tables that statements have made and dropped. known is false when they may have
-// changed anything else.
-func touched(statements []string) (made, dropped []string, known bool) {
+// effect is what a script has made, altered and dropped, as the names are written.
+type effect struct{ made, altered, dropped []string }
+
+// effectOf is not known when statements may have changed anything else.
+func effectOf(statements []string) (e effect, known bool) {
 	for _, s := range statements {
 		s = migrate.TrimComments(s)
-		if m := createTable.FindStringSubmatch(s); m != nil && !beyond.MatchString(s) {
-			made = append(made, m[1])
+		plain := !beyond.MatchString(s)
+		if m := createTable.FindStringSubmatch(s); m != nil && plain {
+			e.made = append(e.made, m[1])
+		} else if m := alterTable.FindStringSubmatch(s); m != nil && plain {
+			e.altered = append(e.altered, m[1])
+		} else if m := createIndex.FindStringSubmatch(s); m != nil {
+			e.altered = append(e.altered, m[1])
 		} else if m := dropTable.FindStringSubmatch(s); m != nil {
-			dropped = append(dropped, m[1])
-		} else {
-			return nil, nil, false
+			e.dropped = append(e.dropped, m[1])
+		} else if !rowsOnly.MatchString(s) {
+			return effect{}, false
 		}
 	}
-	// Made and dropped at once: not worth thinking about.
-	return made, dropped, len(made) == 0 || len(dropped) == 0
+	// Made or altered and dropped at once: not worth thinking about.
+	return e, len(e.made)+len(e.altered) == 0 || len(e.dropped) == 0
 }
 
-// follow reads the tables that were made and forgets those that were dropped. It tells whether it knew
-// all of them.
-func (c *catalogue) follow(ctx context.Context, q schema.Queryer, made, dropped []string) (known bool, err error) {
-	for _, name := range dropped {
-		if !c.forget(name) {
-			return false, nil
+// follow reads the tables that were made or altered and forgets those that were dropped, script by script. It
+// returns nothing when it did not know all of them.
+func (c *catalogue) follow(ctx context.Context, q schema.Queryer, effects []effect) (fingerprints []string, err error) {
+	var made, altered []string
+	for _, e := range effects {
+		made, altered = append(made, e.made...), append(altered, e.altered...)
+	}
+	in := newInspection()
+	if len(made)+len(altered) > 0 {
+		if in, err = c.inspect(ctx, q, append(made, altered...), len(altered) > 0); err != nil {
+			return nil, err
 		}
 	}
-	if len(made) == 0 {
-		return true, nil
+	for _, e := range effects {
+		for _, name := range e.dropped {
+			if !c.forget(name) {
+				return nil, nil
+			}
+		}
+		for _, name := range append(e.made, e.altered...) {
+			s, t := c.find(in, name)
+			if t == nil {
+				return nil, nil
+			}
+			c.sums.Merge(&schema.Database{Schemas: []*schema.Schema{{Name: s, Tables: []*schema.Table{t}}}})
+		}
+		fingerprints = append(fingerprints, c.sums.Fingerprint())
 	}
-	in, err := c.inspectMade(ctx, q, made)
-	if err == nil {
-		c.sums.Merge(&schema.Database{Schemas: in.list})
+	return fingerprints, nil
+}
+
+// find returns the table that a written name means, and its schema.
+func (c *catalogue) find(in *inspection, name string) (string, *schema.Table) {
+	parts := splitIdentifier(name)
+	path := c.path
+	if len(parts) == 2 {
+		path = parts[:1]
 	}
-	return true, err
+	for _, n := range path {
+		s := in.schemas[n]
+		if s == nil {
+			continue
+		}
+		for _, t := range s.Tables {
+			if t.Name == parts[len(parts)-1] {
+				return n, t
+			}
+		}
+	}
+	return "", nil
 }
 
 // forget takes a dropped table out. A name without a schema was that of the first in the search path
@@ -151,26 +210,20 @@ func splitIdentifier(name string) []string {
 	return parts
 }
 
-// onlyMade is the condition of a partial inspection. The names are resolved by the session's search path,
-// which is then empty for what the deparser writes, until the transaction ends.
+// onlyNamed is the condition of a partial inspection. The names are resolved by the session's search
+// path, which is then empty for what the deparser writes, until the transaction ends.
 const (
-	withMade = `WITH made AS MATERIALIZED (SELECT to_regclass(name)::oid AS oid FROM unnest($1::text[]) AS name),
-path AS MATERIALIZED (SELECT set_config('search_path', '', true) FROM (SELECT count(*) FROM made) AS n)
+	withNamed = `WITH named AS MATERIALIZED (SELECT to_regclass(name)::oid AS oid FROM unnest($1::text[]) AS name),
+path AS MATERIALIZED (SELECT set_config('search_path', '', true) FROM (SELECT count(*) FROM named) AS n)
 `
-	onlyMade = ` AND c.oid = ANY (ARRAY(SELECT oid FROM made, path))`
+	onlyNamed = ` AND c.oid = ANY (ARRAY(SELECT oid FROM named, path))`
 )
 
-// madeParts are the parts of tables that were made by nothing but CREATE TABLE in this transaction: all
-// that can hang on those is columns and constraints.
-func madeParts() []part {
-	return []part{relationsPart(onlyMade), columnsPart(onlyMade), constraintsPart(onlyMade)}
-}
-
-// madeQuery puts the parts into one query, whose rows begin with the number of their part.
-func madeQuery() string {
+// partialQuery puts parts into one query, whose rows begin with the number of their part.
+func partialQuery(parts []part) string {
 	const width = 10 // columns of the widest part
 	var branches []string
-	for n, p := range madeParts() {
+	for n, p := range parts {
 		columns, names := make([]string, width), make([]string, p.columns)
 		for i := range columns {
 			columns[i] = "NULL::text"
@@ -181,17 +234,21 @@ func madeQuery() string {
 		}
 		branches = append(branches, fmt.Sprintf("SELECT %d, %s FROM (%s) AS q (%s)", n, strings.Join(columns, ", "), p.query, strings.Join(names, ", ")))
 	}
-	return withMade + strings.Join(branches, "\nUNION ALL ")
+	return withNamed + strings.Join(branches, "\nUNION ALL ")
 }
 
-// inspectMade reads tables that were made in this transaction, in one round trip.
-func (c *catalogue) inspectMade(ctx context.Context, q schema.Queryer, names []string) (*inspection, error) {
-	in, parts := newInspection(), madeParts()
-	rows := make([][][]string, len(parts))
-	c.made += len(names)
+// inspect reads tables of this transaction in one round trip. On those that were made by nothing but
+// CREATE TABLE, columns and constraints are all that can hang.
+func (c *catalogue) inspect(ctx context.Context, q schema.Queryer, names []string, altered bool) (*inspection, error) {
+	parts := []part{relationsPart(onlyNamed), columnsPart(onlyNamed), constraintsPart(onlyNamed)}
+	if altered {
+		parts = append(parts, indexesPart(onlyNamed), triggersPart(onlyNamed), policiesPart(onlyNamed))
+	}
+	in, rows := newInspection(), make([][][]string, len(parts))
+	c.read += len(names)
 	// A plan that the server keeps from when the catalogue was small scans it; each time the catalogue has
 	// doubled, the query is another one, and planned anew.
-	query := fmt.Sprintf("%s -- %d", c.query, bits.Len(uint(c.made)))
+	query := fmt.Sprintf("%s -- %d", partialQuery(parts), bits.Len(uint(c.read)))
 	err := in.read(ctx, q, part{name: strings.Join(names, ", "), query: query, row: func(_ *inspection, r []string) {
 		n := number(r[0])
 		rows[n] = append(rows[n], r[1:])

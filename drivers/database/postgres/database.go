@@ -147,10 +147,12 @@ func simple(ctx context.Context, conn *sql.Conn, statements string) (outcomes []
 const divisionByZero = "22012"
 
 // Commit implements migrate.Database, in one round trip. The COMMIT is sent along, so it has to be kept
-// from taking effect by an error when the statement touches no row.
-func (d *Database) Commit(ctx context.Context, conn *sql.Conn, statement string, args []any) error {
+// from taking effect by an error when a query touches no row.
+func (d *Database) Commit(ctx context.Context, conn *sql.Conn, last []migrate.Query) error {
 	batch := &pgx.Batch{}
-	batch.Queue("WITH written AS ("+statement+" RETURNING 1) SELECT 1 / count(*) FROM written", args...)
+	for _, q := range last {
+		batch.Queue("WITH written AS ("+q.SQL+" RETURNING 1) SELECT 1 / count(*) FROM written", q.Args...)
+	}
 	batch.Queue("COMMIT")
 	err := conn.Raw(func(c any) error { return c.(*stdlib.Conn).Conn().SendBatch(ctx, batch).Close() })
 	if code(err) == divisionByZero {

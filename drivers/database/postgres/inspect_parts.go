@@ -17,8 +17,8 @@ func ofUser(oid, catalogue string) string {
 // parts are the queries, in an order in which a relation comes before what hangs on it.
 func parts() []part {
 	return []part{
-		schemasPart(), relationsPart(""), columnsPart(""), constraintsPart(""), indexesPart(), triggersPart(),
-		policiesPart(), routinesPart(), typesPart(), sequencesPart(), censusPart(),
+		schemasPart(), relationsPart(""), columnsPart(""), constraintsPart(""), indexesPart(""), triggersPart(""),
+		policiesPart(""), routinesPart(), typesPart(), sequencesPart(), censusPart(),
 	}
 }
 
@@ -117,14 +117,14 @@ WHERE k.contype NOT IN ('n', 't') AND (k.coninhcount = 0 OR k.conislocal) AND k.
 	}
 }
 
-func indexesPart() part {
+func indexesPart(only string) part {
 	return part{
-		name: "indexes",
+		name: "indexes", columns: 5,
 		query: `SELECT i.indrelid::bigint, x.relname, pg_get_indexdef(i.indexrelid) || CASE WHEN i.indisclustered THEN ' clustered' ELSE '' END,
   NOT i.indisvalid AND x.relkind = 'i', obj_description(x.oid, 'pg_class')
 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
-  AND NOT EXISTS (SELECT 1 FROM pg_inherits h WHERE h.inhrelid = i.indexrelid) AND ` + userNamespace + ` ORDER BY 1, 2`,
+  AND NOT EXISTS (SELECT 1 FROM pg_inherits h WHERE h.inhrelid = i.indexrelid) AND ` + userNamespace + only + ` ORDER BY 1, 2`,
 		row: func(in *inspection, r []string) {
 			index := &schema.Index{Name: r[1], Definition: r[2], Invalid: yes(r[3]), Comment: r[4]}
 			if v := in.relations[number(r[0])].view; v != nil {
@@ -137,13 +137,13 @@ WHERE NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.indexrelid 
 	}
 }
 
-func triggersPart() part {
+func triggersPart(only string) part {
 	return part{
-		name: "triggers",
+		name: "triggers", columns: 5,
 		query: `SELECT g.tgrelid::bigint, g.tgname, pg_get_triggerdef(g.oid),
   CASE g.tgenabled WHEN 'D' THEN 'no' WHEN 'R' THEN 'replica' WHEN 'A' THEN 'always' END, obj_description(g.oid, 'pg_trigger')
 FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE NOT g.tgisinternal AND g.tgparentid = 0 AND ` + userNamespace + ` ORDER BY 1, 2`,
+WHERE NOT g.tgisinternal AND g.tgparentid = 0 AND ` + userNamespace + only + ` ORDER BY 1, 2`,
 		row: func(in *inspection, r []string) {
 			trigger := &schema.Trigger{Name: r[1], Definition: r[2], Enabled: r[3], Comment: r[4]}
 			if v := in.relations[number(r[0])].view; v != nil {
@@ -156,16 +156,16 @@ WHERE NOT g.tgisinternal AND g.tgparentid = 0 AND ` + userNamespace + ` ORDER BY
 	}
 }
 
-func policiesPart() part {
+func policiesPart(only string) part {
 	return part{
-		name: "policies",
+		name: "policies", columns: 3,
 		query: `SELECT p.polrelid::bigint, p.polname,
   concat_ws(' ', CASE WHEN p.polpermissive THEN 'permissive' ELSE 'restrictive' END,
     CASE p.polcmd WHEN 'r' THEN 'for select' WHEN 'a' THEN 'for insert' WHEN 'w' THEN 'for update' WHEN 'd' THEN 'for delete' ELSE 'for all' END,
     'to ' || (SELECT string_agg(CASE WHEN r = 0 THEN 'public' ELSE pg_get_userbyid(r)::text END, ', ' ORDER BY r) FROM unnest(p.polroles) r),
     'using (' || pg_get_expr(p.polqual, p.polrelid) || ')', 'with check (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')')
 FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE ` + userNamespace + ` ORDER BY 1, 2`,
+WHERE ` + userNamespace + only + ` ORDER BY 1, 2`,
 		row: func(in *inspection, r []string) {
 			t := in.table(r[0])
 			t.Policies = append(t.Policies, &schema.Policy{Name: r[1], Definition: r[2]})

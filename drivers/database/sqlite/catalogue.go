@@ -40,48 +40,84 @@ const identifier = "(\"(?:[^\"]|\"\")+\"|`[^`]+`|\\[[^\\]]+\\]|[a-zA-Z_][\\w$]*)
 var (
 	createTable = regexp.MustCompile(`(?is)^CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?` + identifier + `\s*\(`)
 	dropTable   = regexp.MustCompile(`(?is)^DROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?` + identifier + `\s*$`)
+	selects     = regexp.MustCompile(`(?i)\b(?:SELECT|WITH|VALUES)\b`)
 )
 
 // Follow implements migrate.Catalogue. It knows the statements that make up most migrations of a new
 // database; after any other everything is read.
-func (c *catalogue) Follow(ctx context.Context, q schema.Queryer, statements []string) (string, bool, error) {
-	made, dropped, known := touched(statements)
-	known = known && c.sums != nil
-	for i := 0; known && i < len(dropped); i++ {
-		// A name that is written differently is not found: case is not told apart.
-		known = c.sums.Remove(schema.Key{Schema: "main", Kind: schema.KindTable, Name: dropped[i]})
+func (c *catalogue) Follow(ctx context.Context, q schema.Queryer, scripts [][]string) ([]string, bool, error) {
+	known := c.sums != nil
+	effects := make([]effect, len(scripts))
+	for i := range scripts {
+		var ok bool
+		effects[i], ok = effectOf(scripts[i])
+		known = known && ok
 	}
-	if !known {
-		f, err := c.Read(ctx, q)
-		return f, true, err
-	}
-	if made {
-		// New rows come behind the others.
-		s, err := inspectBehind(ctx, q, c.last)
-		if err != nil {
-			return "", false, err
+	if known {
+		if fingerprints, err := c.follow(ctx, q, effects); fingerprints != nil || err != nil {
+			return fingerprints, false, err
 		}
-		c.sums.Merge(s)
 	}
-	var err error
-	if c.last, err = queryInt(ctx, q, largestRow); err != nil {
-		return "", false, fmt.Errorf("read sqlite_schema: %w", err)
+	if len(scripts) > 1 {
+		return nil, false, nil
 	}
-	return c.sums.Fingerprint(), false, nil
+	f, err := c.Read(ctx, q)
+	return []string{f}, true, err
 }
 
-// touched tells whether statements have made tables, and which they have dropped. known is false when
-// they may have changed anything else, or did both.
-func touched(statements []string) (made bool, dropped []string, known bool) {
+// Together implements migrate.Catalogue. A transaction locks the whole file anyway.
+func (c *catalogue) Together(statements []string) bool {
+	_, known := effectOf(statements)
+	return known
+}
+
+// effect is what a script has made and dropped.
+type effect struct{ made, dropped []string }
+
+// effectOf is not known when statements may have changed anything else, or did both.
+func effectOf(statements []string) (e effect, known bool) {
 	for _, s := range statements {
 		s = migrate.TrimComments(s)
-		if createTable.MatchString(s) {
-			made = true
+		if m := createTable.FindStringSubmatch(s); m != nil && !selects.MatchString(s) {
+			e.made = append(e.made, strings.Trim(m[1], "\"`[]"))
 		} else if m := dropTable.FindStringSubmatch(s); m != nil {
-			dropped = append(dropped, strings.Trim(m[1], "\"`[]"))
+			e.dropped = append(e.dropped, strings.Trim(m[1], "\"`[]"))
 		} else {
-			return false, nil, false
+			return effect{}, false
 		}
 	}
-	return made, dropped, !made || len(dropped) == 0
+	return e, len(e.made) == 0 || len(e.dropped) == 0
+}
+
+// follow reads the tables that were made and forgets those that were dropped, script by script. It
+// returns nothing when it did not know all of them: a name that is written differently is not found,
+// since case is not told apart.
+func (c *catalogue) follow(ctx context.Context, q schema.Queryer, effects []effect) (fingerprints []string, err error) {
+	// New rows come behind the others.
+	behind, err := inspectBehind(ctx, q, c.last)
+	if err != nil {
+		return nil, err
+	}
+	made := map[string]*schema.Table{}
+	for _, t := range behind.Schemas[0].Tables {
+		made[t.Name] = t
+	}
+	for _, e := range effects {
+		for _, name := range e.dropped {
+			if !c.sums.Remove(schema.Key{Schema: "main", Kind: schema.KindTable, Name: name}) {
+				return nil, nil
+			}
+		}
+		for _, name := range e.made {
+			if made[name] == nil {
+				return nil, nil
+			}
+			c.sums.Merge(&schema.Database{Schemas: []*schema.Schema{{Name: "main", Tables: []*schema.Table{made[name]}}}})
+		}
+		fingerprints = append(fingerprints, c.sums.Fingerprint())
+	}
+	if c.last, err = queryInt(ctx, q, largestRow); err != nil {
+		return nil, fmt.Errorf("read sqlite_schema: %w", err)
+	}
+	return fingerprints, nil
 }
