@@ -21,19 +21,35 @@ func TestBlueGreen(t *testing.T) {
 		want            string
 	}{
 		{
-			"everything", Plan{Blue: blue, Changes: []string{"1_a"}}, phases, []int{10, 100}, true, true,
+			"everything",
+			Plan{Blue: blue, Changes: []string{"1_a"}},
+			phases,
+			[]int{10, 100},
+			true, true,
 			"preflight snapshot expand backfill start healthy register shift-10 shift-100 bake promote drain stop contract retire",
 		},
 		{
-			"the first", Plan{Changes: []string{"1_a"}}, phases, []int{10, 50, 100}, false, true,
+			"the first",
+			Plan{Changes: []string{"1_a"}},
+			phases,
+			[]int{10, 50, 100},
+			false, true,
 			"preflight snapshot expand backfill start healthy register shift-100 bake contract retire",
 		},
 		{
-			"no change", Plan{Blue: blue}, nil, []int{100}, false, true,
+			"no change",
+			Plan{Blue: blue},
+			nil,
+			[]int{100},
+			false, true,
 			"preflight start healthy register shift-100 bake drain stop retire",
 		},
 		{
-			"contract later, no snapshot", Plan{Blue: blue, Changes: []string{"1_a"}, NoSnapshot: "tried it"}, phases, []int{100}, false, false,
+			"contract later, no snapshot",
+			Plan{Blue: blue, Changes: []string{"1_a"}, NoSnapshot: "tried it"},
+			phases,
+			[]int{100},
+			false, false,
 			"preflight expand backfill start healthy register shift-100 bake drain stop retire",
 		},
 	} {
