@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -19,6 +18,9 @@ type Live interface {
 	// Restore replaces the live database by the copy in dir, keeping the displaced one under that
 	// name and our own tables as they are; amend may add to those before the copy is live.
 	Restore(ctx context.Context, conn *sql.Conn, dir, displaced string, amend func(ctx context.Context, db *sql.DB) error) error
+	// Scratch makes an empty folder where there is room for a copy, and removes what killed restores of
+	// the same database have left behind. It is called under the lock.
+	Scratch() (string, error)
 	// Displaced is the name under which a database displaced now is kept.
 	Displaced(now time.Time) string
 	// Dialect says how the engine's journal is written.
@@ -37,7 +39,7 @@ type Restored struct {
 // first extracted beside it and proven to hold what was copied. The journal goes on: it gets an account
 // of what is applied now.
 func (s *Store) Restore(ctx context.Context, session *migrate.Session, live Live, m *Manifest, actor string) (_ *Restored, err error) {
-	scratch, err := os.MkdirTemp(filepath.Dir(live.Displaced(time.Now())), ".switchback-restore-")
+	scratch, err := live.Scratch()
 	if err != nil {
 		return nil, fmt.Errorf("restore snapshot %s: %w\n  state: nothing was changed", m.ID, err)
 	}

@@ -433,6 +433,24 @@ func carryOver(ctx context.Context, file, displaced string, amend func(context.C
 	return err
 }
 
+// Scratch implements snapshot.Live, beside the database: what is restored has the same size.
+func (d *Database) Scratch() (string, error) {
+	dir, prefix := filepath.Dir(d.path), ".switchback-restore-"+filepath.Base(d.path)+"-"
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		// The rest of the name is a number; anything else belongs to a database with a longer name.
+		if rest, ok := strings.CutPrefix(e.Name(), prefix); ok && e.IsDir() && strings.Trim(rest, "0123456789") == "" {
+			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+				return "", err
+			}
+		}
+	}
+	return os.MkdirTemp(dir, prefix)
+}
+
 // Displaced is the name of the file that a database displaced by a restore is kept in.
 func (d *Database) Displaced(now time.Time) string {
 	return strings.TrimSuffix(d.path, ".displaced") + ".displaced-" + now.UTC().Format("20060102T150405Z")
