@@ -21,7 +21,7 @@ test-short: ## what needs no server, in seconds
 	go test -short ./...
 
 bench: images ## side by side with the tools a user would pick instead
-	go run ./integration/servers/start -- go run ./bench
+	go run ./integration/servers/start -- go run ./bench $(if $(CASES),-cases $(CASES))
 
 images: ## the test servers' images: pulled, or built where no registry answers
 	./integration/images/build.sh

@@ -29,6 +29,7 @@ import (
 	"github.com/moby/moby/api/types/network"
 	"github.com/stretchr/testify/require"
 	"github.com/testcontainers/testcontainers-go"
+	tclog "github.com/testcontainers/testcontainers-go/log"
 	"github.com/testcontainers/testcontainers-go/wait"
 )
 
@@ -264,6 +265,7 @@ func prepare() error {
 		set("TESTCONTAINERS_HOST_OVERRIDE", "127.0.0.1")
 	}
 	set("TESTCONTAINERS_RYUK_DISABLED", "true")
+	tclog.SetDefault(log.New(io.Discard, "", 0))
 	// A server that is still starting cuts connections; that is no news.
 	return mysql.SetLogger(log.New(io.Discard, "", 0))
 }
