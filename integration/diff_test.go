@@ -71,3 +71,55 @@ func TestDiffPostgres(t *testing.T) {
       +   WHERE (age >= 21);
 `, tree)
 }
+
+// TestDiffMySQL compares two databases that differ in an object of each kind.
+func TestDiffMySQL(t *testing.T) {
+	if testing.Short() {
+		return
+	}
+	for _, kind := range []servers.Kind{servers.MySQL9, servers.MariaDB1011, servers.MariaDB118} {
+		t.Run(kind.Name, func(t *testing.T) {
+			a, b := open(t, servers.URL(t, kind), migrate.Options{}), open(t, servers.URL(t, kind), migrate.Options{})
+			for _, g := range []*target{a, b} {
+				g.exec("CREATE TABLE customers (id integer AUTO_INCREMENT PRIMARY KEY, name varchar(20) DEFAULT 'x', age integer, gone text, CONSTRAINT grown CHECK (age > 0))")
+				g.exec("CREATE TABLE orders (id integer PRIMARY KEY, customer integer, CONSTRAINT whose FOREIGN KEY (customer) REFERENCES customers (id))")
+				g.exec("CREATE VIEW adults AS SELECT name FROM customers WHERE age >= 18")
+				g.exec("CREATE TRIGGER orders_check BEFORE INSERT ON orders FOR EACH ROW SET NEW.id = 1")
+				g.exec("CREATE PROCEDURE p (IN n integer) SELECT n")
+			}
+			c := start(t, "", nil, "diff", a.url, b.url)
+			require.Equal(t, 0, c.end(t), c.out.String())
+			for _, statement := range []string{
+				"ALTER TABLE customers DROP COLUMN gone, ADD COLUMN added timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP, MODIFY COLUMN name varchar(40), MODIFY age integer NOT NULL",
+				"ALTER TABLE orders DROP FOREIGN KEY whose",
+				"ALTER TABLE orders ADD CONSTRAINT whose FOREIGN KEY (customer) REFERENCES customers (id) ON DELETE CASCADE",
+				"CREATE UNIQUE INDEX orders_both ON orders (customer, id DESC)",
+				"DROP TRIGGER orders_check",
+				"CREATE TRIGGER orders_check BEFORE INSERT ON orders FOR EACH ROW SET NEW.id = 2",
+				"DROP PROCEDURE p",
+				"CREATE EVENT cleanup ON SCHEDULE EVERY 1 DAY DO DELETE FROM orders",
+			} {
+				b.exec(statement)
+			}
+			c = start(t, "", nil, "diff", a.url, b.url)
+			require.Equal(t, 2, c.end(t), c.out.String())
+			require.NotContains(t, c.out.String(), "switchback@", "the password")
+			for _, want := range []string{
+				"~ schema main\n",
+				"    ~ column age\n      not null: (none) → yes\n",
+				"    + column added: timestamp, not null, default ",
+				"    - column gone: text",
+				"    ~ column name\n      type: varchar(20) → varchar(40)\n      default: 'x' → (none)\n",
+				"    ~ constraint whose\n      definition:\n        - FOREIGN KEY (customer) REFERENCES customers (id)\n        + FOREIGN KEY (customer) REFERENCES customers (id) ON DELETE CASCADE\n",
+				"    + index orders_both: UNIQUE INDEX (customer, id DESC)\n",
+				"    ~ trigger orders_check\n      definition: BEFORE INSERT FOR EACH ROW SET NEW.id = 1 → BEFORE INSERT FOR EACH ROW SET NEW.id = 2\n",
+				"  - routine procedure p\n",
+				"! not compared: 1 of kind event (cleanup)\n",
+			} {
+				require.Contains(t, c.out.String(), want)
+			}
+			require.NotContains(t, c.out.String(), "adults", "the view is the same")
+			require.NotContains(t, c.out.String(), "grown", "the check is the same")
+		})
+	}
+}
