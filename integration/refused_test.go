@@ -30,3 +30,17 @@ func TestWrongPassword(t *testing.T) {
 		}
 	})
 }
+
+// TestBusyFile finds an SQLite file that another process does not let go of.
+func TestBusyFile(t *testing.T) {
+	g := project(t, servers.SQLite(t))
+	conn, err := g.plain.Conn(t.Context())
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = conn.ExecContext(t.Context(), "BEGIN EXCLUSIVE")
+	require.NoError(t, err)
+	c := start(t, "", nil, g.args("status")...)
+	require.Equal(t, 4, c.end(t), c.out.String())
+	require.Contains(t, c.out.String(), "another process keeps the database file locked")
+	require.Contains(t, c.out.String(), "state: nothing was changed")
+}

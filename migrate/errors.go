@@ -13,6 +13,9 @@ var (
 	ErrLockLost = errors.New("the lock was lost to another run, or expired: nothing more was written")
 	// ErrJournalNewer means that a newer switchback has written the journal.
 	ErrJournalNewer = errors.New("the journal was written by a newer version of switchback")
+	// ErrBusy means that another process keeps an SQLite file locked, so that nothing in it can be read,
+	// not even who holds our lock.
+	ErrBusy = errors.New("another process keeps the database file locked, and who it is cannot be read meanwhile")
 	// ErrNothing means that there is nothing to do.
 	ErrNothing = errors.New("nothing to do")
 )

@@ -75,7 +75,7 @@ func codeOf(err error) int {
 	switch {
 	case errors.As(err, &code):
 		return code.code
-	case errors.As(err, &locked), errors.Is(err, migrate.ErrLockLost):
+	case errors.As(err, &locked), errors.Is(err, migrate.ErrLockLost), errors.Is(err, migrate.ErrBusy):
 		return exitLocked
 	}
 	return exitError

@@ -31,7 +31,7 @@ func Hit(name string) {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	case os.Getenv("SWITCHBACK_FAILPOINT_STOP"):
-		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		stop()
 	}
 }
 

@@ -59,6 +59,9 @@ func Open(ctx context.Context, rawURL string, o Options) (*Database, error) {
 	// sqlite_version() alone would not read the file, so a file that is no database would pass.
 	if err := db.QueryRowContext(ctx, "SELECT sqlite_version() FROM (SELECT count(*) FROM sqlite_schema)").Scan(&d.version); err != nil {
 		_ = db.Close()
+		if d.IsLockTimeout(err) {
+			err = fmt.Errorf("%w (%w)", migrate.ErrBusy, err)
+		}
 		return nil, fmt.Errorf("open SQLite database %s: %w", path, err)
 	}
 	return d, nil

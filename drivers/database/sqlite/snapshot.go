@@ -376,13 +376,14 @@ func (r restoration) write(f func(*sqlite.Backup) error) error {
 	return nil
 }
 
-// lockOut keeps all other connections out, with no transaction open afterwards: in this mode SQLite
-// keeps a lock that it once had.
+// lockOut keeps all other connections out, with no transaction open afterwards: in exclusive mode SQLite
+// keeps a lock that it has. It is in that mode only once it has the lock: one that is still waiting would
+// keep its shared lock too, and so keep the writer it waits for from committing.
 func (d *Database) lockOut(ctx context.Context, conn *sql.Conn) error {
-	for _, s := range []string{"PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE", "UPDATE switchback_lock SET fence = fence", "COMMIT"} {
+	for _, s := range []string{"BEGIN EXCLUSIVE", "PRAGMA locking_mode = EXCLUSIVE", "UPDATE switchback_lock SET fence = fence", "COMMIT"} {
 		if _, err := conn.ExecContext(ctx, s); err != nil {
 			_, _ = conn.ExecContext(ctx, "ROLLBACK")
-			return err
+			return errors.Join(err, d.letIn(ctx, conn))
 		}
 	}
 	return nil

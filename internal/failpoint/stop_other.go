@@ -1,0 +1,11 @@
+//go:build failpoint && !linux
+
+package failpoint
+
+import (
+	"os"
+	"syscall"
+)
+
+// stop stops the process.
+func stop() { _ = syscall.Kill(os.Getpid(), syscall.SIGSTOP) }
