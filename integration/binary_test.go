@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ var binary = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	binaryDir.Store(dir)
 	path := filepath.Join(dir, "switchback")
 	out, err := exec.Command("go", "build", "-tags", "failpoint", "-o", path, "../cmd/switchback").CombinedOutput()
 	if err != nil {
@@ -30,9 +32,12 @@ var binary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
+// binaryDir is where it was built, if it was.
+var binaryDir atomic.Value
+
 func removeBinary() {
-	if path, err := binary(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
+	if dir, ok := binaryDir.Load().(string); ok {
+		_ = os.RemoveAll(dir)
 	}
 }
 

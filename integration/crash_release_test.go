@@ -47,6 +47,7 @@ release:
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
+	slow(t)
 	path, err := binary()
 	require.NoError(t, err)
 	// The proxy's socket has a short path: the longest is 104 bytes.

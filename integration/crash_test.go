@@ -108,8 +108,18 @@ func crash(t *testing.T, n int, names []string, args []string) {
 	run(t, "", args...)
 }
 
+// slow leaves a test that runs the real command over and over out of the short run.
+func slow(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("not in short mode")
+	}
+}
+
 // project is a target whose changes are in a project's folder, for the real command.
 func project(t *testing.T, url string) *target {
+	t.Helper()
+	slow(t)
 	g := open(t, url, migrate.Options{})
 	g.changes = filepath.Join(t.TempDir(), "changes")
 	return g
