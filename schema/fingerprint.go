@@ -11,21 +11,14 @@ import (
 
 // Fingerprint hashes the whole model. Two databases have the same one exactly when they hold the same
 // objects with the same properties, in whatever order and however they came to be. It begins with the
-// version of the way it is made: "s2:".
+// version of the way it is made: "s3:".
 func (d *Database) Fingerprint() string { return d.Sums().Fingerprint() }
-
-// Key names a table, view, routine, type or sequence; with an empty kind, the schema itself.
-type Key struct {
-	Schema string
-	Kind   Kind
-	Name   string
-}
 
 func (k Key) text() string {
 	return strconv.Itoa(len(k.Schema)) + ":" + k.Schema + string(k.Kind) + ":" + k.Name
 }
 
-// Sums are the hashes of a model's schemas and of what is in them. An object can be replaced without
+// Sums are the hashes of a model's settings, items and schemas, and of what is in those. An object can be replaced without
 // reading the others again, and the fingerprint then costs the same however many there are: the hashes
 // stand in a tree of two levels, by the first byte of their key's hash.
 type Sums struct {
@@ -41,11 +34,14 @@ func (d *Database) Sums() *Sums {
 	for _, n := range d.Schemas {
 		s.set(Key{Schema: n.Name}, func(sum hash.Hash) { writeObject(sum, n, false) })
 	}
+	for _, o := range concat(objects(d.Settings), objects(d.Items)) {
+		s.set(Key{Kind: o.Kind(), Name: o.ObjectName()}, func(sum hash.Hash) { writeObject(sum, o, true) })
+	}
 	return s
 }
 
-// Merge puts the tables, views, routines, types and sequences of a model that holds a part of the
-// database in, and replaces those that were there.
+// Merge puts what is in the schemas of a model that holds a part of the database in, and replaces what was
+// there of it.
 func (s *Sums) Merge(part *Database) {
 	for _, n := range part.Schemas {
 		for _, o := range n.Children() {
@@ -88,7 +84,7 @@ func (s *Sums) Fingerprint() string {
 		}
 		all.Write(s.inner[b][:])
 	}
-	return "s2:" + hex.EncodeToString(all.Sum(nil))
+	return "s3:" + hex.EncodeToString(all.Sum(nil))
 }
 
 func hashLeaf(leaf map[Key][sha256.Size]byte) [sha256.Size]byte {

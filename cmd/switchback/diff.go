@@ -48,13 +48,18 @@ func diffCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			report := diff.NewReport(redact(c.Args().Get(0)), redact(c.Args().Get(1)), from, to)
+			options := diff.Options{}
+			result, err := diff.Compare(from, to, options)
+			if err != nil {
+				return err
+			}
+			report := diff.NewReport(redact(c.Args().Get(0)), redact(c.Args().Get(1)), result, options)
 			if format == "json" {
 				err = report.JSON(p.out.w)
 			} else if !p.out.quiet {
 				err = report.Text(p.out.w, p.out.color)
 			}
-			if err == nil && len(report.Changes) > 0 {
+			if err == nil && !report.Same() {
 				return findings
 			}
 			return err
