@@ -92,13 +92,13 @@ func URL(t testing.TB, k Kind) string {
 	var b [6]byte
 	_, _ = rand.Read(b[:])
 	name := "test_" + hex.EncodeToString(b[:])
-	exec(t, server, "CREATE DATABASE "+name)
+	execute(t, server, "CREATE DATABASE "+name)
 	t.Cleanup(func() {
 		drop := "DROP DATABASE IF EXISTS " + name
 		if k.Engine == "postgres" {
 			drop += " WITH (FORCE)"
 		}
-		exec(t, server, drop)
+		execute(t, server, drop)
 	})
 	u, err := url.Parse(server)
 	require.NoError(t, err)
@@ -106,7 +106,7 @@ func URL(t testing.TB, k Kind) string {
 	return u.String()
 }
 
-func exec(t testing.TB, server, statement string) {
+func execute(t testing.TB, server, statement string) {
 	t.Helper()
 	db := Open(t, server)
 	defer db.Close()
