@@ -9,46 +9,6 @@ import (
 	"github.com/switchbackdb/switchback/schema"
 )
 
-// Report is a comparison with what people have to know about it.
-type Report struct {
-	Format    string          `json:"format"`  // always ReportFormat
-	Version   int             `json:"version"` // of the format
-	From      string          `json:"from"`    // the sources, as the user named them, without passwords
-	To        string          `json:"to"`
-	Renames   []Rename        `json:"renames,omitempty"`
-	Proposed  []Rename        `json:"proposed_renames,omitempty"`
-	Changes   []Change        `json:"changes"`
-	Uncovered []schema.Census `json:"uncovered,omitempty"` // on either side, outside the model or out of sight
-	LeftOut   []string        `json:"left_out,omitempty"`  // what the options leave out, such as "owners"
-}
-
-// ReportFormat and ReportVersion stand at the head of a report in JSON.
-const (
-	ReportFormat  = "switchback.diff"
-	ReportVersion = 1
-)
-
-// NewReport makes the report of a comparison.
-func NewReport(fromName, toName string, r *Result, o Options) Report {
-	report := Report{
-		Format: ReportFormat, Version: ReportVersion, From: fromName, To: toName,
-		Renames: r.Renames, Proposed: r.Proposed, Changes: r.Changes,
-		Uncovered: append(append([]schema.Census(nil), r.From.Uncovered...), r.To.Uncovered...),
-	}
-	for _, x := range []struct {
-		out  bool
-		what string
-	}{{o.NoOwners, "owners"}, {o.NoGrants, "grants"}, {o.NoComments, "comments"}, {!o.ColumnOrder, "the order of columns"}, {len(o.Include)+len(o.Exclude)+len(o.Kinds) > 0, "objects by filter"}} {
-		if x.out {
-			report.LeftOut = append(report.LeftOut, x.what)
-		}
-	}
-	return report
-}
-
-// Same tells whether nothing differs.
-func (r Report) Same() bool { return len(r.Changes) == 0 && len(r.Renames) == 0 }
-
 // JSON writes the report as one JSON document.
 func (r Report) JSON(w io.Writer) error {
 	if r.Changes == nil {
@@ -64,12 +24,12 @@ func (r Report) JSON(w io.Writer) error {
 func (r Report) Text(w io.Writer, color bool) error {
 	p := &printer{w: w, color: color}
 	if len(r.Changes) == 0 {
-		p.line(0, "", "no difference between %s and %s", r.From, r.To)
+		p.line(0, "", "no difference between %s and %s", r.From.Name, r.To.Name)
 	} else {
-		p.line(0, "", "from %s to %s", r.From, r.To)
+		p.line(0, "", "from %s to %s", r.From.Name, r.To.Name)
 		p.changes(0, r.Changes)
 	}
-	for _, c := range r.Uncovered {
+	for _, c := range append(append([]schema.Census(nil), r.From.Uncovered...), r.To.Uncovered...) {
 		p.line(0, "!", "not compared: %d of kind %s (%s)", c.Count, c.Kind, strings.Join(c.Names, ", "))
 	}
 	return p.err
