@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -17,7 +18,7 @@ type Report struct {
 	Made    time.Time `json:"made,omitzero"`   // optional
 	From    Side      `json:"from"`            // what a script would change
 	To      Side      `json:"to"`              // what it would look like after
-	Summary []Count   `json:"summary"`         // counts of Changes and what is below them, by kind
+	Summary []Count   `json:"summary"`         // counts of the changed objects by kind
 	Notes   []string  `json:"notes,omitempty"` // optional: sentences that stand at the top
 
 	Renames  []Rename   `json:"renames,omitempty"`
@@ -124,10 +125,53 @@ func NewReport(fromName, toName string, r *Result, o Options) Report {
 		From: side(fromName, r.From), To: side(toName, r.To),
 		Renames: r.Renames, Changes: r.Changes, Summary: Counts(r.Changes), LeftOut: o.leftOut(),
 	}
+	if !o.ColumnOrder {
+		report.Notes = reordered(r.From, r.To)
+	}
 	for _, p := range r.Proposed {
 		report.Proposed = append(report.Proposed, Proposal{Rename: p, Confirm: "--rename " + shellQuoted(p.String())})
 	}
 	return report
+}
+
+// reordered names the tables whose columns stand in another order, in one sentence if there are any.
+func reordered(from, to *schema.Database) []string {
+	var names []string
+	for _, s := range from.Schemas {
+		other := to.Schema(s.Name)
+		if other == nil {
+			continue
+		}
+		tables := map[string]*schema.Table{}
+		for _, t := range other.Tables {
+			tables[t.Name] = t
+		}
+		for _, t := range s.Tables {
+			if u := tables[t.Name]; u != nil && !slices.Equal(shared(t, u), shared(u, t)) {
+				names = append(names, s.Name+"."+t.Name)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	sort.Strings(names)
+	return []string{"Columns stand in another order in " + plural(len(names), "table") + ": " + few(names, len(names)) + ". That is no difference unless asked for."}
+}
+
+// shared are the names of a table's columns that the other has too, in the table's order.
+func shared(t, other *schema.Table) []string {
+	have := map[string]bool{}
+	for _, c := range other.Columns {
+		have[c.Name] = true
+	}
+	var names []string
+	for _, c := range t.Columns {
+		if have[c.Name] {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 func side(name string, d *schema.Database) Side {
@@ -144,7 +188,6 @@ func (o Options) leftOut() []string {
 		{o.NoOwners, "owners"},
 		{o.NoGrants, "grants"},
 		{o.NoComments, "comments"},
-		{!o.ColumnOrder, "the order of columns"},
 		{len(o.Include)+len(o.Exclude)+len(o.Kinds) > 0, "objects by filter"},
 	} {
 		if x.out {
@@ -164,9 +207,9 @@ func (r Report) Same() bool {
 	return len(r.Changes) == 0 && len(r.Renames) == 0
 }
 
-// Counts counts changes by kind, and what is below a modified object with them. What is below an added or
-// dropped table comes and goes with it and is not counted; what is in a schema is. A schema is modified
-// only by its own properties.
+// Counts counts changed objects by kind: those of the database and those of its schemas. What belongs to a
+// table or another object is counted with it. A schema counts when it comes, goes or has a property that
+// differs.
 func Counts(changes []Change) []Count {
 	byKind := map[schema.Kind]*Count{}
 	count(changes, byKind)
@@ -180,11 +223,11 @@ func Counts(changes []Change) []Count {
 
 func count(changes []Change, byKind map[schema.Kind]*Count) {
 	for _, c := range changes {
-		if c.Action == Modify || c.Kind == schema.KindSchema {
+		if c.Kind == schema.KindSchema {
 			count(c.Children, byKind)
-		}
-		if c.Action == Modify && c.Kind == schema.KindSchema && len(c.Properties) == 0 {
-			continue
+			if c.Action == Modify && len(c.Properties) == 0 {
+				continue
+			}
 		}
 		n := byKind[c.Kind]
 		if n == nil {
