@@ -27,7 +27,7 @@ func (r Report) Text(w io.Writer, color bool) error {
 	p.outside()
 	p.scripts()
 	if !r.Same() || len(r.Ignored) > 0 || r.uncoveredCount() > 0 {
-		p.line(0, "*", r.summary())
+		p.line(0, "bold", r.summary())
 	}
 	return p.err
 }
@@ -38,6 +38,8 @@ type printer struct {
 	color  bool
 	report Report
 	err    error
+
+	signFirst bool // the sign stands before the indentation, as in a patch; ! for what is modified
 }
 
 // line writes text that is already safe for a terminal.
@@ -45,14 +47,30 @@ func (p *printer) line(depth int, sign, text string) {
 	if p.err != nil {
 		return
 	}
-	if sign != "" && sign != "*" {
+	if p.signFirst {
+		text = patchSign(sign) + " " + strings.Repeat("  ", depth) + text
+		_, p.err = fmt.Fprintln(p.w, strings.TrimRight(text, " "))
+		return
+	}
+	if len(sign) == 1 {
 		text = sign + " " + text
 	}
-	codes := map[string]string{"+": "32", "-": "31", "~": "33", "!": "35", "?": "36", "@": "2", "*": "1"}
+	codes := map[string]string{"+": "32", "-": "31", "~": "33", "!": "35", "?": "36", "dim": "2", "bold": "1"}
 	if p.color && codes[sign] != "" {
 		text = "\x1b[" + codes[sign] + "m" + text + "\x1b[0m"
 	}
 	_, p.err = fmt.Fprintln(p.w, strings.TrimRight(strings.Repeat("  ", depth)+text, " "))
+}
+
+// patchSign is what stands in the first column of a patch.
+func patchSign(sign string) string {
+	switch sign {
+	case "+", "-":
+		return sign
+	case "~":
+		return "!"
+	}
+	return " "
 }
 
 func (p *printer) head() {
@@ -63,7 +81,7 @@ func (p *printer) head() {
 		p.line(0, "", "from "+oneLine(r.From.Name)+" to "+oneLine(r.To.Name))
 	}
 	if a, b := r.From.server(), r.To.server(); a != b && a != "" && b != "" {
-		p.line(0, "@", "that is, from "+a+" to "+b)
+		p.line(0, "dim", "that is, from "+a+" to "+b)
 	}
 	for _, n := range r.Notes {
 		p.line(0, "!", visible(n))
@@ -132,7 +150,7 @@ func (p *printer) body(depth int, sign string, q PropertyChange) {
 		p.line(depth+1, sign, l.Text)
 	}
 	if rest := len(lines) - linesShown; rest > 0 {
-		p.line(depth+1, "@", "… "+plural(rest, "more line"))
+		p.line(depth+1, "dim", "… "+plural(rest, "more line"))
 	}
 }
 
@@ -189,7 +207,7 @@ func (p *printer) property(depth int, q PropertyChange) {
 		case ' ':
 			p.line(depth+1, "", "  "+l.Text)
 		case '@':
-			p.line(depth+1, "@", "…")
+			p.line(depth+1, "dim", "…")
 		default:
 			p.line(depth+1, string(l.Sign), l.Text)
 		}
@@ -248,7 +266,7 @@ func (p *printer) data() {
 			}
 		}
 		if rest := t.OnlyFrom + t.OnlyTo + t.Different - int64(len(t.Sample)); rest > 0 && len(t.Sample) > 0 {
-			p.line(1, "@", fmt.Sprintf("… and %d more", rest))
+			p.line(1, "dim", fmt.Sprintf("… and %d more", rest))
 		}
 	}
 }
@@ -256,7 +274,7 @@ func (p *printer) data() {
 // tables prints the pending changes and the other sections.
 func (p *printer) tables() {
 	for _, s := range p.report.sections() {
-		p.line(0, "*", oneLine(s.Title))
+		p.line(0, "bold", oneLine(s.Title))
 		if s.Intro != "" {
 			p.line(1, "", visible(s.Intro))
 		}
@@ -297,7 +315,7 @@ func (r Report) sections() []Section {
 // outside prints what is no finding: ignored, left out, not compared.
 func (p *printer) outside() {
 	for _, i := range p.report.Ignored {
-		p.line(0, "@", "ignored: "+i.text())
+		p.line(0, "dim", "ignored: "+i.text())
 	}
 	if len(p.report.LeftOut) > 0 {
 		p.line(0, "!", "left out as asked: "+oneLine(strings.Join(p.report.LeftOut, ", ")))
@@ -309,7 +327,7 @@ func (p *printer) outside() {
 
 func (p *printer) scripts() {
 	for _, s := range p.report.Scripts {
-		p.line(0, "*", "-- "+oneLine(s.Title))
+		p.line(0, "bold", "-- "+oneLine(s.Title))
 		for l := range strings.SplitSeq(strings.TrimSuffix(s.SQL, "\n"), "\n") {
 			p.line(0, "", visible(l))
 		}
