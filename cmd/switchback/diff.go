@@ -134,6 +134,9 @@ func printDiff(o *output, format string, report diff.Report, result *diff.Result
 	if o.quiet {
 		return nil
 	}
+	if format == "markdown" {
+		return report.Markdown(o.w)
+	}
 	return report.Text(o.w, o.color)
 }
 
@@ -152,16 +155,18 @@ func printScript(o *output, report diff.Report, result *diff.Result) error {
 	}
 	script, err := writer.Script(result)
 	if err != nil {
-		return fmt.Errorf("write the script from %s to %s: %w", report.From, report.To, err)
+		return fmt.Errorf("write the script from %s to %s: %w", report.From.Name, report.To.Name, err)
 	}
-	for _, u := range report.Uncovered {
-		script.Notes = append(script.Notes, fmt.Sprintf("not compared: %d of kind %s (%s)", u.Count, u.Kind, strings.Join(u.Names, ", ")))
+	for _, side := range []diff.Side{report.From, report.To} {
+		for _, u := range side.Uncovered {
+			script.Notes = append(script.Notes, fmt.Sprintf("not compared in %s: %d of kind %s (%s)", side.Name, u.Count, u.Kind, strings.Join(u.Names, ", ")))
+		}
 	}
 	delimiter := ""
 	if engine == "mysql" || engine == "mariadb" {
 		delimiter = "//"
 	}
-	return script.Write(o.w, fmt.Sprintf("From %s to %s (%s), written by switchback diff.", report.From, report.To, engine), delimiter)
+	return script.Write(o.w, fmt.Sprintf("From %s to %s (%s), written by switchback diff.", report.From.Name, report.To.Name, engine), delimiter)
 }
 
 // write runs print with an output that goes to a file, where one is named. The file is there whole or not
