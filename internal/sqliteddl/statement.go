@@ -31,10 +31,19 @@ type Column struct {
 	Constraints []string // the names that those constraints have in the model
 }
 
-// As returns the statement with another name for the table. References to the table, also its own, keep
-// the name they had.
+// As returns the statement with another name for the table. References to the table keep the name they
+// had, also its own foreign keys; its own name before a column, as in CHECK (t.a > 0), is left out, since
+// it would be wrong.
 func (s *Statement) As(name string) string {
-	return s.sql[:s.name.Start] + Quote(name) + s.sql[s.name.End:]
+	own := func(list []token, i int) bool {
+		return i >= 0 && i+2 < len(list) && list[i].Start > s.name.Start && list[i].Names(s.name.Name, sqltoken.Of("sqlite")) && list[i+1].IsSign(".")
+	}
+	return sqltoken.Replace(s.sql, sqltoken.Of("sqlite"), func(list []token, i int) (string, bool) {
+		if list[i].Start == s.name.Start {
+			return Quote(name), true
+		}
+		return "", s.Module == "" && (own(list, i) || own(list, i-1))
+	})
 }
 
 // View reads a CREATE VIEW statement.
