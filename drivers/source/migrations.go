@@ -2,7 +2,9 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/switchbackdb/switchback/drivers/scratch"
@@ -58,10 +60,10 @@ func (r *Reader) runMigrations(ctx context.Context, db *scratch.Database, n name
 		if !ok {
 			return nil, &migrate.FolderError{Path: n.path, Reason: fmt.Sprintf("%s has no script for %s", m.File, engineName(engine)), Next: "--scratch with a server of an engine that it has scripts for"}
 		}
-		if e := recognise(m.File, text, engine); e != nil {
+		if e := recognise(filepath.Join(n.path, m.File), text, engine); e != nil {
 			return nil, e
 		}
-		script, err := migrate.ParseScript(m.File, text)
+		script, err := migrate.ParseScript(filepath.Join(n.path, m.File), text)
 		if err != nil {
 			return nil, err
 		}
@@ -74,6 +76,10 @@ func (r *Reader) runMigrations(ctx context.Context, db *scratch.Database, n name
 func runSteps(ctx context.Context, db *scratch.Database, folder string, steps []migrate.Step) error {
 	runner := migrate.NewRunner(db, migrate.Options{Actor: "scratch"})
 	_, err := runner.Run(ctx, "read "+folder, func(context.Context, *migrate.State) ([]migrate.Step, error) { return steps, nil })
+	var failed *migrate.StepError
+	if errors.As(err, &failed) && failed.Line > 0 {
+		return &StatementError{File: failed.Step.Script.Path, Line: failed.Line, Statement: failed.Statement, Err: failed.Err}
+	}
 	if err != nil {
 		return fmt.Errorf("run %s in a scratch database: %w", folder, err)
 	}

@@ -64,7 +64,7 @@ func (c *client) judgePostgres(p piece) verdict {
 	t := p.tokens
 	n := len(t)
 	switch {
-	case isRows(t):
+	case isRows(t), starts(t, "SELECT", "SETVAL"), starts(t, "SELECT", "PG_CATALOG") && n > 3 && t[3].is("SETVAL"):
 		return skip(aboutRows)
 	case starts(t, "ALTER") && n > 3 && t[n-3].is("OWNER") && t[n-2].is("TO"),
 		starts(t, "GRANT|REVOKE|REASSIGN"),

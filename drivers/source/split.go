@@ -84,7 +84,7 @@ func (s *splitter) next() (piece, bool) {
 		switch {
 		case !s.seen && s.skipSpace():
 			continue
-		case !s.seen && s.lineCommand():
+		case len(s.tokens) == 0 && s.lineCommand():
 			return s.command(), true
 		}
 		if !s.seen {
@@ -141,6 +141,9 @@ func (s *splitter) rest() string {
 // lineCommand tells whether a command of the client begins here, in front of a statement.
 func (s *splitter) lineCommand() bool {
 	rest := s.rest()
+	if rest == "" {
+		return false
+	}
 	switch first := strings.ToUpper(firstWord(rest)); s.engine {
 	case migrate.Postgres:
 		return rest[0] == '\\'

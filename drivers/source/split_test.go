@@ -37,8 +37,8 @@ func TestSplit(t *testing.T) {
 			[]string{`1 c \restrict x`, "2 s COPY public.t (a) FROM stdin", "3 d 2", "7 s SELECT 1"},
 		},
 		"delimiter": {
-			migrate.MySQL, "DELIMITER ;;\nCREATE TRIGGER a BEFORE INSERT ON t FOR EACH ROW SET NEW.b = ';' ;;\nDELIMITER ;\nSELECT 1;",
-			[]string{"1 c DELIMITER ;;", "2 s CREATE TRIGGER a BEFORE INSERT ON t FOR EACH ROW SET NEW.b = ';'", "3 c DELIMITER ;", "4 s SELECT 1"},
+			migrate.MySQL, "-- a comment\nDELIMITER ;;\nCREATE TRIGGER a BEFORE INSERT ON t FOR EACH ROW SET NEW.b = ';' ;;\nDELIMITER ;\nSELECT 1;",
+			[]string{"2 c DELIMITER ;;", "3 s CREATE TRIGGER a BEFORE INSERT ON t FOR EACH ROW SET NEW.b = ';'", "4 c DELIMITER ;", "5 s SELECT 1"},
 		},
 		"bodies without a delimiter": {
 			migrate.MariaDB, "CREATE PROCEDURE p() BEGIN IF a THEN SELECT 1; END IF; CASE a WHEN 1 THEN SELECT NEW.end; END CASE; WHILE a DO SET a = 1; END WHILE; END;SELECT 2;",
