@@ -58,14 +58,15 @@ func New(d *schema.Database) *Graph {
 	for _, s := range d.Schemas {
 		for _, t := range s.Tables {
 			for _, c := range t.Constraints {
-				if c.Type != schema.ForeignKey || c.References == nil {
+				r := referenceOf(c)
+				if r == nil {
 					continue
 				}
-				target := c.References.Schema
+				target := r.Schema
 				if target == "" {
 					target = s.Name
 				}
-				if to, ok := at[id{target, c.References.Table}]; ok {
+				if to, ok := at[id{target, r.Table}]; ok {
 					g.Keys = append(g.Keys, newKey(t, c, at[id{s.Name, t.Name}], to))
 				}
 			}
@@ -79,7 +80,7 @@ func newTable(name string, t *schema.Table) *Table {
 	for _, c := range t.Columns {
 		column := Column{Name: c.Name, Type: c.Type, NotNull: c.NotNull}
 		for _, k := range t.Constraints {
-			if slices.Contains(k.Columns, c.Name) {
+			if slices.Contains(columnsOf(k), c.Name) {
 				column.Primary = column.Primary || k.Type == schema.PrimaryKey
 				column.Foreign = column.Foreign || k.Type == schema.ForeignKey
 			}
@@ -95,23 +96,23 @@ func newKey(t *schema.Table, c *schema.Constraint, from, to int) Key {
 		k.Name = ""
 	}
 	for i, column := range t.Columns {
-		if slices.Contains(c.Columns, column.Name) {
+		if slices.Contains(columnsOf(c), column.Name) {
 			k.Columns = append(k.Columns, i)
 			k.Optional = k.Optional || !column.NotNull && !primary(t, column.Name)
 		}
 	}
 	for _, u := range t.Constraints {
-		k.One = k.One || (u.Type == schema.PrimaryKey || u.Type == schema.Unique) && sameSet(u.Columns, c.Columns)
+		k.One = k.One || (u.Type == schema.PrimaryKey || u.Type == schema.Unique) && sameSet(columnsOf(u), columnsOf(c))
 	}
 	for _, i := range t.Indexes {
-		k.One = k.One || i.Unique && sameSet(i.Columns, c.Columns)
+		k.One = k.One || i.Unique && sameSet(i.Columns, columnsOf(c))
 	}
 	return k
 }
 
 func primary(t *schema.Table, column string) bool {
 	return slices.ContainsFunc(t.Constraints, func(c *schema.Constraint) bool {
-		return c.Type == schema.PrimaryKey && slices.Contains(c.Columns, column)
+		return c.Type == schema.PrimaryKey && slices.Contains(columnsOf(c), column)
 	})
 }
 

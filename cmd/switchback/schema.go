@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/urfave/cli/v2"
 
@@ -12,7 +10,6 @@ import (
 	"github.com/switchbackdb/switchback/diff"
 	"github.com/switchbackdb/switchback/drivers/source"
 	"github.com/switchbackdb/switchback/graph"
-	"github.com/switchbackdb/switchback/internal/atomicfile"
 	"github.com/switchbackdb/switchback/schema"
 )
 
@@ -66,29 +63,12 @@ func readSchema(c *cli.Context, most int) (*project, *source.Source, error) {
 	return p, s, nil
 }
 
-// write writes to the file of --out, or to standard output. A file is there whole or not at all.
-func (p *project) write(c *cli.Context, write func(io.Writer) error) error {
-	file := c.String("out")
-	if file == "" {
-		return write(p.out.w)
-	}
-	var b bytes.Buffer
-	if err := write(&b); err != nil {
-		return err
-	}
-	if err := atomicfile.Write(file, b.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
-	}
-	p.out.printf("wrote %s", file)
-	return nil
-}
-
 func schemaSave(c *cli.Context) error {
 	p, s, err := readSchema(c, 1)
 	if err != nil {
 		return err
 	}
-	return p.write(c, s.Database.Save)
+	return p.write(c.String("out"), func(o *output) error { return s.Database.Save(o.w) })
 }
 
 func schemaShow(c *cli.Context) error {
@@ -137,11 +117,11 @@ func schemaGraph(c *cli.Context) error {
 		return errors.New(s.Name + " has no table to draw")
 	}
 	g := graph.New(s.Database)
-	return p.write(c, func(w io.Writer) error {
+	return p.write(c.String("out"), func(o *output) error {
 		if format == "svg" {
-			return g.SVG(w, s.Name)
+			return g.SVG(o.w, s.Name)
 		}
-		return g.Mermaid(w)
+		return g.Mermaid(o.w)
 	})
 }
 
