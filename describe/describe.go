@@ -61,7 +61,7 @@ func Find(d *schema.Database, pattern string) []Found {
 // Overview writes a tree of schemas and the objects in them, a line each.
 func Overview(w io.Writer, d *schema.Database) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "%s %s\n", orNothing(d.Engine), d.Version)
+	fmt.Fprintln(t, strings.TrimSpace(orNothing(d.Engine)+" "+printable(d.Version)))
 	for _, x := range d.Objects() {
 		if x.Kind() != schema.KindSchema {
 			fmt.Fprintf(t, "%s\n", line(x))
