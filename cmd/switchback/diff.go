@@ -2,10 +2,8 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -13,14 +11,10 @@ import (
 
 	"github.com/switchbackdb/switchback/diff"
 	"github.com/switchbackdb/switchback/drivers/database"
+	"github.com/switchbackdb/switchback/drivers/source"
 	"github.com/switchbackdb/switchback/internal/atomicfile"
 	"github.com/switchbackdb/switchback/schema"
 )
-
-// inspector is a database whose catalogue can be read into the model.
-type inspector interface {
-	Inspect(ctx context.Context) (*schema.Database, error)
-}
 
 // diffFormats are the forms that a comparison can be printed in.
 var diffFormats = []string{"text", "json", "sql", "markdown", "html"}
@@ -30,14 +24,14 @@ func diffCommand() *cli.Command {
 		Name:      "diff",
 		Usage:     "what differs between two schemas; exit code 2 when something does",
 		ArgsUsage: "FROM TO",
-		Description: `A source is a database URL, env:NAME for an environment of switchback.yaml, or empty.
+		Description: sourceHelp + `
 
 --format sql prints the script that turns FROM into TO; with --reverse, TO into FROM. It is written to
 be read: each statement says why it is safe, or what is lost by it. Nothing is run.
 
 What looks like a rename is proposed, and is one only when --rename says so:
   switchback diff --format sql --rename public.users.name=public.users.full_name env:production env:staging`,
-		Flags: append(append(outputFlags(),
+		Flags: append(sourceFlags(
 			&cli.StringFlag{Name: "format", Value: "text", Usage: strings.Join(diffFormats, ", ")},
 			&cli.StringFlag{Name: "out", Usage: "write to `FILE` instead of the terminal"},
 			&cli.BoolFlag{Name: "reverse", Usage: "from TO to FROM"},
@@ -101,19 +95,16 @@ func runDiff(c *cli.Context) error {
 	if c.Bool("reverse") {
 		slices.Reverse(names)
 	}
-	from, err := p.source(c.Context, names[0])
+	from, to, err := p.sources(c, names[0], names[1])
 	if err != nil {
 		return err
 	}
-	to, err := p.source(c.Context, names[1])
+	options = source.Options(options, from, to)
+	result, err := diff.Compare(from.Database, to.Database, options)
 	if err != nil {
 		return err
 	}
-	result, err := diff.Compare(from, to, options)
-	if err != nil {
-		return err
-	}
-	report := diff.NewReport(redact(names[0]), redact(names[1]), result, options)
+	report := diff.NewReport(from.Name, to.Name, result, options)
 	if err := p.write(c.String("out"), func(o *output) error { return printDiff(o, format, report, result) }); err != nil {
 		return err
 	}
@@ -184,41 +175,4 @@ func (p *project) write(file string, print func(*output) error) error {
 	}
 	p.out.line("wrote %s", file)
 	return nil
-}
-
-// source reads the schema that a source names.
-func (p *project) source(ctx context.Context, source string) (*schema.Database, error) {
-	if source == "empty" {
-		return &schema.Database{}, nil
-	}
-	if name, ok := strings.CutPrefix(source, "env:"); ok {
-		env, err := p.config.Environment(name)
-		if err != nil {
-			return nil, err
-		}
-		source = env.URL
-	}
-	db, err := openDatabase(ctx, source, false)
-	if err != nil {
-		return nil, err
-	}
-	defer db.Close()
-	in, ok := db.(inspector)
-	if !ok {
-		return nil, fmt.Errorf("the catalogue of %s cannot be compared yet", db.Version())
-	}
-	return in.Inspect(ctx)
-}
-
-// redact takes the password out of a URL.
-func redact(source string) string {
-	u, err := url.Parse(source)
-	if err != nil || u.User == nil {
-		if strings.Contains(source, "@") {
-			scheme, _, _ := strings.Cut(source, ":")
-			return scheme + ":…"
-		}
-		return source
-	}
-	return u.Redacted()
 }
