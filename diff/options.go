@@ -59,6 +59,10 @@ func (o Options) wanted(namespace string, object schema.Object) bool {
 	return len(o.Include) == 0 || slices.ContainsFunc(o.Include, match)
 }
 
+// Filter returns the database without the objects that Include and Exclude leave out. What is kept is
+// shared with the original, which is not changed.
+func (o Options) Filter(d *schema.Database) *schema.Database { return o.filter(d) }
+
 // filter returns the database without the objects that the options leave out. What is kept is shared
 // with the original, which is not changed.
 func (o Options) filter(d *schema.Database) *schema.Database {

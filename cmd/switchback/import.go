@@ -68,21 +68,31 @@ func importAction(c *cli.Context) error {
 }
 
 func readForeign(c *cli.Context) (*foreign.Folder, error) {
-	o := foreign.Options{Placeholders: map[string]string{}}
+	o := foreign.Options{}
 	if name := c.String("format"); name != "" {
 		var err error
 		if o.Tool, err = foreign.ParseTool(name); err != nil {
 			return nil, err
 		}
 	}
-	for _, pair := range c.StringSlice("placeholder") {
-		name, value, ok := strings.Cut(pair, "=")
-		if !ok {
-			return nil, fmt.Errorf("--placeholder %s: want NAME=VALUE", pair)
-		}
-		o.Placeholders[name] = value
+	var err error
+	if o.Placeholders, err = pairs(c, "placeholder"); err != nil {
+		return nil, err
 	}
 	return foreign.Read(c.Args().First(), o)
+}
+
+// pairs reads a flag that is given as NAME=VALUE, once or more.
+func pairs(c *cli.Context, flag string) (map[string]string, error) {
+	values := map[string]string{}
+	for _, pair := range c.StringSlice(flag) {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return nil, fmt.Errorf("--%s %s: want NAME=VALUE", flag, pair)
+		}
+		values[name] = value
+	}
+	return values, nil
 }
 
 // importInto reads the version table before anything is written, so that a target that cannot be

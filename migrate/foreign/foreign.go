@@ -128,6 +128,19 @@ func Read(path string, o Options) (*Folder, error) {
 	return f, nil
 }
 
+// Detect tells whose migrations are below path; it returns "" when they are nobody's that is known here.
+// Files that could be of several tools are a *migrate.FolderError.
+func Detect(path string) (Tool, error) {
+	files, err := list(path)
+	if err != nil {
+		return "", err
+	}
+	if found := tools(files); len(found) == 0 {
+		return "", nil
+	}
+	return detect(path, files)
+}
+
 // file is a file of a foreign folder.
 type file struct {
 	rel  string // below the folder
@@ -203,8 +216,20 @@ var (
 	dbmateUp   = regexp.MustCompile(`(?m)^\s*--\s*migrate:up\b`)
 )
 
-// detect tells from names and annotations which tool a folder belongs to.
+// detect tells which tool a folder belongs to.
 func detect(path string, files []file) (Tool, error) {
+	found := tools(files)
+	switch len(found) {
+	case 0:
+		return "", &migrate.FolderError{Path: path, Reason: "holds no migrations of a tool that is known here", Next: "switchback import DIR --format with one of " + listTools(Tools())}
+	case 1:
+		return found[0], nil
+	}
+	return "", &migrate.FolderError{Path: path, Reason: "could be of several tools: " + listTools(found), Next: "say which: switchback import DIR --format NAME"}
+}
+
+// tools finds in names and annotations which tools the files may belong to.
+func tools(files []file) []Tool {
 	var found []Tool
 	add := func(t Tool) {
 		if !slices.Contains(found, t) {
@@ -230,11 +255,5 @@ func detect(path string, files []file) (Tool, error) {
 		// Its files for all dialects are named as golang-migrate names all of its files.
 		found = slices.DeleteFunc(found, func(t Tool) bool { return t == GolangMigrate })
 	}
-	switch len(found) {
-	case 0:
-		return "", &migrate.FolderError{Path: path, Reason: "holds no migrations of a tool that is known here", Next: "switchback import DIR --format with one of " + listTools(Tools())}
-	case 1:
-		return found[0], nil
-	}
-	return "", &migrate.FolderError{Path: path, Reason: "could be of several tools: " + listTools(found), Next: "say which: switchback import DIR --format NAME"}
+	return found
 }
