@@ -84,6 +84,8 @@ func keys(t *schema.Table) [][]string {
 		switch {
 		case c.Type == schema.PrimaryKey && len(c.Columns) > 0:
 			primary = append(primary, c.Columns)
+		case c.Type == schema.PrimaryKey && filled(t, listed(c.Definition)):
+			primary = append(primary, listed(c.Definition))
 		case c.Type == schema.Unique && filled(t, c.Columns):
 			unique = append(unique, c.Columns)
 		}
@@ -94,6 +96,18 @@ func keys(t *schema.Table) [][]string {
 		}
 	}
 	return append(primary, unique...)
+}
+
+// listed are the columns in the brackets of a definition, for a model whose inspector does not list them. A
+// name that has to be read with more care than this is no column of the table, and so no key.
+func listed(definition string) []string {
+	_, list, _ := strings.Cut(definition, "(")
+	list, _, _ = strings.Cut(list, ")")
+	names := strings.Split(list, ",")
+	for i := range names {
+		names[i] = strings.Trim(strings.TrimSpace(names[i]), "`\"")
+	}
+	return names
 }
 
 // filled tells whether none of the columns is ever null.
