@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/switchbackdb/switchback/ddl"
 	"github.com/switchbackdb/switchback/drivers/database/mysql"
 	"github.com/switchbackdb/switchback/drivers/database/postgres"
 	"github.com/switchbackdb/switchback/drivers/database/sqlite"
@@ -50,4 +51,9 @@ func SnapshotEngine(engine migrate.Engine) (snapshot.Engine, error) {
 		return &sqlite.Database{}, nil
 	}
 	return nil, fmt.Errorf("%s: %w by this version", engine, snapshot.ErrUnsupported)
+}
+
+// Writer returns what writes scripts for an engine.
+func Writer(engine string) (ddl.Writer, error) {
+	return nil, fmt.Errorf("unknown engine %q: want sqlite, postgres, mysql or mariadb", engine)
 }
