@@ -96,7 +96,11 @@ func (m *markdown) renames() {
 		m.add("- renamed: " + code(x.text()) + "\n")
 	}
 	for _, x := range m.report.Proposed {
-		m.add("- looks like a rename: " + code(x.text()) + because(prose(x.Evidence)) + "; confirm it with " + code(x.Confirm) + "\n")
+		why := ""
+		if x.Evidence != "" {
+			why = " (" + prose(x.Evidence) + ")"
+		}
+		m.add("- looks like a rename: " + code(x.text()) + why + "; confirm it with " + code(x.Confirm) + "\n")
 	}
 	m.add("\n")
 }

@@ -123,7 +123,7 @@ func NewReport(fromName, toName string, r *Result, o Options) Report {
 	report := Report{
 		Format: ReportFormat, Version: ReportVersion, Title: "Schema comparison",
 		From: side(fromName, r.From), To: side(toName, r.To),
-		Renames: r.Renames, Changes: r.Changes, Summary: Counts(r.Changes), LeftOut: o.leftOut(),
+		Renames: r.Renames, Changes: r.Changes, Summary: Counts(r.Changes), LeftOut: o.leftOut(r),
 	}
 	if !o.ColumnOrder {
 		report.Notes = reordered(r.From, r.To)
@@ -178,16 +178,19 @@ func side(name string, d *schema.Database) Side {
 	return Side{Name: name, Engine: d.Engine, Version: d.Version, Uncovered: d.Uncovered}
 }
 
-// leftOut names what the options leave out of the comparison.
-func (o Options) leftOut() []string {
+// leftOut names what the options leave out of the comparison. SQLite has neither owners nor grants to leave
+// out.
+func (o Options) leftOut(r *Result) []string {
+	roles := r.From.Engine != "sqlite" || r.To.Engine != "sqlite"
 	var out []string
 	for _, x := range []struct {
 		out  bool
 		what string
 	}{
-		{o.NoOwners, "owners"},
-		{o.NoGrants, "grants"},
+		{o.NoOwners && roles, "owners"},
+		{o.NoGrants && roles, "grants"},
 		{o.NoComments, "comments"},
+		{o.NoSettings, "settings of the database"},
 		{len(o.Include)+len(o.Exclude)+len(o.Kinds) > 0, "objects by filter"},
 	} {
 		if x.out {

@@ -108,7 +108,7 @@ func (l *lite) catalogue(ctx context.Context, t tb) []string {
 func (l *lite) pragmas(ctx context.Context, t tb) []string {
 	var out []string
 	for _, query := range []string{
-		`SELECT type, name, wr, strict FROM pragma_table_list WHERE "schema" = 'main'`,
+		`SELECT type, name, wr, strict FROM pragma_table_list WHERE "schema" = 'main' AND name NOT LIKE 'sqlite%'`,
 		`SELECT t.name, x.name, upper(x.type), x."notnull", x.dflt_value, x.pk, x.hidden FROM pragma_table_list t, pragma_table_xinfo(t.name) x WHERE t."schema" = 'main' AND t.name NOT LIKE 'sqlite%'`,
 		`SELECT t.name, i.name NOT LIKE 'sqlite_autoindex%' AND i.name, i."unique", i.origin, i.partial, (SELECT group_concat(k) FROM (SELECT coalesce(name, 'expression') || "desc" || coll AS k FROM pragma_index_xinfo(i.name) WHERE key ORDER BY seqno)) FROM pragma_table_list t, pragma_index_list(t.name) i WHERE t."schema" = 'main'`,
 		`SELECT t.name, f."table", f.on_update, f.on_delete, f.match, group_concat(f."from" || '>' || coalesce(f."to", '')) FROM pragma_table_list t, pragma_foreign_key_list(t.name) f WHERE t."schema" = 'main' GROUP BY t.name, f.id`,

@@ -49,6 +49,7 @@ func compareFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "no-owners", Usage: "owners are no difference"},
 		&cli.BoolFlag{Name: "no-grants", Usage: "privileges are no difference"},
 		&cli.BoolFlag{Name: "no-comments", Usage: "comments are no difference"},
+		&cli.BoolFlag{Name: "no-settings", Usage: "settings of the database are no difference"},
 		&cli.BoolFlag{Name: "column-order", Usage: "columns in another order are a difference"},
 		&cli.StringSliceFlag{Name: "rename", Usage: "`OLD=NEW`: a table, column, index, view or enum value has another name"},
 	}
@@ -58,7 +59,7 @@ func compareFlags() []cli.Flag {
 func compareOptions(c *cli.Context) (diff.Options, error) {
 	o := diff.Options{
 		Include: c.StringSlice("include"), Exclude: c.StringSlice("exclude"),
-		NoOwners: c.Bool("no-owners"), NoGrants: c.Bool("no-grants"), NoComments: c.Bool("no-comments"),
+		NoOwners: c.Bool("no-owners"), NoGrants: c.Bool("no-grants"), NoComments: c.Bool("no-comments"), NoSettings: c.Bool("no-settings"),
 		ColumnOrder: c.Bool("column-order"),
 	}
 	for _, p := range append(o.Include, o.Exclude...) {
@@ -121,12 +122,13 @@ func printDiff(o *output, format string, report diff.Report, result *diff.Result
 		return report.JSON(o.w)
 	case "sql":
 		return printScript(o, report, result)
+	case "markdown":
+		return report.Markdown(o.w)
+	case "html":
+		return report.HTML(o.w)
 	}
 	if o.quiet {
 		return nil
-	}
-	if format == "markdown" {
-		return report.Markdown(o.w)
 	}
 	return report.Text(o.w, o.color)
 }

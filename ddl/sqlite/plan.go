@@ -265,9 +265,6 @@ func (p *plan) again(o schema.Object) {
 // remains tells whether a trigger or view of the first schema is there in the end. What a filter leaves
 // out of the second schema but not of the changes is none of ours to drop.
 func (p *plan) remains(o schema.Object) bool {
-	if _, drop := p.dropped[partOf(o)]; drop && !p.made[partOf(o)] {
-		return p.dropped[partOf(o)] != ""
-	}
 	for _, t := range p.drops {
 		for _, x := range t.Triggers {
 			if partOf(x) == partOf(o) {
@@ -283,7 +280,8 @@ func (p *plan) remains(o schema.Object) bool {
 			}
 		}
 	}
-	return true
+	why, drop := p.dropped[partOf(o)]
+	return !drop || p.made[partOf(o)] || why != ""
 }
 
 func indexFold[T schema.Object](list []T, name string) int {

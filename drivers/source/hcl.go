@@ -106,7 +106,9 @@ func atlasFor(engine migrate.Engine, db *scratch.Database) (atlas.Driver, evalua
 		eval = func(p *hclparse.Parser, realm *atlasschema.Realm) error { return sqlite.EvalHCL.Eval(p, realm, nil) }
 	case migrate.MariaDB:
 		driver, err = mysql.Open(db.DB())
-		eval = func(p *hclparse.Parser, realm *atlasschema.Realm) error { return mysql.EvalMariaHCL.Eval(p, realm, nil) }
+		eval = func(p *hclparse.Parser, realm *atlasschema.Realm) error {
+			return mysql.EvalMariaHCL.Eval(p, realm, nil)
+		}
 	default:
 		driver, err = mysql.Open(db.DB())
 		eval = func(p *hclparse.Parser, realm *atlasschema.Realm) error { return mysql.EvalHCL.Eval(p, realm, nil) }

@@ -55,4 +55,3 @@ func (r *Reader) snapshot(ctx context.Context, id string) (_ *schema.Database, e
 	defer db.Close()
 	return inspect(ctx, db)
 }
-

@@ -62,7 +62,7 @@ type splitter struct {
 	tokens []token
 	last   token // the one before, also where it is not kept
 	begun  int   // where the statement began
-	depth  int // of BEGIN … END in the body of a routine
+	depth  int   // of BEGIN … END in the body of a routine
 	parens int
 	seen   bool // something of the statement has been seen
 }

@@ -10,7 +10,7 @@ CREATE TABLE customers (
   born DATE DEFAULT CURRENT_DATE,
   raw BLOB DEFAULT x'00FF',
   half REAL DEFAULT (1 + 0.5),
-  nothing,
+  untyped,
   [odd ""name] int null,
   `back``tick` DOUBLE PRECISION COLLATE RTRIM,
   upper_name TEXT GENERATED ALWAYS AS (upper("full name")) VIRTUAL,
