@@ -84,9 +84,7 @@ func (s *script) packageOf(c diff.Change) {
 			after = []string{"drop package " + name + " body"}
 		}
 		statement := ddl.Statement{SQL: "DROP " + kind + Quote(name), Comment: lostDefinition, Destroys: true}
-		if body {
-			statement.SQL = "DROP PACKAGE BODY IF EXISTS " + Quote(name)
-		}
+		s.sessions["drop package "+c.Name] = s.of(c.Before.(*schema.Item).Options) // MariaDB 10.11 knows the words only in Oracle's mode
 		s.add(phaseDropProgram, "drop package "+c.Name, after, statement)
 	}
 	if c.Action == diff.Drop {
