@@ -84,14 +84,7 @@ func Walk(changes []Change, visit func(path string, c Change)) { walk("", "", ch
 
 func walk(above, namespace string, changes []Change, visit func(string, Change)) {
 	for _, c := range changes {
-		name := c.Name
-		if above == "" && namespace != "" && c.Kind != schema.KindSchema {
-			name = namespace + "." + name
-		}
-		path := string(c.Kind) + " " + name
-		if above != "" {
-			path = above + ", " + path
-		}
+		path := c.path(above, namespace)
 		if c.Action != Modify || len(c.Properties) > 0 {
 			visit(path, c)
 		}
@@ -103,6 +96,17 @@ func walk(above, namespace string, changes []Change, visit func(string, Change))
 			walk(path, namespace, c.Children, visit)
 		}
 	}
+}
+
+// path names a change below the path above, or in a namespace.
+func (c Change) path(above, namespace string) string {
+	switch {
+	case above != "":
+		return above + ", " + string(c.Kind) + " " + c.Name
+	case namespace != "" && c.Kind != schema.KindSchema:
+		return string(c.Kind) + " " + namespace + "." + c.Name
+	}
+	return string(c.Kind) + " " + c.Name
 }
 
 // key tells siblings apart.
@@ -130,11 +134,8 @@ func compare(from, to []schema.Object, o Options) []Change {
 		}
 	}
 	sort.Slice(changes, func(i, j int) bool {
-		if a, b := rank(changes[i].Kind), rank(changes[j].Kind); a != b {
-			return a < b
-		}
 		if changes[i].Kind != changes[j].Kind {
-			return changes[i].Kind < changes[j].Kind
+			return kindBefore(changes[i].Kind, changes[j].Kind)
 		}
 		return changes[i].Name < changes[j].Name
 	})

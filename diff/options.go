@@ -16,6 +16,7 @@ type Options struct {
 	NoOwners    bool
 	NoGrants    bool
 	NoComments  bool
+	NoSettings  bool     // of the database: encoding, locale, ALTER DATABASE SET
 	ColumnOrder bool     // columns in another order are a difference
 	Renames     []Rename // confirmed
 }
@@ -89,7 +90,13 @@ func keep[T schema.Object](list []T, namespace string, o Options) []T {
 }
 
 // objects are those of the database that are compared.
-func (o Options) objects(d *schema.Database) []schema.Object { return o.ofKinds(d.Objects()) }
+func (o Options) objects(d *schema.Database) []schema.Object {
+	list := o.ofKinds(d.Objects())
+	if !o.NoSettings {
+		return list
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(c schema.Object) bool { return c.Kind() == schema.KindSetting })
+}
 
 // children are those of an object that are compared.
 func (o Options) children(object schema.Object) []schema.Object {

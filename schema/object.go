@@ -84,7 +84,8 @@ func Value(list []Property, name string) string {
 }
 
 // Key names an object of a schema, or one of the whole database when the schema is empty. With an empty
-// kind it is the schema itself.
+// kind it is the schema itself. A part of a table, such as a column or a constraint, that something else
+// stands on has the name "table.part".
 type Key struct {
 	Schema string `json:"schema,omitempty"`
 	Kind   Kind   `json:"kind,omitempty"`

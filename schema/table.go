@@ -53,6 +53,7 @@ type Column struct {
 	Collation string     `json:"collation,omitempty"` // where it is not the type's own
 	Options   []Property `json:"options,omitempty"`
 	Comment   string     `json:"comment,omitempty"`
+	Needs     []Key      `json:"needs,omitempty"` // what its type and its expression have need of; not compared
 }
 
 // Kind implements Object.
@@ -98,6 +99,7 @@ type Constraint struct {
 	Columns    []string   `json:"columns,omitempty"` // of the table; said again by the definition, so not compared
 	References *Reference `json:"references,omitempty"`
 	Unnamed    bool       `json:"unnamed,omitempty"` // the name is the definition; not compared
+	Needs      []Key      `json:"needs,omitempty"`   // what has to be there before it; not compared
 }
 
 // Reference is what a foreign key points to. The definition says it too, so it is not compared.
@@ -131,6 +133,7 @@ type Index struct {
 	Unique     bool       `json:"unique,omitempty"`  // said again by the definition, so not compared
 	Columns    []string   `json:"columns,omitempty"` // those that are no expressions; not compared
 	Source     string     `json:"source,omitempty"`  // the statement that made it, where the engine keeps it; not compared
+	Needs      []Key      `json:"needs,omitempty"`   // what has to be there before it; not compared
 }
 
 // Kind implements Object.

@@ -49,6 +49,7 @@ func compareFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "no-owners", Usage: "owners are no difference"},
 		&cli.BoolFlag{Name: "no-grants", Usage: "privileges are no difference"},
 		&cli.BoolFlag{Name: "no-comments", Usage: "comments are no difference"},
+		&cli.BoolFlag{Name: "no-settings", Usage: "settings of the database are no difference"},
 		&cli.BoolFlag{Name: "column-order", Usage: "columns in another order are a difference"},
 		&cli.StringSliceFlag{Name: "rename", Usage: "`OLD=NEW`: a table, column, index, view or enum value has another name"},
 	}
@@ -58,7 +59,7 @@ func compareFlags() []cli.Flag {
 func compareOptions(c *cli.Context) (diff.Options, error) {
 	o := diff.Options{
 		Include: c.StringSlice("include"), Exclude: c.StringSlice("exclude"),
-		NoOwners: c.Bool("no-owners"), NoGrants: c.Bool("no-grants"), NoComments: c.Bool("no-comments"),
+		NoOwners: c.Bool("no-owners"), NoGrants: c.Bool("no-grants"), NoComments: c.Bool("no-comments"), NoSettings: c.Bool("no-settings"),
 		ColumnOrder: c.Bool("column-order"),
 	}
 	for _, p := range append(o.Include, o.Exclude...) {
@@ -121,6 +122,10 @@ func printDiff(o *output, format string, report diff.Report, result *diff.Result
 		return report.JSON(o.w)
 	case "sql":
 		return printScript(o, report, result)
+	case "markdown":
+		return report.Markdown(o.w)
+	case "html":
+		return report.HTML(o.w)
 	}
 	if o.quiet {
 		return nil
@@ -143,16 +148,18 @@ func printScript(o *output, report diff.Report, result *diff.Result) error {
 	}
 	script, err := writer.Script(result)
 	if err != nil {
-		return fmt.Errorf("write the script from %s to %s: %w", report.From, report.To, err)
+		return fmt.Errorf("write the script from %s to %s: %w", report.From.Name, report.To.Name, err)
 	}
-	for _, u := range report.Uncovered {
-		script.Notes = append(script.Notes, fmt.Sprintf("not compared: %d of kind %s (%s)", u.Count, u.Kind, strings.Join(u.Names, ", ")))
+	for _, side := range []diff.Side{report.From, report.To} {
+		for _, u := range side.Uncovered {
+			script.Notes = append(script.Notes, fmt.Sprintf("not compared in %s: %d of kind %s (%s)", side.Name, u.Count, u.Kind, strings.Join(u.Names, ", ")))
+		}
 	}
 	delimiter := ""
 	if engine == "mysql" || engine == "mariadb" {
 		delimiter = "//"
 	}
-	return script.Write(o.w, fmt.Sprintf("From %s to %s (%s), written by switchback diff.", report.From, report.To, engine), delimiter)
+	return script.Write(o.w, fmt.Sprintf("From %s to %s (%s), written by switchback diff.", report.From.Name, report.To.Name, engine), delimiter)
 }
 
 // write runs print with an output that goes to a file, where one is named. The file is there whole or not

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/switchbackdb/switchback/ddl"
+	ddlsqlite "github.com/switchbackdb/switchback/ddl/sqlite"
 	"github.com/switchbackdb/switchback/drivers/database/mysql"
 	"github.com/switchbackdb/switchback/drivers/database/postgres"
 	"github.com/switchbackdb/switchback/drivers/database/sqlite"
@@ -55,5 +56,8 @@ func SnapshotEngine(engine migrate.Engine) (snapshot.Engine, error) {
 
 // Writer returns what writes scripts for an engine.
 func Writer(engine string) (ddl.Writer, error) {
+	if engine == string(migrate.SQLite) {
+		return ddlsqlite.Writer{}, nil
+	}
 	return nil, fmt.Errorf("unknown engine %q: want sqlite, postgres, mysql or mariadb", engine)
 }

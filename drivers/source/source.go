@@ -17,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/switchbackdb/switchback/diff"
@@ -197,8 +196,7 @@ func (r *Reader) suits(n named, beside migrate.Engine) error {
 // Options returns the options of a comparison of two sources: what one of them cannot know is left out.
 func Options(o diff.Options, a, b *Source) diff.Options {
 	if a.Scripted || b.Scripted {
-		o.NoOwners, o.NoGrants = true, true
-		o.Exclude = append(slices.Clone(o.Exclude), string(schema.KindSetting)+":*")
+		o.NoOwners, o.NoGrants, o.NoSettings = true, true, true
 	}
 	return o
 }

@@ -3,6 +3,7 @@ package servers
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/url"
 	"os/exec"
@@ -14,26 +15,40 @@ import (
 )
 
 // Tool runs one of the server's own client programs, such as pg_dump, psql, mysqldump or mariadb-dump, on
-// a database of a server of the kind, and returns what it prints. The program is that of the server's
-// image, so it is of the server's version. input, which may be nil, is its standard input.
+// a database of a server of the kind, and returns what it prints. input, which may be nil, is its standard
+// input.
 func Tool(t testing.TB, k Kind, rawURL string, input io.Reader, tool string, args ...string) string {
 	t.Helper()
-	u, err := url.Parse(rawURL)
-	require.NoError(t, err)
-	password, _ := u.User.Password()
-	name := strings.Trim(u.Path, "/")
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
+	cmd, err := Command(ctx, k, rawURL, tool, args...)
+	require.NoError(t, err)
+	var out, problems bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = input, &out, &problems
+	require.NoError(t, cmd.Run(), "%s: %s", tool, problems.String())
+	return out.String()
+}
 
-	// In the server's container where there is one on this machine, else in one of its image.
+// Command is the command that runs a client program on a database. The program is that of the server's
+// image, so it is of the server's version: in the server's container where there is one on this machine,
+// else in a new one.
+func Command(ctx context.Context, k Kind, rawURL, tool string, args ...string) (*exec.Cmd, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	password, _ := u.User.Password()
 	command, host, port := []string{"run", "--rm", "-i", "--network", "host"}, u.Hostname(), u.Port()
 	id, err := exec.CommandContext(ctx, "docker", "ps", "--quiet", "--filter", "publish="+u.Port()).Output()
-	require.NoError(t, err, "ask Docker for the container of %s", k.Image)
+	if err != nil {
+		return nil, fmt.Errorf("ask Docker for the container of %s: %w", k.Image, err)
+	}
 	place := k.Image
 	if container := strings.TrimSpace(string(id)); container != "" {
 		command, place, host = []string{"exec", "-i"}, container, "127.0.0.1"
 		port = map[bool]string{true: "5432", false: "3306"}[k.Engine == "postgres"]
 	}
+	name := strings.Trim(u.Path, "/")
 	if k.Engine == "postgres" {
 		for _, v := range []string{"PGHOST=" + host, "PGPORT=" + port, "PGUSER=" + u.User.Username(), "PGPASSWORD=" + password, "PGDATABASE=" + name} {
 			command = append(command, "--env", v)
@@ -46,9 +61,5 @@ func Tool(t testing.TB, k Kind, rawURL string, input io.Reader, tool string, arg
 	if k.Engine != "postgres" {
 		command = append(command, name)
 	}
-	cmd := exec.CommandContext(ctx, "docker", command...)
-	var out, problems bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = input, &out, &problems
-	require.NoError(t, cmd.Run(), "%s: %s", tool, problems.String())
-	return out.String()
+	return exec.CommandContext(ctx, "docker", command...), nil
 }

@@ -27,6 +27,7 @@ import (
 // Database is a connection pool for one MySQL or MariaDB database.
 type Database struct {
 	db      *sql.DB
+	reader  *sql.DB // for inspections: its connections take several statements at a time
 	engine  migrate.Engine
 	name    string
 	version string
@@ -45,9 +46,15 @@ func Open(ctx context.Context, rawURL string) (*Database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the %s URL: %w", engine, err)
 	}
-	d := &Database{db: sql.OpenDB(connector), engine: engine, name: config.DBName}
+	several := config.Clone()
+	several.MultiStatements = true
+	reader, err := mysql.NewConnector(several)
+	if err != nil {
+		return nil, fmt.Errorf("read the %s URL: %w", engine, err)
+	}
+	d := &Database{db: sql.OpenDB(connector), reader: sql.OpenDB(reader), engine: engine, name: config.DBName}
 	if err := d.db.QueryRowContext(ctx, "SELECT VERSION()").Scan(&d.version); err != nil {
-		_ = d.db.Close()
+		_ = d.Close()
 		return nil, fmt.Errorf("connect to %s database %s on %s: %w", engine, config.DBName, config.Addr, err)
 	}
 	is := migrate.MySQL
@@ -55,7 +62,7 @@ func Open(ctx context.Context, rawURL string) (*Database, error) {
 		is = migrate.MariaDB
 	}
 	if is != engine {
-		_ = d.db.Close()
+		_ = d.Close()
 		return nil, fmt.Errorf("connect to %s database %s on %s: the server is %s; write %s:// in the URL", engine, config.DBName, config.Addr, is, is)
 	}
 	return d, nil
@@ -89,7 +96,7 @@ func parseURL(rawURL string) (*mysql.Config, migrate.Engine, error) {
 }
 
 // Close closes the connections.
-func (d *Database) Close() error { return d.db.Close() }
+func (d *Database) Close() error { return errors.Join(d.db.Close(), d.reader.Close()) }
 
 // DB implements migrate.Database.
 func (d *Database) DB() *sql.DB { return d.db }

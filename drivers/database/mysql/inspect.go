@@ -3,63 +3,142 @@ package mysql
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/switchbackdb/switchback/migrate"
+	"github.com/go-sql-driver/mysql"
+
 	"github.com/switchbackdb/switchback/schema"
 )
 
-// Inspect reads the catalogue into the model with a fixed number of queries, however many tables there
-// are. A database of these servers has no schemas in it, so there is one, "main": two databases compare
-// whatever their names.
+// readings is how often a catalogue is read that keeps changing meanwhile.
+const readings = 4
+
+// Inspect reads the catalogue into the model. These servers give no snapshot of it, so a checksum of it is
+// taken before and after, and it is read again when that moved; after some times it is an error.
 func (d *Database) Inspect(ctx context.Context) (*schema.Database, error) {
-	conn, err := d.db.Conn(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
+	for range readings {
+		before, err := stamp(ctx, d.reader)
+		if err != nil {
+			return nil, err
+		}
+		model, err := Inspect(ctx, d.reader)
+		if err != nil {
+			return nil, err
+		}
+		after, err := stamp(ctx, d.reader)
+		if err != nil {
+			return nil, err
+		}
+		if before == after {
+			return model, nil
+		}
 	}
-	defer conn.Close()
+	return nil, fmt.Errorf("read the catalogue of %s: it was changed while it was read, %d times in a row; try again when nothing alters the database", d.name, readings)
+}
+
+// stamp is a checksum of the database's structure that the server computes.
+func stamp(ctx context.Context, q schema.Queryer) (string, error) {
+	var s string
+	err := queryRow(ctx, q, &s, `SELECT concat_ws(' ',
+  (SELECT concat(count(*), '/', coalesce(sum(crc32(concat_ws('|', table_name, table_type, create_time, table_collation, create_options, table_comment))), 0)) FROM information_schema.tables WHERE table_schema = DATABASE()),
+  (SELECT concat(count(*), '/', coalesce(sum(crc32(concat_ws('|', table_name, column_name, ordinal_position, column_type, is_nullable, column_default, extra, collation_name, column_comment))), 0)) FROM information_schema.columns WHERE table_schema = DATABASE()),
+  (SELECT concat(count(*), '/', coalesce(sum(crc32(concat_ws('|', table_name, index_name, seq_in_index, column_name, non_unique, index_type))), 0)) FROM information_schema.statistics WHERE table_schema = DATABASE()),
+  (SELECT concat(count(*), '/', coalesce(sum(crc32(concat_ws('|', constraint_name, check_clause))), 0)) FROM information_schema.check_constraints WHERE constraint_schema = DATABASE()),
+  (SELECT concat(count(*), '/', coalesce(sum(crc32(concat_ws('|', constraint_name, table_name, update_rule, delete_rule))), 0)) FROM information_schema.referential_constraints WHERE constraint_schema = DATABASE()),
+  (SELECT concat(count(*), '/', coalesce(sum(crc32(concat_ws('|', routine_name, last_altered))), 0)) FROM information_schema.routines WHERE routine_schema = DATABASE()),
+  (SELECT concat(count(*), '/', coalesce(sum(crc32(concat_ws('|', trigger_name, created))), 0)) FROM information_schema.triggers WHERE trigger_schema = DATABASE()),
+  (SELECT concat(count(*), '/', coalesce(sum(crc32(concat_ws('|', event_name, last_altered))), 0)) FROM information_schema.events WHERE event_schema = DATABASE()),
+  (SELECT concat(count(*), '/', coalesce(sum(crc32(concat_ws('|', table_name, view_definition, definer))), 0)) FROM information_schema.views WHERE table_schema = DATABASE()))`)
+	if err != nil {
+		return "", fmt.Errorf("take a checksum of the catalogue: %w", err)
+	}
+	return s, nil
+}
+
+// Inspect reads the catalogue of the current database into the model, as q sees it, with a fixed number of
+// queries, however many tables there are, and one more for the statements of what information_schema does
+// not tell all of: tables with partitions, full-text indexes, periods or another engine than InnoDB, views
+// of MySQL and sequences. Where the connection takes no more than one statement at a time, as all but those of
+// Database.Inspect, these are asked for one by one.
+//
+// A database of these servers has no schemas in it, so there is one, "main": two databases compare
+// whatever their names. The owner of a view, routine, trigger or event is its definer; it is empty when that
+// is the account that reads the catalogue, so that environments whose objects were made by the
+// account of their own compare as equal. The next value of AUTO_INCREMENT is data and no part of the model.
+func Inspect(ctx context.Context, q schema.Queryer) (*schema.Database, error) {
 	in := &inspection{
-		name: d.name, mariadb: d.engine == migrate.MariaDB, schema: &schema.Schema{Name: "main"},
-		tables: map[string]*schema.Table{}, indexes: map[string]*index{}, keys: map[string]*foreignKey{},
+		schema: &schema.Schema{Name: "main"},
+		tables: map[string]*schema.Table{}, indexes: map[string]*index{}, keys: map[string]*foreignKey{}, routines: map[string]*routine{},
+		special: map[string]bool{}, views: map[string]*schema.View{}, hidden: map[schema.Kind][]string{},
+	}
+	if err := in.readServer(ctx, q); err != nil {
+		return nil, err
 	}
 	for _, p := range in.parts() {
-		if err := in.read(ctx, conn, p); err != nil {
+		if err := in.read(ctx, q, p); err != nil {
 			return nil, err
 		}
 	}
 	in.finish()
-	return &schema.Database{Engine: string(d.engine), Schemas: []*schema.Schema{in.schema}, Uncovered: in.uncovered}, nil
+	if err := in.readShown(ctx, q); err != nil {
+		return nil, err
+	}
+	if err := in.readRights(ctx, q); err != nil {
+		return nil, err
+	}
+	engine := "mysql"
+	if in.mariadb {
+		engine = "mariadb"
+	}
+	return &schema.Database{Engine: engine, Version: in.version, Settings: in.settings, Schemas: []*schema.Schema{in.schema}, Uncovered: in.uncovered}, nil
 }
 
 // inspection is a catalogue being read.
 type inspection struct {
 	name      string // of the database
+	collation string // of the database
+	account   string // that reads
+	version   string
 	mariadb   bool
+	settings  []*schema.Setting
 	schema    *schema.Schema
 	tables    map[string]*schema.Table
+	views     map[string]*schema.View
 	indexes   map[string]*index
 	keys      map[string]*foreignKey
-	order     []string // of the indexes' and keys' names, as they were read
+	routines  map[string]*routine
+	order     []string        // of the indexes' and keys' names, as they were read
+	special   map[string]bool // tables of which the statement has to be read
+	hidden    map[schema.Kind][]string
 	uncovered []schema.Census
 }
 
-// index is an index or primary key whose columns are being read.
-type index struct {
-	table   *schema.Table
-	name    string
-	columns []string
-	unique  bool
-	options string // behind the columns
-	comment string
-}
-
-// foreignKey is a foreign key whose columns are being read.
-type foreignKey struct {
-	table         *schema.Table
-	name          string
-	columns, into []string
-	to, rules     string
+func (in *inspection) readServer(ctx context.Context, q schema.Queryer) error {
+	var all string
+	const query = `SELECT concat_ws('\n', DATABASE(), CURRENT_USER(), VERSION(), s.default_collation_name, %s) FROM information_schema.schemata s WHERE s.schema_name = DATABASE()`
+	if err := queryRow(ctx, q, &all, "SELECT VERSION()"); err != nil {
+		return fmt.Errorf("ask for the server's version: %w", err)
+	}
+	in.mariadb = strings.Contains(strings.ToLower(all), "mariadb")
+	last := "s.default_encryption"
+	if in.mariadb {
+		last = "s.schema_comment"
+	}
+	if err := queryRow(ctx, q, &all, fmt.Sprintf(query, last)); err != nil {
+		return fmt.Errorf("read the settings of the database: %w", err)
+	}
+	r := strings.SplitN(all, "\n", 5)
+	in.name, in.account, in.version, in.collation = r[0], r[1], r[2], r[3]
+	in.settings = append(in.settings, &schema.Setting{Name: "collation", Value: r[3]})
+	switch {
+	case in.mariadb:
+		in.schema.Comment = r[4]
+	case r[4] == "YES":
+		in.settings = append(in.settings, &schema.Setting{Name: "encryption", Value: "Y"})
+	}
+	return nil
 }
 
 // part is one query and what becomes of each of its rows. NULL is "".
@@ -75,9 +154,23 @@ func (in *inspection) read(ctx context.Context, q schema.Queryer, p part) error 
 		return fmt.Errorf("read the %s of the catalogue: %w", p.name, err)
 	}
 	defer rows.Close()
-	columns, err := rows.Columns()
+	err = each(rows, func(r []string) {
+		// The first column is the table, the view or what else the row is of.
+		if !strings.HasPrefix(r[0], "switchback_") {
+			p.row(r)
+		}
+	})
 	if err != nil {
 		return fmt.Errorf("read the %s of the catalogue: %w", p.name, err)
+	}
+	return nil
+}
+
+// each calls row for every row of a result.
+func each(rows *sql.Rows, row func(r []string)) error {
+	columns, err := rows.Columns()
+	if err != nil {
+		return err
 	}
 	values, into := make([]sql.NullString, len(columns)), make([]any, len(columns))
 	for i := range values {
@@ -85,65 +178,62 @@ func (in *inspection) read(ctx context.Context, q schema.Queryer, p part) error 
 	}
 	for rows.Next() {
 		if err := rows.Scan(into...); err != nil {
-			return fmt.Errorf("read the %s of the catalogue: %w", p.name, err)
+			return err
 		}
 		r := make([]string, len(values))
 		for i, v := range values {
 			r[i] = v.String
 		}
-		// The first column is the table, the view or what else the row is of.
-		if !strings.HasPrefix(r[0], "switchback_") {
-			p.row(r)
-		}
+		row(r)
 	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read the %s of the catalogue: %w", p.name, err)
+	return rows.Err()
+}
+
+// show runs SHOW statements, in as few round trips as the connection allows, and calls row for the row of
+// each.
+func show(ctx context.Context, q schema.Queryer, statements []string, row func(i int, r []string)) error {
+	for first := 0; first < len(statements); {
+		last := min(first+500, len(statements))
+		err := showTogether(ctx, q, statements[first:last], func(i int, r []string) { row(first+i, r) })
+		var refused *mysql.MySQLError
+		if err != nil && last-first > 1 && errors.As(err, &refused) && refused.Number == 1064 {
+			for i := first; i < last; i++ {
+				if err := showTogether(ctx, q, statements[i:i+1], func(_ int, r []string) { row(i, r) }); err != nil {
+					return err
+				}
+			}
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+		first = last
 	}
 	return nil
 }
 
-// table returns a table; rows of what is no table, such as the columns of a view, get one that is thrown
-// away.
-func (in *inspection) table(name string) *schema.Table {
-	if t := in.tables[name]; t != nil {
-		return t
+func showTogether(ctx context.Context, q schema.Queryer, statements []string, row func(i int, r []string)) error {
+	rows, err := q.QueryContext(ctx, strings.Join(statements, ";\n"))
+	if err != nil {
+		return err
 	}
-	return &schema.Table{}
-}
-
-// finish makes indexes and keys of the columns that were read row by row.
-func (in *inspection) finish() {
-	for _, id := range in.order {
-		if x := in.indexes[id]; x != nil {
-			x.finish()
+	defer rows.Close()
+	for i := 0; ; i++ {
+		if err := each(rows, func(r []string) { row(i, r) }); err != nil {
+			return err
 		}
-		if k := in.keys[id]; k != nil {
-			k.finish()
+		if !rows.NextResultSet() {
+			return rows.Err()
 		}
 	}
-}
-
-func (x *index) finish() {
-	columns := "(" + strings.Join(x.columns, ", ") + ")"
-	if x.name == "PRIMARY" {
-		x.table.Constraints = append(x.table.Constraints, &schema.Constraint{Name: "PRIMARY", Type: "primary key", Definition: "PRIMARY KEY " + columns + x.options, Comment: x.comment})
-		return
-	}
-	definition := "INDEX " + columns + x.options
-	if x.unique {
-		definition = "UNIQUE " + definition
-	}
-	x.table.Indexes = append(x.table.Indexes, &schema.Index{Name: x.name, Definition: definition, Comment: x.comment})
-}
-
-func (k *foreignKey) finish() {
-	definition := fmt.Sprintf("FOREIGN KEY (%s) REFERENCES %s (%s)%s", strings.Join(k.columns, ", "), k.to, strings.Join(k.into, ", "), k.rules)
-	k.table.Constraints = append(k.table.Constraints, &schema.Constraint{Name: k.name, Type: "foreign key", Definition: definition})
-}
-
-// unqualified takes the database's own name out of a definition, which the servers put in.
-func (in *inspection) unqualified(definition string) string {
-	return strings.ReplaceAll(definition, quote(in.name)+".", "")
 }
 
 func property(name, value string) schema.Property { return schema.Property{Name: name, Value: value} }
+
+// owner is the definer, unless it is the account that reads.
+func (in *inspection) owner(definer string) string {
+	if definer == in.account {
+		return ""
+	}
+	return definer
+}

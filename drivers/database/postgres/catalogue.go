@@ -37,14 +37,18 @@ func (c *catalogue) Read(ctx context.Context, q schema.Queryer) (string, error) 
 	return c.sums.Fingerprint(), nil
 }
 
-// alone tells whether there are neither sequences, which a table may own, nor partitions and children.
+// alone tells whether there are neither sequences, which a table may own, nor partitions and children, nor
+// publications and statistics that name tables.
 func alone(s *schema.Database) bool {
+	if slices.ContainsFunc(s.Items, func(i *schema.Item) bool { return i.Of == schema.KindPublication }) {
+		return false
+	}
 	for _, n := range s.Schemas {
-		if len(n.Sequences) > 0 {
+		if len(n.Sequences) > 0 || slices.ContainsFunc(n.Items, func(i *schema.Item) bool { return i.Of == schema.KindStatistics }) {
 			return false
 		}
 		for _, t := range n.Tables {
-			if slices.ContainsFunc(t.Options, func(p schema.Property) bool { return p.Name == "partition key" || p.Name == "inherits" }) {
+			if slices.ContainsFunc(t.Options, func(p schema.Property) bool { return p.Name == "partition key" || p.Name == "inherits" || p.Name == "partition of" }) {
 				return false
 			}
 		}
@@ -221,7 +225,10 @@ path AS MATERIALIZED (SELECT set_config('search_path', '', true) FROM (SELECT co
 
 // partialQuery puts parts into one query, whose rows begin with the number of their part.
 func partialQuery(parts []part) string {
-	const width = 10 // columns of the widest part
+	width := 0 // columns of the widest part
+	for _, p := range parts {
+		width = max(width, p.columns)
+	}
 	var branches []string
 	for n, p := range parts {
 		columns, names := make([]string, width), make([]string, p.columns)
@@ -240,9 +247,9 @@ func partialQuery(parts []part) string {
 // inspect reads tables of this transaction in one round trip. On those that were made by nothing but
 // CREATE TABLE, columns and constraints are all that can hang.
 func (c *catalogue) inspect(ctx context.Context, q schema.Queryer, names []string, altered bool) (*inspection, error) {
-	parts := []part{relationsPart(onlyNamed), columnsPart(onlyNamed), constraintsPart(onlyNamed)}
+	parts := []part{relationsPart(onlyNamed), columnsPart(onlyNamed), constraintsPart(onlyNamed), grantsPart(onlyNamed)}
 	if altered {
-		parts = append(parts, indexesPart(onlyNamed), triggersPart(onlyNamed), policiesPart(onlyNamed))
+		parts = append(parts, indexesPart(onlyNamed), triggersPart(onlyNamed), policiesPart(onlyNamed), rulesPart(onlyNamed))
 	}
 	in, rows := newInspection(), make([][][]string, len(parts))
 	c.read += len(names)

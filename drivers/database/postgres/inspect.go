@@ -4,7 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"strings"
+	"strconv"
 
 	"github.com/switchbackdb/switchback/schema"
 )
@@ -12,17 +12,20 @@ import (
 // Inspect reads the catalogue into the model with a fixed number of queries, however many tables there
 // are. Definitions come from the server's own deparser. Objects of extensions, of the system and of
 // Switchback itself are left out.
+//
+// Given a *sql.DB it reads in a transaction of its own, so that all queries see the same moment; given a
+// connection or a transaction it reads inside of that.
 func Inspect(ctx context.Context, q schema.Queryer) (_ *schema.Database, err error) {
-	// The search path decides which names the deparser qualifies. It must not differ between two
-	// inspections, so it is emptied meanwhile; that needs one connection.
 	if db, ok := q.(*sql.DB); ok {
-		conn, err := db.Conn(ctx)
+		tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 		if err != nil {
 			return nil, fmt.Errorf("connect: %w", err)
 		}
-		defer conn.Close()
-		q = conn
+		defer func() { _ = tx.Rollback() }() // it has changed nothing
+		q = tx
 	}
+	// The search path decides which names the deparser qualifies. It must not differ between two
+	// inspections, so it is emptied meanwhile.
 	path, err := setSearchPath(ctx, q, "")
 	if err != nil {
 		return nil, err
@@ -34,12 +37,18 @@ func Inspect(ctx context.Context, q schema.Queryer) (_ *schema.Database, err err
 		}
 	}()
 	in := newInspection()
-	for _, part := range parts() {
+	if err := in.read(ctx, q, versionPart()); err != nil {
+		return nil, err
+	}
+	for _, part := range parts(in.version) {
 		if err := in.read(ctx, q, part); err != nil {
 			return nil, err
 		}
 	}
-	return &schema.Database{Engine: "postgres", Schemas: in.list, Uncovered: in.uncovered}, nil
+	in.finish()
+	return &schema.Database{
+		Engine: "postgres", Version: in.name, Settings: in.settings, Items: in.items, Schemas: in.list, Uncovered: in.uncovered,
+	}, nil
 }
 
 // setSearchPath sets the search path of the session and returns the one before.
@@ -61,20 +70,58 @@ func setSearchPath(ctx context.Context, q schema.Queryer, path string) (before s
 
 // inspection is a catalogue being read.
 type inspection struct {
+	version   int    // as in 170002
+	name      string // as in 17.2
+	settings  []*schema.Setting
+	items     []*schema.Item
 	list      []*schema.Schema
 	schemas   map[string]*schema.Schema
-	relations map[int64]relation // by oid
+	relations map[int64]*relation // by oid
+	objects   map[ref]*object
+	edges     []edge
 	uncovered []schema.Census
 }
 
 func newInspection() *inspection {
-	return &inspection{schemas: map[string]*schema.Schema{}, relations: map[int64]relation{}}
+	return &inspection{schemas: map[string]*schema.Schema{}, relations: map[int64]*relation{}, objects: map[ref]*object{}}
 }
 
-// relation is a table or a view.
+// ref is an object as the catalogue names it.
+type ref struct {
+	class string // the catalogue it is in
+	oid   int64
+}
+
+// object is what may be granted on, and what is needed by, something that was read.
+type object struct {
+	key    schema.Key
+	grants *[]*schema.Grant
+	needs  *[]schema.Key
+}
+
+func (in *inspection) register(class, oid string, o object) { in.objects[ref{class, number(oid)}] = &o }
+
+// relation is a table, a view, or the columns of a composite type.
 type relation struct {
-	table *schema.Table
-	view  *schema.View
+	schema  string
+	table   *schema.Table
+	view    *schema.View
+	typ     *schema.Type
+	parents []int64
+	columns map[int]*schema.Column // by number
+	own     map[*schema.Column]bool
+}
+
+func (r *relation) name() string {
+	switch {
+	case r.table != nil:
+		return r.table.Name
+	case r.view != nil:
+		return r.view.Name
+	case r.typ != nil:
+		return r.typ.Name
+	}
+	return ""
 }
 
 // part is one query and what becomes of each of its rows, all columns of which are text.
@@ -125,30 +172,35 @@ func (in *inspection) schema(name string) *schema.Schema {
 	return s
 }
 
-// table returns the table of an oid; rows of relations that are no tables get one that is thrown away.
-func (in *inspection) table(oid string) *schema.Table {
-	if t := in.relations[number(oid)].table; t != nil {
-		return t
+// relation returns the relation of an oid; rows of what is none get one that is thrown away.
+func (in *inspection) relation(oid string) *relation {
+	if r := in.relations[number(oid)]; r != nil {
+		return r
 	}
-	return &schema.Table{}
+	return &relation{table: &schema.Table{}, columns: map[int]*schema.Column{}, own: map[*schema.Column]bool{}}
+}
+
+// finish puts together what only the whole catalogue tells.
+func (in *inspection) finish() {
+	in.resolve()
+	for _, r := range in.relations {
+		in.dropInherited(r)
+	}
 }
 
 func number(text string) int64 {
-	var n int64
-	_, _ = fmt.Sscan(text, &n) // an oid, which the server wrote
+	n, _ := strconv.ParseInt(text, 10, 64) // an oid, which the server wrote
 	return n
 }
 
 func yes(text string) bool { return text == "true" || text == "t" }
 
-func property(name, value string) schema.Property { return schema.Property{Name: name, Value: value} }
-
-// options turns "name=value" lines into properties.
-func options(text string) []schema.Property {
+// options are the values that are not empty, as properties of those names.
+func options(values []string, names ...string) []schema.Property {
 	var list []schema.Property
-	for _, line := range strings.Split(text, "\n") {
-		if name, value, ok := strings.Cut(line, "="); ok && value != "" {
-			list = append(list, property(name, value))
+	for i, name := range names {
+		if values[i] != "" {
+			list = append(list, schema.Property{Name: name, Value: values[i]})
 		}
 	}
 	return list

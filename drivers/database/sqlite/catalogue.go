@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/switchbackdb/switchback/migrate"
@@ -13,8 +14,9 @@ import (
 // catalogue implements migrate.Catalogue. It remembers the hash of each table and view, and how far the
 // rows of sqlite_schema went.
 type catalogue struct {
-	sums *schema.Sums
-	last int64 // the largest rowid
+	sums    *schema.Sums
+	last    int64 // the largest rowid
+	virtual bool  // there are virtual tables, to which a table of a certain name would belong
 }
 
 // Catalogue implements migrate.Database.
@@ -32,6 +34,7 @@ func (c *catalogue) Read(ctx context.Context, q schema.Queryer) (string, error) 
 		return "", fmt.Errorf("read sqlite_schema: %w", err)
 	}
 	c.sums = s.Sums()
+	c.virtual = len(s.Uncovered) > 0 || slices.ContainsFunc(s.Schemas[0].Tables, func(t *schema.Table) bool { return schema.Value(t.Options, "virtual") != "" })
 	return c.sums.Fingerprint(), nil
 }
 
@@ -46,7 +49,7 @@ var (
 // Follow implements migrate.Catalogue. It knows the statements that make up most migrations of a new
 // database; after any other everything is read.
 func (c *catalogue) Follow(ctx context.Context, q schema.Queryer, scripts [][]string) ([]string, bool, error) {
-	known := c.sums != nil
+	known := c.sums != nil && !c.virtual
 	effects := make([]effect, len(scripts))
 	for i := range scripts {
 		var ok bool

@@ -1,0 +1,7 @@
+-- What PostgreSQL 17 has over 15.
+CREATE TABLE maintained (id integer GENERATED ALWAYS AS IDENTITY, t text);
+GRANT MAINTAIN ON maintained TO pg_monitor;
+ALTER TABLE maintained ALTER COLUMN t SET STATISTICS 0;
+CREATE COLLATION builtin (PROVIDER = builtin, LOCALE = 'C.UTF-8');
+CREATE TABLE parted (id integer GENERATED ALWAYS AS IDENTITY, at date) PARTITION BY RANGE (at);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
