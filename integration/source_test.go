@@ -61,7 +61,7 @@ func TestDumpHasNoDrift(t *testing.T) {
 			t.Log(args)
 			file := filepath.Join(t.TempDir(), "dump.sql")
 			require.NoError(t, os.WriteFile(file, []byte(servers.Tool(t, k, u, nil, tool, args...)), 0o600))
-			requireSame(t, server, file, u)
+			requireSameSchema(t, server, file, u)
 		}
 		requireNoScratch(t, k)
 	})
@@ -83,7 +83,7 @@ func TestDumpOfCorpus(t *testing.T) {
 			require.NoError(t, err)
 			require.Greater(t, len(from.Database.Schemas[0].Tables), 10)
 			require.True(t, from.Scripted)
-			requireSame(t, server, original, original)
+			requireSameSchema(t, server, original, original)
 		}
 		requireNoScratch(t, k)
 	})
@@ -101,8 +101,8 @@ func load(t *testing.T, k servers.Kind, u, sql string) {
 	servers.Tool(t, k, u, strings.NewReader(sql), client, args...)
 }
 
-// requireSame compares two sources.
-func requireSame(t *testing.T, scratch, from, to string) {
+// requireSameSchema compares two sources.
+func requireSameSchema(t *testing.T, scratch, from, to string) {
 	t.Helper()
 	r := &source.Reader{Scratch: scratch}
 	defer func() { require.NoError(t, r.Close()) }()
@@ -453,8 +453,8 @@ table "orders" {
 			"CREATE INDEX by_customer ON orders (customer);")
 		server, err := servers.Server(k)
 		require.NoError(t, err)
-		requireSame(t, server, filepath.Join(dir, "schema.hcl"), u)
-		requireSame(t, server, dir, u)
+		requireSameSchema(t, server, filepath.Join(dir, "schema.hcl"), u)
+		requireSameSchema(t, server, dir, u)
 		requireNoScratch(t, k)
 	})
 }
