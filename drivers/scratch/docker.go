@@ -85,7 +85,7 @@ func startContainer(ctx context.Context, image string, o Options) (_ *containerS
 	c := &containerServer{docker: docker, ctx: context.WithoutCancel(ctx)}
 	defer func() {
 		if err != nil {
-			err = errors.Join(fmt.Errorf("start a scratch server from the image %s: %w", image, err), c.Close())
+			err = errors.Join(fmt.Errorf("start a scratch server from the image %s: %w", image, err), c.remove(ctx))
 		}
 	}()
 	if err := c.sweep(ctx); err != nil {
@@ -266,7 +266,9 @@ func (c *containerServer) Create(ctx context.Context) (*Database, error) {
 }
 
 // Close implements Server: it removes the container.
-func (c *containerServer) Close() error {
+func (c *containerServer) Close() error { return c.remove(c.ctx) }
+
+func (c *containerServer) remove(ctx context.Context) error {
 	defer func() { _ = c.docker.Close() }()
 	if c.stdin.Conn != nil {
 		defer c.stdin.Close()
@@ -274,7 +276,7 @@ func (c *containerServer) Close() error {
 	if c.id == "" {
 		return nil
 	}
-	ctx, cancel := detached(c.ctx)
+	ctx, cancel := detached(ctx)
 	defer cancel()
 	_, err := c.docker.ContainerRemove(ctx, c.id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
 	if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) { // a conflict: it is being removed

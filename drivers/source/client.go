@@ -38,7 +38,7 @@ func runFiles(ctx context.Context, db *scratch.Database, n named) ([]string, err
 	if err != nil {
 		return nil, err
 	}
-	defer fs.Close()
+	defer func() { _ = fs.Close() }()
 	c := &client{db: db, engine: db.Dialect().Engine, files: fs, own: map[string]bool{}}
 	if c.conn, err = db.DB().Conn(ctx); err != nil {
 		return nil, fmt.Errorf("connect to the scratch database: %w", err)

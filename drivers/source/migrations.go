@@ -37,6 +37,9 @@ func runChanges(ctx context.Context, db *scratch.Database, n named) error {
 		}
 		for _, p := range phases {
 			if pair, ok := c.Pair(p); ok {
+				if e := recognise(pair.Forward.Path, pair.Forward.SQL, folder.Engine); e != nil {
+					return e
+				}
 				steps = append(steps, migrate.Step{Change: c.ID, Phase: p, Direction: migrate.Forward, Script: pair.Forward, Rollback: pair.Rollback})
 			}
 			if c.ID == upTo && p == end {
@@ -78,10 +81,37 @@ func runSteps(ctx context.Context, db *scratch.Database, folder string, steps []
 	_, err := runner.Run(ctx, "read "+folder, func(context.Context, *migrate.State) ([]migrate.Step, error) { return steps, nil })
 	var failed *migrate.StepError
 	if errors.As(err, &failed) && failed.Line > 0 {
-		return &StatementError{File: failed.Step.Script.Path, Line: failed.Line, Statement: failed.Statement, Err: failed.Err}
+		e := &StatementError{File: failed.Step.Script.Path, Line: failed.Line, Statement: failed.Statement, Err: failed.Err}
+		if isCode(err, syntaxError) {
+			findSyntaxError(ctx, db, failed.Step.Script.SQL, e)
+		}
+		return e
 	}
 	if err != nil {
 		return fmt.Errorf("run %s in a scratch database: %w", folder, err)
 	}
 	return nil
+}
+
+// syntaxError is PostgreSQL's code for it.
+const syntaxError = "42601"
+
+// findSyntaxError finds the statement of a script that does not parse. PostgreSQL parses all of what it is
+// sent at once before it runs any of it, so the runner cannot tell.
+func findSyntaxError(ctx context.Context, db *scratch.Database, script string, e *StatementError) {
+	statements, err := db.Scan(script)
+	if err != nil {
+		return
+	}
+	for _, st := range statements {
+		prepared, err := db.DB().PrepareContext(ctx, st.Text)
+		if err == nil {
+			_ = prepared.Close()
+		}
+		if isCode(err, syntaxError) {
+			p := piece{line: st.Line, text: st.Text}
+			e.Line, e.Statement, e.Err = errorLine(p, err), shorten(p), err
+			return
+		}
+	}
 }
