@@ -95,7 +95,7 @@ func between(from, to *schema.Database) (*ddl.Script, error) {
 	return ddlpostgres.Writer{}.Script(r)
 }
 
-func scriptText(s *ddl.Script) string {
+func printed(s *ddl.Script) string {
 	var b bytes.Buffer
 	_ = s.Write(&b, "", "")
 	return b.String()
@@ -234,14 +234,14 @@ func TestPostgresRoundTrip(t *testing.T) {
 				want, empty := a.inspect(), &schema.Database{}
 				script, err := between(empty, want)
 				require.NoError(t, err)
-				require.NoError(t, b.run(script), scriptText(script))
-				require.Empty(t, differences(t, want, b.inspect()), scriptText(script))
+				require.NoError(t, b.run(script), printed(script))
+				require.Empty(t, differences(t, want, b.inspect()), printed(script))
 				require.Equal(t, a.dumped(), b.dumped())
 
 				back, err := between(want, empty)
 				require.NoError(t, err)
-				require.NoError(t, a.run(back), scriptText(back))
-				require.Empty(t, differences(t, empty, a.inspect()), scriptText(back))
+				require.NoError(t, a.run(back), printed(back))
+				require.Empty(t, differences(t, empty, a.inspect()), printed(back))
 			})
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/switchbackdb/switchback/ddl"
 	ddlmysql "github.com/switchbackdb/switchback/ddl/mysql"
+	ddlpostgres "github.com/switchbackdb/switchback/ddl/postgres"
 	ddlsqlite "github.com/switchbackdb/switchback/ddl/sqlite"
 	"github.com/switchbackdb/switchback/drivers/database/mysql"
 	"github.com/switchbackdb/switchback/drivers/database/postgres"
@@ -60,6 +61,8 @@ func Writer(engine string) (ddl.Writer, error) {
 	switch migrate.Engine(engine) {
 	case migrate.SQLite:
 		return ddlsqlite.Writer{}, nil
+	case migrate.Postgres:
+		return ddlpostgres.Writer{}, nil
 	case migrate.MySQL, migrate.MariaDB:
 		return ddlmysql.Writer{}, nil
 	}
