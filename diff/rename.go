@@ -41,6 +41,22 @@ func segment(name string) string {
 	return name
 }
 
+// Invert returns the renames that lead back. What belongs to a renamed table then goes by its old name.
+func Invert(renames []Rename) []Rename {
+	out := make([]Rename, len(renames))
+	for i, r := range renames {
+		for _, p := range renames {
+			if p.Parent == "" && p.Schema == r.Schema && p.To == r.Parent {
+				r.Parent = p.From
+				break
+			}
+		}
+		r.From, r.To = r.To, r.From
+		out[i] = r
+	}
+	return out
+}
+
 // RenameError is the error for a confirmed rename that cannot be.
 type RenameError struct {
 	Rename Rename

@@ -63,6 +63,27 @@ func Resolve(from, to *schema.Database, text string) (Rename, error) {
 	return fail("it may mean any of %s", strings.Join(meant, ", "))
 }
 
+// ResolveAll reads several renames. What belongs to a table that an earlier one renames may be named by
+// its old name or by its new one.
+func ResolveAll(from, to *schema.Database, texts []string) ([]Rename, error) {
+	var list []Rename
+	now := from
+	for _, text := range texts {
+		r, err := Resolve(now, to, text)
+		if err != nil {
+			var before error
+			if r, before = Resolve(from, to, text); before != nil {
+				return nil, err
+			}
+		}
+		list = append(list, r)
+		if now, err = rename(from, to, list); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
 // kindOf takes a kind off the front of a rename.
 func kindOf(text string) (schema.Kind, string) {
 	for _, k := range []schema.Kind{schema.KindTable, schema.KindColumn, schema.KindIndex, schema.KindView, KindLabel} {

@@ -189,3 +189,25 @@ func TestResolve(t *testing.T) {
 	_, err := Resolve(two, two, "users=users")
 	require.ErrorContains(t, err, "table:other.users=other.users, table:public.users=public.users")
 }
+
+// What belongs to a renamed table goes by either of the table's names, and the way back is found.
+func TestResolveAll(t *testing.T) {
+	to := renamed(func(s *schema.Schema) {
+		s.Table("users").Column("name").Name = "full_name"
+		s.Table("users").Name = "customers"
+	})
+	table := Rename{Kind: schema.KindTable, Schema: "public", From: "users", To: "customers"}
+	column := Rename{Kind: schema.KindColumn, Schema: "public", Parent: "customers", From: "name", To: "full_name"}
+	for _, text := range []string{"column:customers.name=full_name", "column:users.name=customers.full_name"} {
+		list, err := ResolveAll(shop(), to, []string{"users=customers", text})
+		require.NoError(t, err, text)
+		require.Equal(t, []Rename{table, column}, list)
+		require.Equal(t, []Rename{
+			{Kind: schema.KindTable, Schema: "public", From: "customers", To: "users"},
+			{Kind: schema.KindColumn, Schema: "public", Parent: "users", From: "full_name", To: "name"},
+		}, Invert(list))
+		require.Equal(t, list, Invert(Invert(list)))
+	}
+	_, err := ResolveAll(shop(), to, []string{"users=customers", "nothing=customers"})
+	require.ErrorContains(t, err, "the first schema has no nothing")
+}

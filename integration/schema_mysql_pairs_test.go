@@ -295,7 +295,7 @@ func (d *pairDatabase) become(t *testing.T, to *schema.Database) string {
 			return fmt.Sprintf("%v\n%s", err, s.SQL)
 		}
 	}
-	if d := differences(t, to, d.inspect(t), diff.Options{}); len(d) > 0 {
+	if d := pathsThatDiffer(t, to, d.inspect(t), diff.Options{}); len(d) > 0 {
 		var text strings.Builder
 		_ = script.Write(&text, "", "")
 		return "wanted → came to be:\n" + strings.Join(d, "\n") + "\n" + text.String()

@@ -70,8 +70,8 @@ func apply(t testing.TB, db *sql.DB, s *ddl.Script) {
 	}
 }
 
-// differences lists what differs, one line a difference.
-func differences(t testing.TB, from, to *schema.Database, o diff.Options) []string {
+// pathsThatDiffer lists what differs, one line a difference.
+func pathsThatDiffer(t testing.TB, from, to *schema.Database, o diff.Options) []string {
 	t.Helper()
 	r, err := diff.Compare(from, to, o)
 	require.NoError(t, err)
@@ -228,7 +228,7 @@ func TestRoundTripMySQL(t *testing.T) {
 		db := servers.Open(t, b)
 		defer db.Close()
 		apply(t, db, there)
-		require.Empty(t, differences(t, want, inspectMySQL(t, b), diff.Options{}))
+		require.Empty(t, pathsThatDiffer(t, want, inspectMySQL(t, b), diff.Options{}))
 		require.Equal(t, dump(t, k, a), dump(t, k, b))
 
 		apply(t, db, scriptMySQL(t, inspectMySQL(t, b), &schema.Database{}))
@@ -238,6 +238,6 @@ func TestRoundTripMySQL(t *testing.T) {
 		var text strings.Builder
 		require.NoError(t, there.Write(&text, "the schema "+s.name, "$$"))
 		servers.Tool(t, k, b, strings.NewReader(text.String()), client(k, ""), "--default-character-set=utf8mb4")
-		require.Empty(t, differences(t, want, inspectMySQL(t, b), diff.Options{}))
+		require.Empty(t, pathsThatDiffer(t, want, inspectMySQL(t, b), diff.Options{}))
 	})
 }
