@@ -147,7 +147,7 @@ func (c *comparison) ranges(ctx context.Context, low, high, rows int64) error {
 			c.same(from[b].Rows)
 			continue
 		}
-		l, h := edges(b, width, low, high)
+		l, h := Edges(b, width, low, high)
 		if size := max(from[b].Rows, to[b].Rows); size > 8*c.options.Chunk {
 			if err := c.ranges(ctx, l, h, size); err != nil {
 				return err
@@ -156,7 +156,7 @@ func (c *comparison) ranges(ctx context.Context, low, high, rows int64) error {
 		}
 		for i+1 < len(all) && all[i+1] == all[i]+1 && from[all[i+1]] != to[all[i+1]] && max(from[all[i+1]].Rows, to[all[i+1]].Rows) <= 8*c.options.Chunk {
 			i++
-			_, h = edges(all[i], width, low, high)
+			_, h = Edges(all[i], width, low, high)
 		}
 		if err := c.read(ctx, Part{Bounded: true, Low: l, High: h}); err != nil {
 			return err
@@ -179,9 +179,9 @@ func mostDiffer(from, to map[int64]Sum) bool {
 	return len(from)+len(to) > 2 && differ > all/2
 }
 
-// edges are the least and the greatest key of a bucket within a part. A bucket is what keys divided by the
+// Edges are the least and the greatest key of a bucket within a part. A bucket is what keys divided by the
 // width give, cut off towards zero, so that of zero is twice as wide.
-func edges(bucket, width, low, high int64) (int64, int64) {
+func Edges(bucket, width, low, high int64) (int64, int64) {
 	l, h := low, high
 	if bucket > 0 {
 		l = max(low, bucket*width)

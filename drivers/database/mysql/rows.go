@@ -95,30 +95,54 @@ func (r *rowReader) Span(ctx context.Context, t data.Table) (low, high int64, an
 	return l.Int64, h.Int64, l.Valid, nil
 }
 
-// Sums implements data.Side.
+// rangesAtOnce is how many ranges one statement adds up.
+const rangesAtOnce = 32
+
+// Sums implements data.Side. The servers group by an expression in a temporary table, which costs a sixth
+// of the whole; ranges of a key that is indexed are added up one after the other instead, so that all in all
+// the table is still read once, from its beginning to its end.
 func (r *rowReader) Sums(ctx context.Context, t data.Table, p data.Part) (map[int64]data.Sum, error) {
-	bucket := rowBucket(t, p.Bits)
-	if p.Width > 0 {
-		bucket = fmt.Sprintf("CAST(%s AS SIGNED) DIV %d", quote(t.KeyColumns()[0].Name), p.Width)
+	sums := map[int64]data.Sum{}
+	if p.Width == 0 {
+		return sums, r.sum(ctx, t, fmt.Sprintf("SELECT %s AS bucket, count(*), %s FROM %s%s GROUP BY bucket", rowBucket(t, p.Bits), r.check(t), quote(t.Name), rowWhere(t, p)), sums)
 	}
-	rows, err := r.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s AS bucket, count(*), %s FROM %s%s GROUP BY bucket", bucket, r.check(t), quote(t.Name), rowWhere(t, p)))
+	var list []string
+	last := p.High / p.Width
+	for b := p.Low / p.Width; ; b++ {
+		within := data.Part{Bounded: true}
+		within.Low, within.High = data.Edges(b, p.Width, p.Low, p.High)
+		list = append(list, fmt.Sprintf("SELECT %d, count(*), %s FROM %s%s HAVING count(*) > 0", b, r.check(t), quote(t.Name), rowWhere(t, within)))
+		if len(list) < rangesAtOnce && b < last {
+			continue
+		}
+		if err := r.sum(ctx, t, strings.Join(list, " UNION ALL "), sums); err != nil {
+			return nil, err
+		}
+		if list = list[:0]; b == last {
+			return sums, nil
+		}
+	}
+}
+
+// sum runs a query that returns buckets with their sums.
+func (r *rowReader) sum(ctx context.Context, t data.Table, query string, sums map[int64]data.Sum) error {
+	rows, err := r.conn.QueryContext(ctx, query)
 	if err != nil {
-		return nil, fmt.Errorf("add up the rows of %s: %w", t.Name, err)
+		return fmt.Errorf("add up the rows of %s: %w", t.Name, err)
 	}
 	defer rows.Close()
-	sums := map[int64]data.Sum{}
 	for rows.Next() {
 		var b int64
 		var s data.Sum
 		if err := rows.Scan(&b, &s.Rows, &s.Check); err != nil {
-			return nil, fmt.Errorf("add up the rows of %s: %w", t.Name, err)
+			return fmt.Errorf("add up the rows of %s: %w", t.Name, err)
 		}
 		sums[b] = s
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("add up the rows of %s: %w", t.Name, err)
+		return fmt.Errorf("add up the rows of %s: %w", t.Name, err)
 	}
-	return sums, nil
+	return nil
 }
 
 // check is a checksum of rows. CRC32 would be cheaper, but it is linear: two rows that swap their values of
