@@ -13,9 +13,9 @@ func (p *plan) changeColumn(n, c *node, from, to *schema.Table, full string) []d
 	after, _ := c.to.(*schema.Column)
 	name := Identifier(c.key.Name[len(n.key.Name)+1:])
 	if after != nil && isInherited(after) && (c.act == create || c.act == alter) {
-		return append(inheritedColumn(qualified(n.key.Schema, n.key.Name), before, after), columnDetails(n, after)...)
+		return append(inheritedColumn(qualified(n.key.Schema, n.key.Name), nil, after), columnDetails(n, after)...)
 	}
-	if before != nil && isInherited(before) && c.act == drop {
+	if before != nil && isInherited(before) && c.gone() {
 		return p.likeParent(n, to, before)
 	}
 	var list []ddl.Statement
@@ -104,7 +104,7 @@ func (p *plan) alterColumn(n, c *node, before, after *schema.Column, to *schema.
 		list = append(list, ddl.Statement{SQL: head + " DROP EXPRESSION", Comment: "The column keeps what was computed."})
 	}
 	if c.differs("type") || c.differs("collation") || c.retype {
-		list = append(list, changeType(c, before, after, head)...)
+		list = append(list, changeType(to, c, before, after, head)...)
 	}
 	if c.differs("not null") && option(to, "of type") == "" || c.differs("not null") {
 		list = append(list, changeNotNull(n, after, to, head)...)
@@ -123,7 +123,7 @@ func (p *plan) alterColumn(n, c *node, before, after *schema.Column, to *schema.
 }
 
 // changeType converts by the cast that assignment would use, else by way of text.
-func changeType(c *node, before, after *schema.Column, head string) []ddl.Statement {
+func changeType(n *schema.Table, c *node, before, after *schema.Column, head string) []ddl.Statement {
 	sql := head + " SET DATA TYPE " + after.Type
 	if after.Collation != "" {
 		sql += " COLLATE " + after.Collation
@@ -131,6 +131,8 @@ func changeType(c *node, before, after *schema.Column, head string) []ddl.Statem
 	s := ddl.Statement{SQL: sql, Comment: "The table is locked while its rows are written anew, unless the types are stored alike."}
 	name := Identifier(after.Name)
 	switch {
+	case option(n, "foreign") != "":
+		s.Comment = "The rows are not here: they are read as the new type from now on."
 	case after.Generated != "":
 	case c.retype:
 		s.SQL += " USING " + name + "::text::" + after.Type

@@ -40,7 +40,7 @@ func (p *plan) createTable(n *node, t *schema.Table) []ddl.Statement {
 		after = append(after, columnDetails(n, c)...)
 		switch {
 		case isInherited(c):
-			after = append(after, inheritedColumn(full, nil, c)...)
+			after = append(after, inheritedColumn(full, p.parentColumn(t, c.Name), c)...)
 		case derived && option(t, "of type") != "":
 			if c.Default != "" || c.NotNull {
 				body = append(body, Identifier(c.Name)+" WITH OPTIONS"+columnRest(c, p.defaultInline(n, c), !namedNotNull(t, c)))
@@ -229,18 +229,19 @@ func columnDetails(n *node, c *schema.Column) []ddl.Statement {
 	return list
 }
 
-// inheritedColumn sets a column that comes from a parent apart from it, or back to what the parent says.
-func inheritedColumn(full string, _, to *schema.Column) []ddl.Statement {
+// inheritedColumn sets a column that comes from a parent apart from it. Without one, nothing is known to be
+// as it has to be.
+func inheritedColumn(full string, parent, to *schema.Column) []ddl.Statement {
 	head := "ALTER TABLE " + full + " ALTER COLUMN " + Identifier(to.Name)
 	var list []ddl.Statement
-	if to.Generated == "" {
-		if to.Default != "" {
-			list = append(list, one(head+" SET DEFAULT "+to.Default)...)
-		} else {
-			list = append(list, one(head+" DROP DEFAULT")...)
-		}
+	switch {
+	case to.Generated != "" || parent != nil && parent.Default == to.Default:
+	case to.Default != "":
+		list = append(list, one(head+" SET DEFAULT "+to.Default)...)
+	default:
+		list = append(list, one(head+" DROP DEFAULT")...)
 	}
-	if to.NotNull {
+	if to.NotNull && (parent == nil || !parent.NotNull) {
 		list = append(list, one(head+" SET NOT NULL")...)
 	}
 	return list
