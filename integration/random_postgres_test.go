@@ -175,9 +175,9 @@ func (g *generator) table(name string) {
 				body = append(body, "CONSTRAINT doubled CHECK (twice(n::integer) < 100)")
 			}
 		case "unique":
-			body = append(body, "CONSTRAINT only UNIQUE"+g.one("nulls", "", " NULLS NOT DISTINCT")+" (n)"+g.one("include", "", " INCLUDE (id)")+g.one("deferrable", "", " DEFERRABLE"))
+			body = append(body, "CONSTRAINT "+name+"_sole UNIQUE"+g.one("nulls", "", " NULLS NOT DISTINCT")+" (n)"+g.one("include", "", " INCLUDE (id)")+g.one("deferrable", "", " DEFERRABLE"))
 		case "exclude":
-			body = append(body, "CONSTRAINT apart EXCLUDE USING btree (n WITH =)")
+			body = append(body, "CONSTRAINT "+name+"_apart EXCLUDE USING btree (n WITH =)")
 		}
 	}
 	g.add("CREATE %sTABLE %s (%s)%s", g.one("persistence", "", "", "UNLOGGED "), name, strings.Join(body, ", "), g.one("storage", "", "", " WITH (fillfactor=70)", " WITH (fillfactor=80, autovacuum_enabled=false)"))

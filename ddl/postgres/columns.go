@@ -7,38 +7,64 @@ import (
 	"github.com/switchbackdb/switchback/schema"
 )
 
-// changeColumn adds, drops or changes a column of a table that stays.
-func (p *plan) changeColumn(n, c *node, from, to *schema.Table, full string) []ddl.Statement {
-	before, _ := c.from.(*schema.Column)
-	after, _ := c.to.(*schema.Column)
-	name := Identifier(c.key.Name[len(n.key.Name)+1:])
-	if after != nil && isInherited(after) && (c.act == create || c.act == alter) {
-		return append(inheritedColumn(qualified(n.key.Schema, n.key.Name), nil, after), columnDetails(n, after)...)
-	}
-	if before != nil && isInherited(before) && c.gone() {
-		return p.likeParent(n, to, before)
-	}
+// changeColumns drops, changes and adds the columns of a table that stays. Generated ones are computed from
+// others: they go first and come last.
+func (p *plan) changeColumns(n *node, from, to *schema.Table, full string) []ddl.Statement {
 	var list []ddl.Statement
-	if c.gone() {
-		s := ddl.Statement{SQL: full + " DROP COLUMN " + name, Comment: "The column goes, with all that is in it.", Destroys: true}
-		if c.act == recreate {
-			s.Comment = "The column is made anew: what is in it is computed again."
-		}
-		if option(from, "of type") == "" {
-			list = append(list, s)
+	each := func(do func(c *node) []ddl.Statement) {
+		for _, c := range n.children {
+			if c.key.Kind == schema.KindColumn {
+				list = append(list, do(c)...)
+			}
 		}
 	}
-	if c.made() && option(to, "of type") == "" {
-		s := ddl.Statement{SQL: full + " ADD COLUMN " + columnText(after, p.defaultInlineAdd(n, after), !namedNotNull(to, after))}
-		if after.NotNull && after.Default == "" && after.Identity == "" && after.Generated == "" {
-			s.Comment = "It fails when the table has rows: give them a value first."
+	for _, generated := range []bool{true, false} {
+		each(func(c *node) []ddl.Statement { return p.dropColumn(n, c, from, to, full, generated) })
+	}
+	each(func(c *node) []ddl.Statement {
+		if after, ok := c.to.(*schema.Column); ok && c.act == alter && !isInherited(after) {
+			return p.alterColumn(n, c, c.from.(*schema.Column), after, to, full+" ALTER COLUMN "+Identifier(after.Name))
 		}
-		return append(append(list, s), columnDetails(n, after)...)
+		return nil
+	})
+	for _, generated := range []bool{false, true} {
+		each(func(c *node) []ddl.Statement { return p.addColumn(n, c, to, full, generated) })
 	}
-	if c.act != alter {
-		return list
+	return list
+}
+
+func (p *plan) dropColumn(n, c *node, from, to *schema.Table, full string, generated bool) []ddl.Statement {
+	before, _ := c.from.(*schema.Column)
+	switch {
+	case before == nil || !c.gone() || (before.Generated != "") != generated:
+		return nil
+	case isInherited(before) && c.act == drop:
+		return p.likeParent(n, to, before)
+	case isInherited(before) || option(from, "of type") != "":
+		return nil
 	}
-	return append(list, p.alterColumn(n, c, before, after, to, full+" ALTER COLUMN "+name)...)
+	s := ddl.Statement{SQL: full + " DROP COLUMN " + Identifier(before.Name), Comment: "The column goes, with all that is in it.", Destroys: true}
+	if c.act == recreate {
+		s.Comment = "The column is made anew: what is in it is computed again."
+	}
+	return []ddl.Statement{s}
+}
+
+func (p *plan) addColumn(n, c *node, to *schema.Table, full string, generated bool) []ddl.Statement {
+	after, _ := c.to.(*schema.Column)
+	switch {
+	case after == nil || (after.Generated != "") != generated || option(to, "of type") != "":
+		return nil
+	case isInherited(after) && c.act != keep && c.act != drop:
+		return append(inheritedColumn(qualified(n.key.Schema, n.key.Name), nil, after), columnDetails(n, after)...)
+	case !c.made():
+		return nil
+	}
+	s := ddl.Statement{SQL: full + " ADD COLUMN " + columnText(after, p.defaultInlineAdd(n, after), !namedNotNull(to, after))}
+	if after.NotNull && after.Default == "" && after.Identity == "" && after.Generated == "" {
+		s.Comment = "It fails when the table has rows: give them a value first."
+	}
+	return append([]ddl.Statement{s}, columnDetails(n, after)...)
 }
 
 // defaultInlineAdd has the rows that are there get the default, unless it stands on what comes later.
@@ -74,6 +100,17 @@ func (p *plan) likeParent(n *node, t *schema.Table, c *schema.Column) []ddl.Stat
 	return list
 }
 
+// identityStep takes the identity from a column. It comes early: the name of its sequence may be used again.
+func identityStep(n *node) ddl.Step {
+	s := ddl.Step{ID: "drop identity of " + n.label(), Rank: rankDrop}
+	before, _ := n.from.(*schema.Column)
+	after, _ := n.to.(*schema.Column)
+	if n.key.Kind == schema.KindColumn && n.act == alter && before.Identity != "" && after.Identity == "" {
+		s.Statements = []ddl.Statement{{SQL: alterTable(n) + " ALTER COLUMN " + Identifier(before.Name) + " DROP IDENTITY", Comment: "The column is given no numbers any more.", Destroys: true}}
+	}
+	return s
+}
+
 // parentColumn finds the column of that name in one of the table's parents or theirs.
 func (p *plan) parentColumn(t *schema.Table, name string) *schema.Column {
 	for _, k := range t.Needs {
@@ -97,9 +134,6 @@ func (p *plan) parentColumn(t *schema.Table, name string) *schema.Column {
 
 func (p *plan) alterColumn(n, c *node, before, after *schema.Column, to *schema.Table, head string) []ddl.Statement {
 	var list []ddl.Statement
-	if c.differs("identity") && after.Identity == "" {
-		list = append(list, ddl.Statement{SQL: head + " DROP IDENTITY", Comment: "The column is given no numbers any more.", Destroys: true})
-	}
 	if c.differs("generated") && after.Generated == "" {
 		list = append(list, ddl.Statement{SQL: head + " DROP EXPRESSION", Comment: "The column keeps what was computed."})
 	}

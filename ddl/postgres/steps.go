@@ -138,6 +138,7 @@ func (p *plan) steps() []ddl.Step {
 		}
 	}
 	for _, n := range p.order {
+		add(identityStep(n))
 		if n.gone() && !p.absorbedDrop(n) {
 			add(p.dropStep(n))
 			if n.setAside() {
@@ -277,6 +278,7 @@ func (p *plan) before(n *node) []string {
 func (p *plan) alterStep(n *node) ddl.Step {
 	s := ddl.Step{ID: n.alterID(), Rank: rankOf(n.key.Kind), After: p.before(n)}
 	for _, c := range n.children {
+		s.After = append(s.After, identityStep(c).ID)
 		if c.gone() && !p.absorbedDrop(c) {
 			s.After = append(s.After, c.dropID())
 		}

@@ -249,12 +249,7 @@ func inheritedColumn(full string, parent, to *schema.Column) []ddl.Statement {
 
 func (p *plan) alterTable(n *node, from, to *schema.Table) []ddl.Statement {
 	full := "ALTER " + nounOf(to) + " " + qualified(n.key.Schema, to.Name)
-	var list []ddl.Statement
-	for _, c := range n.children {
-		if c.key.Kind == schema.KindColumn {
-			list = append(list, p.changeColumn(n, c, from, to, full)...)
-		}
-	}
+	list := p.changeColumns(n, from, to, full)
 	if n.differs("persistence") {
 		list = append(list, ddl.Statement{SQL: full + map[bool]string{true: " SET UNLOGGED", false: " SET LOGGED"}[option(to, "persistence") != ""], Comment: "The table is written anew; it is locked meanwhile."})
 	}
