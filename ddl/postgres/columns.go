@@ -38,8 +38,6 @@ func (p *plan) dropColumn(n, c *node, from, to *schema.Table, full string, gener
 	switch {
 	case before == nil || !c.gone() || (before.Generated != "") != generated:
 		return nil
-	case isInherited(before) && c.act == drop:
-		return p.likeParent(n, to, before)
 	case isInherited(before) || option(from, "of type") != "":
 		return nil
 	}
@@ -55,9 +53,7 @@ func (p *plan) addColumn(n, c *node, to *schema.Table, full string, generated bo
 	switch {
 	case after == nil || (after.Generated != "") != generated || option(to, "of type") != "":
 		return nil
-	case isInherited(after) && c.act != keep && c.act != drop:
-		return append(inheritedColumn(qualified(n.key.Schema, n.key.Name), nil, after), columnDetails(n, after)...)
-	case !c.made():
+	case isInherited(after) || !c.made():
 		return nil
 	}
 	s := ddl.Statement{SQL: full + " ADD COLUMN " + columnText(after, p.defaultInlineAdd(n, after), !namedNotNull(to, after))}
@@ -109,6 +105,69 @@ func identityStep(n *node) ddl.Step {
 		s.Statements = []ddl.Statement{{SQL: alterTable(n) + " ALTER COLUMN " + Identifier(before.Name) + " DROP IDENTITY", Comment: "The column is given no numbers any more.", Destroys: true}}
 	}
 	return s
+}
+
+// inheritedStep sets a column that comes from a parent apart from it, or back to what the parent says. It
+// comes after what changes the parent, which changes its children too.
+func (p *plan) inheritedStep(c *node) ddl.Step {
+	s := ddl.Step{ID: "set apart " + c.label(), Rank: rankDetail}
+	before, _ := c.from.(*schema.Column)
+	after, _ := c.to.(*schema.Column)
+	if c.key.Kind != schema.KindColumn || c.parent.act == drop || (before == nil || !isInherited(before)) && (after == nil || !isInherited(after)) {
+		return s
+	}
+	t := c.parent.to.(*schema.Table)
+	name := c.key.Name[len(c.parent.key.Name)+1:]
+	s.After = []string{c.parent.createID(), c.parent.alterID(), "attach " + c.parent.label()}
+	changed := c.act != keep || c.parent.act == recreate
+	for _, m := range p.parentNodes(t, name) {
+		changed = changed || m.act != keep
+		s.After = append(s.After, m.createID(), m.parent.createID(), m.parent.alterID())
+	}
+	for _, m := range c.needs.to {
+		s.After = append(s.After, p.makers(m)...)
+	}
+	switch {
+	case !changed:
+	case after == nil:
+		s.Statements = p.likeParent(c.parent, t, before)
+	case before != nil && c.act == alter && c.parent.act != recreate:
+		s.Statements = append(inheritedColumn(qualified(c.key.Schema, t.Name), nil, after), inheritedDetails(c, before, after)...)
+	default:
+		s.Statements = append(inheritedColumn(qualified(c.key.Schema, t.Name), p.parentColumn(t, name), after), columnDetails(c.parent, after)...)
+	}
+	return s
+}
+
+func inheritedDetails(c *node, before, after *schema.Column) []ddl.Statement {
+	full := qualified(c.key.Schema, c.parent.key.Name)
+	list := columnOptions(c.parent, c, before, after, "ALTER TABLE "+full+" ALTER COLUMN "+Identifier(after.Name))
+	if before.NotNull && !after.NotNull {
+		list = append(list, one("ALTER TABLE "+full+" ALTER COLUMN "+Identifier(after.Name)+" DROP NOT NULL")...)
+	}
+	if c.differs(schema.PropertyComment) {
+		list = append(list, commentOn("COLUMN "+full+"."+Identifier(after.Name), after.Comment))
+	}
+	return list
+}
+
+// parentNodes are the column of that name in all tables above, and its defaults.
+func (p *plan) parentNodes(t *schema.Table, name string) []*node {
+	var list []*node
+	for _, k := range t.Needs {
+		if k.Kind != schema.KindTable {
+			continue
+		}
+		for _, kind := range []schema.Kind{schema.KindColumn, kindDefault} {
+			if m := p.nodes[schema.Key{Schema: k.Schema, Kind: kind, Name: part(k.Name, name)}]; m != nil {
+				list = append(list, m)
+			}
+		}
+		if s := p.result.To.Schema(k.Schema); s != nil && s.Table(k.Name) != nil {
+			list = append(list, p.parentNodes(s.Table(k.Name), name)...)
+		}
+	}
+	return list
 }
 
 // parentColumn finds the column of that name in one of the table's parents or theirs.

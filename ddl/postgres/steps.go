@@ -139,6 +139,7 @@ func (p *plan) steps() []ddl.Step {
 	}
 	for _, n := range p.order {
 		add(identityStep(n))
+		add(p.inheritedStep(n))
 		if n.gone() && !p.absorbedDrop(n) {
 			add(p.dropStep(n))
 			if n.setAside() {

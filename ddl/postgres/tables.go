@@ -37,10 +37,11 @@ func (p *plan) createTable(n *node, t *schema.Table) []ddl.Statement {
 	full := qualified(n.key.Schema, t.Name)
 	derived := isPartition(t) || option(t, "of type") != ""
 	for _, c := range t.Columns {
+		if isInherited(c) {
+			continue
+		}
 		after = append(after, columnDetails(n, c)...)
 		switch {
-		case isInherited(c):
-			after = append(after, inheritedColumn(full, p.parentColumn(t, c.Name), c)...)
 		case derived && option(t, "of type") != "":
 			if c.Default != "" || c.NotNull {
 				body = append(body, Identifier(c.Name)+" WITH OPTIONS"+columnRest(c, p.defaultInline(n, c), !namedNotNull(t, c)))
