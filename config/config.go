@@ -29,6 +29,7 @@ type Config struct {
 	Changes      string                 `yaml:"changes,omitempty"`      // the folder of changes; default "changes"
 	Environments map[string]Environment `yaml:"environments,omitempty"` // databases by name
 	Snapshots    Snapshots              `yaml:"snapshots,omitempty"`
+	Drift        Drift                  `yaml:"drift,omitempty"`
 	Release      Release                `yaml:"release,omitempty"`
 	dir          string
 }
@@ -43,6 +44,24 @@ type Environment struct {
 // Snapshots says where snapshots are kept.
 type Snapshots struct {
 	Store string `yaml:"store,omitempty"` // a folder; default ".switchback/snapshots"
+}
+
+// Drift says which environments should be the same, and where they need not be.
+type Drift struct {
+	From    string       `yaml:"from,omitempty"`    // an environment; default "staging"
+	To      string       `yaml:"to,omitempty"`      // an environment; default "production"
+	Data    []string     `yaml:"data,omitempty"`    // tables whose rows are compared: NAME or SCHEMA.NAME
+	Mask    []string     `yaml:"mask,omitempty"`    // columns whose values are not shown: TABLE.COLUMN
+	History string       `yaml:"history,omitempty"` // a folder; default ".switchback/drift"
+	Ignore  []IgnoreRule `yaml:"ignore,omitempty"`
+}
+
+// IgnoreRule says that a difference is no finding.
+type IgnoreRule struct {
+	Object   string `yaml:"object"`             // a pattern: table:public.tmp_*, column:public.users.note
+	Property string `yaml:"property,omitempty"` // only this property of it
+	Reason   string `yaml:"reason"`
+	Until    string `yaml:"until,omitempty"` // the last day on which the rule holds: 2027-01-31
 }
 
 // Release says how the application is started and how traffic reaches it.
@@ -108,6 +127,7 @@ func (c *Config) defaults() {
 	}
 	for s, value := range map[*string]string{
 		&c.Changes: "changes", &c.Snapshots.Store: ".switchback/snapshots",
+		&c.Drift.History: ".switchback/drift",
 		&c.Release.Service.State: ".switchback/process", &c.Release.Router.Admin: ".switchback/proxy.sock",
 		&c.Release.Discovery.Path: ".switchback/discovery.json",
 	} {
@@ -115,6 +135,8 @@ func (c *Config) defaults() {
 		*s = c.path(*s)
 	}
 	c.Release.Service.Dir = c.path(c.Release.Service.Dir)
+	set(&c.Drift.From, "staging")
+	set(&c.Drift.To, "production")
 	set(&c.Release.Application, "app")
 	set(&c.Release.Strategy, "bluegreen")
 	set(&c.Release.Service.Driver, "process")

@@ -15,6 +15,9 @@ func (s *Script) Write(w io.Writer, head string, delimiter string) error {
 	for _, note := range s.Notes {
 		comment(&b, "NOTE: "+note)
 	}
+	if len(s.Statements) == 0 {
+		comment(&b, "There is nothing to do.")
+	}
 	for _, statement := range s.Statements {
 		b.WriteByte('\n')
 		comment(&b, statement.Comment)

@@ -68,9 +68,9 @@ func (r *Result) Same() bool { return len(r.Changes) == 0 && len(r.Renames) == 0
 // Compare returns what has to change in from to have to. The error is about renames that the options
 // confirm and that cannot be.
 func Compare(from, to *schema.Database, o Options) (*Result, error) {
-	r := &Result{From: o.filter(from), To: o.filter(to), Renames: o.Renames}
+	r := &Result{From: o.filter(from), To: o.filter(to), Renames: inOrder(o.Renames)}
 	var err error
-	if r.From, err = rename(r.From, r.To, o.Renames); err != nil {
+	if r.From, err = rename(r.From, r.To, r.Renames); err != nil {
 		return nil, err
 	}
 	r.Changes = compare(o.objects(r.From), o.objects(r.To), o)

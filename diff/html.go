@@ -60,6 +60,7 @@ type page struct {
 	Kinds                []pageKind
 	Groups               []pageGroup
 	Objects              int
+	Many                 bool // more than are shown unfolded at first
 	Data                 []pageData
 	Sections             []Section
 	Ignored              []pageIgnored
@@ -118,8 +119,8 @@ func newPage(r Report) page {
 	p := page{
 		Title: oneLine(r.Title), From: oneLine(r.From.Name), To: oneLine(r.To.Name), FromServer: r.From.server(), ToServer: r.To.server(),
 		Policy: "default-src 'none'; style-src '" + hashOf(pageStyle) + "'; script-src '" + hashOf(pageScript) + "'; base-uri 'none'; form-action 'none'",
-		Style:  template.CSS(pageStyle), //nolint:gosec // our own text
-		Script: template.JS(pageScript), //nolint:gosec // our own text
+		Style:  template.CSS(pageStyle),
+		Script: template.JS(pageScript),
 		Same:   r.Same(), Summary: r.summary(), Uncovered: r.uncoveredCount(), Counts: r.Summary,
 		LeftOut: r.LeftOut, NotCompared: r.uncovered(),
 	}
@@ -152,11 +153,11 @@ func hashOf(text string) string {
 
 func (p *page) addObjects(r Report) {
 	list := entries(r.Changes)
-	p.Objects = len(list)
+	p.Objects, p.Many = len(list), len(list) > openUpTo
 	seen := map[string]bool{}
 	for _, e := range list {
 		o := r.object(e.Change, e.Path)
-		o.Name, o.ID, o.Open = e.FullName(), anchor(e.Path, seen), len(list) <= openUpTo
+		o.Name, o.ID, o.Open = e.FullName(), anchor(e.Path, seen), !p.Many
 		group := e.Namespace
 		if e.Kind == schema.KindSchema {
 			group = e.Name
@@ -199,9 +200,8 @@ func (r Report) object(c Change, path string) pageObject {
 		o.Short = strings.TrimPrefix(summary(c), ": ")
 	}
 	for _, q := range c.Properties {
-		long := len(q.From)+len(q.To) >= 160 || strings.Contains(q.From+q.To, "\n")
 		switch {
-		case long && (c.Action == Modify || strings.Contains(q.From+q.To, "\n")):
+		case strings.Contains(q.From+q.To, "\n") || c.Action == Modify && len(q.From)+len(q.To) >= 100:
 			o.Properties = append(o.Properties, pageProperty{Name: oneLine(q.Name), Lines: pageLines(diffLines(q.From, q.To))})
 		case c.Action == Modify:
 			o.Properties = append(o.Properties, pageProperty{Name: oneLine(q.Name), From: oneLine(q.From), To: oneLine(q.To)})

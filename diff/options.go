@@ -43,6 +43,12 @@ func matches(pattern string, kind schema.Kind, namespace, name string) bool {
 	return false
 }
 
+// Match tells whether a pattern of Options matches an object. The namespace is what the object is in: its
+// schema or, for a part of a table, "schema.table".
+func Match(pattern string, kind schema.Kind, namespace, name string) bool {
+	return matches(pattern, kind, namespace, name)
+}
+
 // CheckPattern tells whether a pattern can be understood.
 func CheckPattern(pattern string) error {
 	_, err := path.Match(pattern, "")

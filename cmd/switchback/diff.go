@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
 
 	"github.com/switchbackdb/switchback/diff"
 	"github.com/switchbackdb/switchback/drivers/database"
@@ -101,9 +104,18 @@ func runDiff(c *cli.Context) error {
 		return err
 	}
 	options = source.Options(options, from, to)
+	if options.Renames, err = confirmedRenames(c, from.Database, to.Database); err != nil {
+		return err
+	}
 	result, err := diff.Compare(from.Database, to.Database, options)
 	if err != nil {
 		return err
+	}
+	if more := askRenames(c, format, result.Proposed); len(more) > 0 {
+		options.Renames = append(options.Renames, more...)
+		if result, err = diff.Compare(from.Database, to.Database, options); err != nil {
+			return err
+		}
 	}
 	report := diff.NewReport(from.Name, to.Name, result, options)
 	if err := p.write(c.String("out"), func(o *output) error { return printDiff(o, format, report, result) }); err != nil {
@@ -113,6 +125,40 @@ func runDiff(c *cli.Context) error {
 		return findings
 	}
 	return nil
+}
+
+// confirmedRenames reads the flag --rename, which always says how FROM's names became those of TO.
+func confirmedRenames(c *cli.Context, from, to *schema.Database) ([]diff.Rename, error) {
+	reverse := c.Bool("reverse")
+	if reverse {
+		from, to = to, from
+	}
+	list, err := diff.ResolveAll(from, to, c.StringSlice("rename"))
+	if err != nil {
+		return nil, fmt.Errorf("--rename: %w", err)
+	}
+	if reverse {
+		list = diff.Invert(list)
+	}
+	return list, nil
+}
+
+// askRenames asks a person at a terminal which of the proposed renames are ones, when a script is to be
+// written: without the answer it would drop what may only have another name.
+func askRenames(c *cli.Context, format string, proposed []diff.Rename) []diff.Rename {
+	in, ok := c.App.Reader.(*os.File)
+	if format != "sql" || !ok || !term.IsTerminal(int(in.Fd())) || !isTerminal(c.App.ErrWriter) {
+		return nil
+	}
+	var confirmed []diff.Rename
+	lines := bufio.NewScanner(in)
+	for _, r := range proposed {
+		fmt.Fprintf(c.App.ErrWriter, "Is %s %s now %s? (%s) [y/N] ", r.Kind, r.From, r.To, r.Evidence)
+		if lines.Scan() && strings.HasPrefix(strings.ToLower(strings.TrimSpace(lines.Text())), "y") {
+			confirmed = append(confirmed, r)
+		}
+	}
+	return confirmed
 }
 
 // printDiff prints a comparison in a format.

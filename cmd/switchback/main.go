@@ -129,7 +129,7 @@ func commands() []*cli.Command {
 		statusCommand(), historyCommand(),
 		expandCommand(), backfillCommand(), contractCommand(), purgeCommand(), upCommand(),
 		rollbackCommand(), rollforwardCommand(), resolveCommand(),
-		importCommand(), diffCommand(), schemaCommand(), snapshotCommand(),
+		importCommand(), diffCommand(), driftCommand(), schemaCommand(), snapshotCommand(),
 		releaseCommand(), trafficCommand(), proxyCommand(),
 		demoCommand(), shopCommand(),
 	}

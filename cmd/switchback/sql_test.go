@@ -3,6 +3,7 @@ package main
 import (
 	"database/sql"
 	"fmt"
+	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	_ "modernc.org/sqlite"
@@ -17,6 +18,11 @@ func sqlCommand(ts *testscript.TestScript, neg bool, args []string) {
 	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
 	ts.Check(err)
 	defer db.Close()
+	if file, ok := strings.CutPrefix(args[1], "@"); ok {
+		_, err := db.Exec(ts.ReadFile(file)) // on one connection
+		ts.Check(err)
+		return
+	}
 	rows, err := db.Query(args[1])
 	if neg {
 		if err == nil {

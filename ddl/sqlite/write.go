@@ -56,6 +56,11 @@ func (p *plan) writeRenames(w *statements) {
 	for _, r := range p.result.Renames {
 		switch r.Kind {
 		case schema.KindTable:
+			if strings.EqualFold(r.From, r.To) { // to SQLite that name is taken, by the table itself
+				temporary := p.temporary(r.To)
+				w.add(fmt.Sprintf("ALTER TABLE %s RENAME TO %s", sqliteddl.Quote(r.From), sqliteddl.Quote(temporary)), "")
+				r.From = temporary
+			}
 			w.add(fmt.Sprintf("ALTER TABLE %s RENAME TO %s", sqliteddl.Quote(r.From), sqliteddl.Quote(r.To)), "A confirmed rename: rows stay where they are, and foreign keys follow.")
 		case schema.KindColumn:
 			w.add(fmt.Sprintf("ALTER TABLE %s RENAME COLUMN %s TO %s", sqliteddl.Quote(p.tableNow(r)), sqliteddl.Quote(r.From), sqliteddl.Quote(r.To)), "A confirmed rename: values stay where they are, and indexes, checks and keys follow.")

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/switchbackdb/switchback/ddl"
+	ddlmysql "github.com/switchbackdb/switchback/ddl/mysql"
+	ddlpostgres "github.com/switchbackdb/switchback/ddl/postgres"
 	ddlsqlite "github.com/switchbackdb/switchback/ddl/sqlite"
 	"github.com/switchbackdb/switchback/drivers/database/mysql"
 	"github.com/switchbackdb/switchback/drivers/database/postgres"
@@ -56,8 +58,13 @@ func SnapshotEngine(engine migrate.Engine) (snapshot.Engine, error) {
 
 // Writer returns what writes scripts for an engine.
 func Writer(engine string) (ddl.Writer, error) {
-	if engine == string(migrate.SQLite) {
+	switch migrate.Engine(engine) {
+	case migrate.SQLite:
 		return ddlsqlite.Writer{}, nil
+	case migrate.Postgres:
+		return ddlpostgres.Writer{}, nil
+	case migrate.MySQL, migrate.MariaDB:
+		return ddlmysql.Writer{}, nil
 	}
 	return nil, fmt.Errorf("unknown engine %q: want sqlite, postgres, mysql or mariadb", engine)
 }

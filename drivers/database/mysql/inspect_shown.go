@@ -31,7 +31,7 @@ func (in *inspection) readShown(ctx context.Context, q schema.Queryer) error {
 	if !in.mariadb {
 		for _, v := range in.schema.Views {
 			if v.Definition != "" {
-				add("SHOW CREATE VIEW "+quote(v.Name), func(r []string) { v.Options = append(v.Options, property("algorithm", algorithm(r[1]))) })
+				add("SHOW CREATE VIEW "+quote(v.Name), func(r []string) { in.shownView(v, r[1]) })
 			}
 		}
 	}
@@ -48,6 +48,18 @@ func (in *inspection) readShown(ctx context.Context, q schema.Queryer) error {
 }
 
 var viewAlgorithm = regexp.MustCompile(`^CREATE ALGORITHM=(\w+)`)
+
+// shownView reads from the statement of a view how it is run, and its query with the character sets of its
+// literals, which information_schema leaves out.
+func (in *inspection) shownView(v *schema.View, statement string) {
+	v.Options = append(v.Options, property("algorithm", algorithm(statement)))
+	if _, query, ok := strings.Cut(statement, " VIEW "+quote(v.Name)+" AS "); ok {
+		if check := schema.Value(v.Options, "check option"); check != "" {
+			query = strings.TrimSuffix(query, " WITH "+check+" CHECK OPTION")
+		}
+		v.Source = in.runnable(query)
+	}
+}
 
 func algorithm(statement string) string {
 	if m := viewAlgorithm.FindStringSubmatch(statement); m != nil && m[1] != "UNDEFINED" {

@@ -163,7 +163,7 @@ func castsPart() part {
 		query: `SELECT 'pg_cast', c.oid::text, '', '(' || format_type(c.castsource, NULL) || ' AS ' || format_type(c.casttarget, NULL) || ')',
   'CREATE CAST (' || format_type(c.castsource, NULL) || ' AS ' || format_type(c.casttarget, NULL) || ') ' || CASE c.castmethod WHEN 'f' THEN 'WITH FUNCTION ' || c.castfunc::regprocedure WHEN 'i' THEN 'WITH INOUT' ELSE 'WITHOUT FUNCTION' END || CASE c.castcontext WHEN 'a' THEN ' AS ASSIGNMENT' WHEN 'i' THEN ' AS IMPLICIT' ELSE '' END,
   NULL, cd.description
-FROM pg_cast c` + commentOn("c.oid", "pg_cast", "0") + `WHERE c.oid >= 16384 AND ` + notOfExtension("c.oid", "pg_cast") + ` ORDER BY 4`,
+FROM pg_cast c` + commentOn("c.oid", "pg_cast", "0") + `WHERE c.oid >= 16384 AND ` + notOfExtension("c.oid", "pg_cast") + ` AND ` + notInternal("c.oid", "pg_cast") + ` ORDER BY 4`,
 		row: itemRow(schema.KindCast),
 	}
 }

@@ -100,8 +100,8 @@ func relationsPart(only string) part {
   CASE WHEN NOT c.relispartition THEN (SELECT string_agg(h.inhparent::regclass::text, ', ' ORDER BY h.inhseqno) FROM pg_inherits h WHERE h.inhrelid = c.oid) END,
   CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END,
   CASE WHEN c.relrowsecurity AND c.relforcerowsecurity THEN 'on, forced' WHEN c.relrowsecurity THEN 'on' WHEN c.relforcerowsecurity THEN 'off, forced' END,
-  CASE c.relreplident WHEN 'f' THEN 'full' WHEN 'n' THEN 'nothing'
-    WHEN 'i' THEN 'index ' || (SELECT quote_ident(x.relname) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisreplident) END,
+  CASE WHEN c.relkind IN ('r', 'p', 'm') THEN CASE c.relreplident WHEN 'f' THEN 'full' WHEN 'n' THEN 'nothing'
+    WHEN 'i' THEN 'index ' || (SELECT quote_ident(x.relname) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisreplident) END END,
   (SELECT quote_ident(x.relname) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisclustered),
   (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(c.reloptions) o),
   (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(toast.reloptions) o),

@@ -83,13 +83,19 @@ WHERE k.contype = 'c' AND ` + userNamespace + ` ORDER BY t.typname, k.conname`,
 	}
 }
 
+// notInternal leaves out what the server makes for another object, such as the constructors of a range type.
+func notInternal(oid, catalogue string) string {
+	return "NOT EXISTS (SELECT 1 FROM pg_depend i WHERE i.objid = " + oid + " AND i.classid = '" + catalogue + "'::regclass AND i.deptype = 'i')"
+}
+
+// routinesPart names a routine by the types of its arguments alone: their names may change.
 func routinesPart() part {
 	return part{
 		name: "functions",
 		query: `SELECT p.oid::text, n.nspname, p.proname || '(' || CASE WHEN p.prokind = 'p' THEN pg_get_function_identity_arguments(p.oid) ELSE oidvectortypes(p.proargtypes) END || ')', CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'w' THEN 'window' ELSE 'function' END,
   ` + ownerOf("p.proowner") + `, rtrim(pg_get_functiondef(p.oid), E'\n'), cd.description
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace` + commentOn("p.oid", "pg_proc", "0") + `
-WHERE p.prokind <> 'a' AND ` + ofUser("p.oid", "pg_proc") + ` ORDER BY 2, 3`,
+WHERE p.prokind <> 'a' AND ` + ofUser("p.oid", "pg_proc") + ` AND ` + notInternal("p.oid", "pg_proc") + ` ORDER BY 2, 3`,
 		row: routineRow,
 	}
 }

@@ -201,6 +201,6 @@ COMMENT ON EVENT TRIGGER watching IS 'sees';
 ALTER EVENT TRIGGER watching DISABLE;
 DO $$ BEGIN
   EXECUTE format('ALTER DATABASE %I SET statement_timeout = %L', current_database(), '1h');
-  EXECUTE format('ALTER ROLE pg_monitor IN DATABASE %I SET search_path = shop, public', current_database());
+  EXECUTE format('ALTER ROLE postgres IN DATABASE %I SET search_path = shop, public', current_database());
   EXECUTE format('COMMENT ON DATABASE %I IS %L', current_database(), 'all kinds');
 END $$;

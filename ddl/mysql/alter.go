@@ -1,0 +1,379 @@
+package mysql
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/switchbackdb/switchback/ddl"
+	"github.com/switchbackdb/switchback/diff"
+	"github.com/switchbackdb/switchback/schema"
+)
+
+// alteration is what ALTER TABLE has to do to one table. What has to go first, because something of the same
+// name comes back, goes in a statement of its own.
+type alteration struct {
+	*script
+	from, to *schema.Table
+	first    []string // clauses of the statement before
+	clauses  []string
+	how      cost
+	lost     []string        // what the clauses lose
+	remade   map[string]bool // columns that are dropped and added
+}
+
+// cost is how the server does an ALTER TABLE, the cheapest first.
+type cost int
+
+const (
+	instant cost = iota // the catalogue alone
+	inplace             // beside readers and writers
+	unknown             // the server chooses
+	copying             // a copy of the table is made, writes wait
+)
+
+func (a *alteration) do(how cost, clause string) {
+	a.clauses, a.how = append(a.clauses, clause), max(a.how, how)
+}
+
+func (s *script) alter(c diff.Change, from, to *schema.Table) {
+	a := &alteration{script: s, from: from, to: to, remade: map[string]bool{}}
+	a.findRemade()
+	a.drops(c)
+	a.columns(c)
+	a.adds(c)
+	a.options(c)
+	s.addTable(a)
+}
+
+func (s *script) addTable(a *alteration) {
+	name := Quote(a.to.Name)
+	var out []ddl.Statement
+	oldParts, newParts := schema.Value(a.from.Options, "partitions"), schema.Value(a.to.Options, "partitions")
+	more := len(a.clauses)+len(a.first) > 0
+	if oldParts != newParts && oldParts != "" && (newParts == "" || more) {
+		out = append(out, ddl.Statement{SQL: "ALTER TABLE " + name + " REMOVE PARTITIONING", Comment: "Copies the table; writes to it wait. No row is lost."})
+	}
+	if len(a.first) > 0 {
+		out = append(out, ddl.Statement{SQL: "ALTER TABLE " + name + "\n  " + strings.Join(a.first, ",\n  "), Comment: "What comes back below in another form. " + strings.Join(a.lost, " "), Destroys: len(a.lost) > 0})
+		a.lost = nil
+	}
+	if len(a.clauses) > 0 {
+		out = append(out, a.statement())
+	}
+	if oldParts != newParts && newParts != "" {
+		out = append(out, a.partition(oldParts, newParts, more))
+	}
+	if len(out) == 0 {
+		return
+	}
+	if s.mariadb && (schema.Value(a.from.Options, "system versioning") != "" || schema.Value(a.to.Options, "system versioning") != "") {
+		out = append([]ddl.Statement{{SQL: "SET system_versioning_alter_history = KEEP", Comment: "The past of the table is altered with it."}}, out...)
+	}
+	s.add(phaseTable, id(a.to.Name), nil, out...)
+}
+
+// partition is the statement that changes the partitions. New ones at the end are added; else the rows are put
+// into the new ones, so that none is lost.
+func (a *alteration) partition(before, after string, more bool) ddl.Statement {
+	name := Quote(a.to.Name)
+	if added, ok := strings.CutPrefix(after, strings.TrimSuffix(before, ")")+", "); ok && !more && strings.HasPrefix(before, "BY RANGE") {
+		return ddl.Statement{SQL: "ALTER TABLE " + name + " ADD PARTITION (" + added, Comment: "Adds empty partitions at the end; no row is moved."}
+	}
+	return ddl.Statement{SQL: "ALTER TABLE " + name + "\n  PARTITION " + after, Comment: "Copies the table into its new partitions; writes to it wait. Fails when a row fits none of them."}
+}
+
+func (a *alteration) statement() ddl.Statement {
+	st := ddl.Statement{Destroys: len(a.lost) > 0}
+	clauses := a.clauses
+	if schema.Value(a.from.Options, "engine") != "InnoDB" || schema.Value(a.to.Options, "engine") != "InnoDB" {
+		a.how = max(a.how, unknown)
+	}
+	var comments []string
+	switch a.how {
+	case instant:
+		clauses = append(clauses, "ALGORITHM=INSTANT")
+		comments = append(comments, "Changes the catalogue only, or is refused: it needs the table's metadata lock for a moment.")
+	case inplace:
+		clauses = append(clauses, "ALGORITHM=INPLACE", "LOCK=NONE")
+		comments = append(comments, "Works beside readers and writers, or is refused.")
+	case unknown:
+		comments = append(comments, "The server chooses how: if it has to copy the table, writes wait.")
+	default:
+		comments = append(comments, "Copies the table and blocks writes meanwhile.")
+	}
+	st.SQL = "ALTER TABLE " + Quote(a.to.Name) + "\n  " + strings.Join(clauses, ",\n  ")
+	st.Comment = strings.Join(append(comments, a.lost...), "\n")
+	return st
+}
+
+// findRemade finds the columns that cannot be modified into what they become: those that are generated in
+// another way, and what is generated from them.
+func (a *alteration) findRemade() {
+	for _, c := range a.to.Columns {
+		old := a.from.Column(c.Name)
+		if old == nil {
+			continue
+		}
+		_, k1 := generated(old)
+		_, k2 := generated(c)
+		srid := schema.Value(old.Options, "srid") != schema.Value(c.Options, "srid")
+		if k1 != k2 || k1 != "" && old.Generated != c.Generated || k1 == "stored" && !equal(old, c) || srid {
+			a.remade[c.Name] = true
+		}
+	}
+	for again := true; again; {
+		again = false
+		for _, c := range a.to.Columns {
+			if old := a.from.Column(c.Name); old != nil && !a.remade[c.Name] && c.Generated != "" && a.readsChanged(c.Generated) {
+				a.remade[c.Name], again = true, true
+			}
+		}
+	}
+}
+
+// readsChanged tells whether an expression names a column that is not as it was.
+func (a *alteration) readsChanged(expression string) bool {
+	for _, w := range words.FindAllString(expression, -1) {
+		name := strings.ReplaceAll(strings.Trim(w, "`"), "``", "`")
+		x, y := a.from.Column(name), a.to.Column(name)
+		if a.remade[name] || x != nil && y != nil && !equal(x, y) || x == nil && y != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// mentions tells whether a definition names a column that is remade.
+func (a *alteration) mentions(definition string) bool {
+	for _, w := range words.FindAllString(definition, -1) {
+		if a.remade[strings.ReplaceAll(strings.Trim(w, "`"), "``", "`")] {
+			return true
+		}
+	}
+	return false
+}
+
+// drops takes away constraints, indexes and columns.
+func (a *alteration) drops(c diff.Change) {
+	for _, x := range a.from.Constraints {
+		now := a.to.Constraint(x.Name)
+		switch {
+		case x.Type == schema.ForeignKey:
+		case x.Type == schema.PrimaryKey:
+			if now == nil || !equal(x, now) || a.mentions(x.Definition) {
+				a.do(copying, "DROP PRIMARY KEY")
+			}
+		case now != nil && equal(x, now) && !a.mentions(x.Definition):
+		case a.mentions(x.Definition) || now != nil:
+			a.first = append(a.first, "DROP CONSTRAINT "+Quote(x.Name))
+		default:
+			a.do(unknown, "DROP CONSTRAINT "+Quote(x.Name))
+		}
+	}
+	for _, x := range a.from.Indexes {
+		now := a.to.Index(x.Name)
+		switch {
+		case now != nil && equal(x, now) && !a.mentions(x.Definition):
+		case a.mentions(x.Definition):
+			a.first = append(a.first, "DROP INDEX "+Quote(x.Name))
+		case now != nil && a.visibility(x, now):
+		default:
+			a.do(a.indexCost(x), "DROP INDEX "+Quote(x.Name))
+		}
+	}
+	for _, x := range a.from.Columns {
+		if a.remade[x.Name] {
+			a.first = append(a.first, "DROP COLUMN "+Quote(x.Name))
+			if x.Generated == "" {
+				a.lost = append(a.lost, "Loses the values of the column "+x.Name+".")
+			}
+			continue
+		}
+		if a.to.Column(x.Name) == nil {
+			a.do(a.dropCost(x), "DROP COLUMN "+Quote(x.Name))
+			if x.Generated == "" {
+				a.lost = append(a.lost, "Loses the values of the column "+x.Name+".")
+			}
+		}
+	}
+	_ = c
+}
+
+// visibility handles an index that differs in nothing but whether it is used.
+func (a *alteration) visibility(x, now *schema.Index) bool {
+	word, off := "INVISIBLE", "VISIBLE"
+	if a.mariadb {
+		word, off = "IGNORED", "NOT IGNORED"
+	}
+	bare := func(d string) string { return strings.Replace(d, " "+word, "", 1) }
+	if bare(x.Definition) != bare(now.Definition) || x.Comment != now.Comment {
+		return false
+	}
+	if strings.Contains(now.Definition, " "+word) {
+		off = word
+	}
+	a.do(inplace, "ALTER INDEX "+Quote(x.Name)+" "+off)
+	return true
+}
+
+func (a *alteration) indexCost(x *schema.Index) cost {
+	if strings.HasPrefix(x.Definition, "FULLTEXT") || strings.HasPrefix(x.Definition, "SPATIAL") || strings.Contains(x.Definition, "USING") || strings.Contains(x.Definition, "OVERLAPS") || a.mariadb {
+		return unknown
+	}
+	return inplace
+}
+
+// dropCost is instant on MySQL where no index and no other column has to do with it.
+func (a *alteration) dropCost(c *schema.Column) cost {
+	if a.mariadb || c.Generated != "" || a.special(a.from) {
+		return unknown
+	}
+	for _, x := range a.from.Indexes {
+		if slices.Contains(x.Columns, c.Name) || len(x.Columns) == 0 {
+			return unknown
+		}
+	}
+	for _, x := range a.from.Constraints {
+		if x.Type != schema.ForeignKey || slices.Contains(x.Columns, c.Name) {
+			if x.Type == schema.PrimaryKey && !slices.Contains(x.Columns, c.Name) {
+				continue
+			}
+			return unknown
+		}
+	}
+	return instant
+}
+
+// special tells whether a table is of those whose columns MySQL neither adds nor drops at once.
+func (a *alteration) special(t *schema.Table) bool {
+	options := schema.Value(t.Options, "options")
+	return strings.Contains(options, "COMPRESSED") || strings.Contains(options, "ENCRYPTION") || schema.Value(t.Options, "partitions") != "" ||
+		slices.ContainsFunc(t.Indexes, func(x *schema.Index) bool { return strings.HasPrefix(x.Definition, "FULLTEXT") })
+}
+
+// columns adds and modifies columns.
+func (a *alteration) columns(c diff.Change) {
+	_, order := c.Property("column order")
+	recollated := schema.Value(a.from.Options, "collation") != schema.Value(a.to.Options, "collation")
+	a.explicit = recollated
+	place := " FIRST"
+	for _, x := range a.to.Columns {
+		old := a.from.Column(x.Name)
+		switch {
+		case old == nil || a.remade[x.Name]:
+			a.do(a.addCost(x), "ADD COLUMN "+a.column(a.to, x)+place)
+		case order:
+			a.do(unknown, "MODIFY COLUMN "+a.column(a.to, x)+place)
+		case !equal(old, x) || recollated && isText(x.Type):
+			a.do(a.modifyCost(old, x), "MODIFY COLUMN "+a.column(a.to, x))
+			if old.Type != x.Type {
+				a.lost = append(a.lost, "Converts the column "+x.Name+" from "+old.Type+" to "+x.Type+"; in strict mode it fails where a value does not fit.")
+			}
+		}
+		place = " AFTER " + Quote(x.Name)
+	}
+	a.explicit = false
+}
+
+func (a *alteration) addCost(c *schema.Column) cost {
+	_, kind := generated(c)
+	if a.mariadb || kind == "stored" || a.special(a.from) || schema.Value(c.Options, "auto_increment") != "" || strings.HasPrefix(c.Default, "(") || strings.HasPrefix(c.Type, "vector") {
+		return unknown
+	}
+	if kind == "virtual" && (c.NotNull || len(a.first) > 0) {
+		return unknown
+	}
+	if len(a.from.Constraints) > 0 && slices.ContainsFunc(a.from.Constraints, func(x *schema.Constraint) bool { return x.Type == schema.Check }) {
+		return unknown
+	}
+	return instant
+}
+
+// modifyCost is copying where MySQL's manual says that only COPY can: a change of the type.
+func (a *alteration) modifyCost(old, now *schema.Column) cost {
+	if old.Type != now.Type && !strings.HasPrefix(now.Type, "varchar") && !strings.HasPrefix(now.Type, "enum") {
+		return copying
+	}
+	return unknown
+}
+
+// adds adds keys, indexes and checks.
+func (a *alteration) adds(diff.Change) {
+	for _, x := range a.to.Constraints {
+		old := a.from.Constraint(x.Name)
+		if x.Type == schema.ForeignKey || old != nil && equal(old, x) && !a.mentions(x.Definition) {
+			continue
+		}
+		a.do(copying, "ADD "+a.constraint(x))
+	}
+	for _, x := range a.to.Indexes {
+		old := a.from.Index(x.Name)
+		if old != nil && !a.mentions(x.Definition) {
+			if equal(old, x) || slices.ContainsFunc(a.clauses, func(c string) bool { return strings.HasPrefix(c, "ALTER INDEX "+Quote(x.Name)+" ") }) {
+				continue
+			}
+		}
+		a.do(a.indexCost(x), "ADD "+a.index(x))
+	}
+}
+
+// options changes what is set of the table itself.
+func (a *alteration) options(c diff.Change) {
+	for _, p := range c.Properties {
+		switch p.Name {
+		case "engine":
+			a.do(copying, "ENGINE="+p.To)
+		case "collation":
+			a.do(copying, "DEFAULT CHARACTER SET="+charset(p.To)+" COLLATE="+p.To)
+		case "options":
+			for _, o := range optionChanges(p.From, p.To) {
+				a.do(unknown, o)
+			}
+		case schema.PropertyComment:
+			a.do(unknown, "COMMENT="+Literal(p.To))
+		case "period":
+			if p.From != "" && !strings.HasPrefix(p.From, "SYSTEM_TIME") {
+				name, _, _ := strings.Cut(p.From, " (")
+				a.do(unknown, "DROP PERIOD FOR "+name)
+			}
+			if p.To != "" {
+				a.do(unknown, "ADD PERIOD FOR "+p.To)
+			}
+		case "system versioning":
+			if p.To != "" {
+				a.do(copying, "ADD SYSTEM VERSIONING")
+			} else {
+				a.first = append(a.first, "DROP SYSTEM VERSIONING")
+				a.lost = append(a.lost, "Loses the past of the rows.")
+			}
+		}
+	}
+}
+
+// optionChanges are the options to set, those that are gone to what they are without being set.
+func optionChanges(from, to string) []string {
+	var out []string
+	for _, o := range strings.Fields(to) {
+		if !slices.Contains(strings.Fields(from), o) {
+			out = append(out, o)
+		}
+	}
+	for _, o := range strings.Fields(from) {
+		name, _, _ := strings.Cut(o, "=")
+		if slices.ContainsFunc(strings.Fields(to), func(x string) bool { return strings.HasPrefix(x, name+"=") }) {
+			continue
+		}
+		switch name {
+		case "ROW_FORMAT", "STATS_PERSISTENT", "STATS_AUTO_RECALC", "STATS_SAMPLE_PAGES", "PACK_KEYS", "PAGE_COMPRESSED", "PAGE_COMPRESSION_LEVEL", "ENCRYPTED", "ENCRYPTION_KEY_ID":
+			out = append(out, name+"=DEFAULT")
+		case "COMPRESSION", "CONNECTION":
+			out = append(out, name+"=''")
+		case "ENCRYPTION":
+			out = append(out, name+"='N'")
+		default:
+			out = append(out, name+"=0")
+		}
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,244 @@
+package mysql
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/switchbackdb/switchback/ddl"
+	"github.com/switchbackdb/switchback/diff"
+	"github.com/switchbackdb/switchback/schema"
+)
+
+const lostDefinition = "Loses the definition: the script the other way brings it back. Statements that use it fail meanwhile."
+
+// definer is the clause that names whose rights a program has; none for the account that runs the script.
+func definer(owner string) string {
+	if owner == "" {
+		return ""
+	}
+	i := strings.LastIndex(owner, "@")
+	if i < 0 { // a role
+		return "DEFINER=" + Quote(owner) + " "
+	}
+	return "DEFINER=`" + strings.ReplaceAll(owner[:i], "`", "``") + "`@`" + owner[i+1:] + "` "
+}
+
+func create(definition, owner string) string {
+	return "CREATE " + definer(owner) + strings.TrimPrefix(definition, "CREATE ")
+}
+
+func (s *script) routine(c diff.Change) {
+	kind, name, _ := strings.Cut(c.Name, " ")
+	on := strings.ToUpper(kind) + " " + Quote(name)
+	onlyGrants := c.Action == diff.Modify && len(c.Properties) == 0
+	if onlyGrants {
+		s.grants(on, c)
+		return
+	}
+	if c.Action != diff.Add {
+		s.add(phaseDropProgram, "drop "+c.Name, nil, ddl.Statement{SQL: "DROP " + on, Comment: lostDefinition, Destroys: true})
+	}
+	if c.Action == diff.Drop {
+		return
+	}
+	r := c.After.(*schema.Routine)
+	statements := []ddl.Statement{{SQL: create(r.Definition, r.Owner)}}
+	if r.Comment != "" {
+		statements = append(statements, ddl.Statement{SQL: "ALTER " + on + " COMMENT " + Literal(r.Comment)})
+	}
+	s.sessions[c.Name] = s.of(r.Options)
+	s.add(phaseRoutine, c.Name, nil, statements...)
+	// Grants went with the old one.
+	for _, g := range r.Grants {
+		s.add(phaseGrant, "grant "+c.Name+" "+g.ObjectName(), nil, grant(list(g.Privileges), "", on, g.To, g.Grantable != ""))
+	}
+}
+
+func (s *script) event(c diff.Change) {
+	if c.Action != diff.Add {
+		s.add(phaseDropProgram, "drop event "+c.Name, nil, ddl.Statement{SQL: "DROP EVENT " + Quote(c.Name), Comment: lostDefinition, Destroys: true})
+	}
+	if c.Action == diff.Drop {
+		return
+	}
+	e := c.After.(*schema.Item)
+	definition := e.Definition
+	if e.Comment != "" {
+		definition = strings.Replace(definition, " DO\n", " COMMENT "+Literal(e.Comment)+" DO\n", 1)
+	}
+	id := "event " + c.Name
+	s.sessions[id] = s.of(e.Options)
+	s.add(phaseEvent, id, nil, ddl.Statement{SQL: create(definition, e.Owner), Comment: "Runs by the server's event scheduler from the moment it is made."})
+}
+
+func (s *script) packageOf(c diff.Change) {
+	name, body := strings.CutSuffix(c.Name, " body")
+	kind := "PACKAGE "
+	if body {
+		kind = "PACKAGE BODY "
+	}
+	if c.Action != diff.Add {
+		var after []string
+		if !body {
+			after = []string{"drop package " + name + " body"}
+		}
+		statement := ddl.Statement{SQL: "DROP " + kind + Quote(name), Comment: lostDefinition, Destroys: true}
+		s.sessions["drop package "+c.Name] = s.of(c.Before.(*schema.Item).Options) // MariaDB 10.11 knows the words only in Oracle's mode
+		s.add(phaseDropProgram, "drop package "+c.Name, after, statement)
+	}
+	if c.Action == diff.Drop {
+		return
+	}
+	s.createPackage(c.After.(*schema.Item), kind, name)
+	// A body goes with its package: one that stays as it is has to be made again.
+	if !body && c.Action == diff.Modify {
+		for _, i := range s.to.Items {
+			if i.Of == schema.KindPackage && i.Name == name+" body" && !s.changed("package "+i.Name) {
+				s.createPackage(i, "PACKAGE BODY ", name)
+			}
+		}
+	}
+}
+
+func (s *script) createPackage(p *schema.Item, kind, name string) {
+	id := "package " + p.Name
+	if s.changed(id) {
+		return
+	}
+	definition := p.Definition
+	if p.Comment != "" {
+		head := "CREATE " + kind + Quote(name)
+		definition = strings.Replace(definition, head, head+" COMMENT "+Literal(p.Comment), 1)
+	}
+	s.sessions[id] = s.of(p.Options)
+	s.add(phaseRoutine, id, []string{"package " + name}, ddl.Statement{SQL: create(definition, p.Owner)})
+}
+
+func (s *script) changed(id string) bool {
+	return slices.ContainsFunc(s.steps, func(x ddl.Step) bool { return x.ID == id })
+}
+
+var words = regexp.MustCompile("`(?:[^`]|``)+`|[\\w$\\x{80}-\\x{10FFFF}]+")
+
+// view makes or drops a view. Views that it names come before it.
+func (s *script) view(c diff.Change) {
+	if c.Action == diff.Drop {
+		s.add(phaseDropView, "drop view "+c.Name, nil, ddl.Statement{SQL: "DROP VIEW " + Quote(c.Name), Comment: lostDefinition, Destroys: true})
+		return
+	}
+	if c.Action == diff.Modify && len(c.Properties) == 0 {
+		return
+	}
+	v := c.After.(*schema.View)
+	query := v.Source
+	if query == "" {
+		query = v.Definition
+	}
+	if query == "" {
+		s.notes = append(s.notes, "the query of the view "+v.Name+" could not be read, so the script does not make it")
+		return
+	}
+	sql := "CREATE "
+	comment := ""
+	if c.Action == diff.Modify {
+		sql, comment = "CREATE OR REPLACE ", "Replaces the view at once; its grants stay."
+	}
+	if a := schema.Value(v.Options, "algorithm"); a != "" {
+		sql += "ALGORITHM=" + a + " "
+	}
+	sql += definer(v.Owner)
+	if x := schema.Value(v.Options, "security"); x != "" {
+		sql += "SQL SECURITY " + x + " "
+	}
+	sql += "VIEW " + Quote(v.Name) + " AS\n" + query
+	if x := schema.Value(v.Options, "check option"); x != "" {
+		sql += "\nWITH " + x + " CHECK OPTION"
+	}
+	id := "view " + v.Name
+	var after []string
+	for _, w := range words.FindAllString(v.Definition, -1) {
+		if name := strings.ReplaceAll(strings.Trim(w, "`"), "``", "`"); name != v.Name {
+			after = append(after, "view "+name)
+		}
+	}
+	s.sessions[id] = s.of(v.Options)
+	s.add(phaseView, id, s.trueNeeds(v.Name, after), ddl.Statement{SQL: sql, Comment: comment})
+}
+
+// trueNeeds leaves those out that name the view in turn: a column may have the name of a view, and the
+// server has taken no view that needs itself.
+func (s *script) trueNeeds(view string, after []string) []string {
+	return slices.DeleteFunc(after, func(id string) bool {
+		other := s.to.View(strings.TrimPrefix(id, "view "))
+		if other == nil {
+			return true
+		}
+		reads := regexp.MustCompile(`(?i)(from|join|,|\() *\(*` + regexp.QuoteMeta(Quote(other.Name)) + "[ )]|(from|join|,) *\\(*" + regexp.QuoteMeta(Quote(other.Name)) + "$")
+		return !reads.MatchString(s.to.View(view).Definition)
+	})
+}
+
+// triggers makes the triggers of a table anew from the first one on that differs, for each moment they
+// fire at, so that they fire in their order.
+func (s *script) triggers(name string, from, to *schema.Table) {
+	before, after := groups(from), groups(to)
+	for _, g := range sortedKeys(before, after) {
+		old, new := before[g], after[g]
+		same := 0
+		for same < min(len(old), len(new)) && equal(old[same], new[same]) {
+			same++
+		}
+		for _, t := range old[same:] {
+			s.add(phaseDropProgram, "drop trigger "+t.Name, nil, ddl.Statement{SQL: "DROP TRIGGER " + Quote(t.Name), Comment: "It does not fire until it is made again below, if it is. " + lostDefinition, Destroys: true})
+		}
+		previous := ""
+		for _, t := range new[same:] {
+			s.createTrigger(name, t, previous)
+			previous = "trigger " + t.Name
+		}
+	}
+}
+
+func (s *script) createTrigger(table string, t *schema.Trigger, previous string) {
+	event, body, _ := strings.Cut(t.Definition, " FOR EACH ROW ")
+	sql := "CREATE " + definer(schema.Value(t.Options, schema.PropertyOwner)) + "TRIGGER " + Quote(t.Name) + " " + event + " ON " + Quote(table) + " FOR EACH ROW"
+	var after []string
+	if f := schema.Value(t.Options, "follows"); f != "" {
+		sql += " FOLLOWS " + Quote(f)
+		after = []string{"trigger " + f}
+	}
+	if previous != "" {
+		after = append(after, previous)
+	}
+	id := "trigger " + t.Name
+	s.sessions[id] = s.of(t.Options)
+	s.add(phaseTrigger, id, after, ddl.Statement{SQL: sql + "\n" + body})
+}
+
+// groups are the triggers of a table by the moment they fire at.
+func groups(t *schema.Table) map[string][]*schema.Trigger {
+	m := map[string][]*schema.Trigger{}
+	if t != nil {
+		for _, x := range t.Triggers {
+			f := strings.Fields(x.Definition)
+			m[f[0]+" "+f[1]] = append(m[f[0]+" "+f[1]], x)
+		}
+	}
+	return m
+}
+
+func equal(a, b schema.Object) bool {
+	return a.ObjectName() == b.ObjectName() && slices.Equal(a.Properties(), b.Properties())
+}
+
+func sortedKeys(maps ...map[string][]*schema.Trigger) []string {
+	var keys []string
+	for _, m := range maps {
+		for k := range m {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}

@@ -1,0 +1,255 @@
+package postgres
+
+import (
+	"strings"
+
+	"github.com/switchbackdb/switchback/ddl"
+	"github.com/switchbackdb/switchback/schema"
+)
+
+// changeColumn adds, drops or changes a column of a table that stays.
+func (p *plan) changeColumn(n, c *node, from, to *schema.Table, full string) []ddl.Statement {
+	before, _ := c.from.(*schema.Column)
+	after, _ := c.to.(*schema.Column)
+	name := Identifier(c.key.Name[len(n.key.Name)+1:])
+	if after != nil && isInherited(after) && (c.act == create || c.act == alter) {
+		return append(inheritedColumn(qualified(n.key.Schema, n.key.Name), before, after), columnDetails(n, after)...)
+	}
+	if before != nil && isInherited(before) && c.act == drop {
+		return p.likeParent(n, to, before)
+	}
+	var list []ddl.Statement
+	if c.gone() {
+		s := ddl.Statement{SQL: full + " DROP COLUMN " + name, Comment: "The column goes, with all that is in it.", Destroys: true}
+		if c.act == recreate {
+			s.Comment = "The column is made anew: what is in it is computed again."
+		}
+		if option(from, "of type") == "" {
+			list = append(list, s)
+		}
+	}
+	if c.made() && option(to, "of type") == "" {
+		s := ddl.Statement{SQL: full + " ADD COLUMN " + columnText(after, p.defaultInlineAdd(n, after), !namedNotNull(to, after))}
+		if after.NotNull && after.Default == "" && after.Identity == "" && after.Generated == "" {
+			s.Comment = "It fails when the table has rows: give them a value first."
+		}
+		return append(append(list, s), columnDetails(n, after)...)
+	}
+	if c.act != alter {
+		return list
+	}
+	return append(list, p.alterColumn(n, c, before, after, to, full+" ALTER COLUMN "+name)...)
+}
+
+// defaultInlineAdd has the rows that are there get the default, unless it stands on what comes later.
+func (p *plan) defaultInlineAdd(n *node, c *schema.Column) bool {
+	d := p.nodes[schema.Key{Schema: n.key.Schema, Kind: kindDefault, Name: part(n.key.Name, c.Name)}]
+	return d != nil && len(d.needs.to) == 0
+}
+
+// likeParent sets a column of a partition or child back to what its parent says.
+func (p *plan) likeParent(n *node, t *schema.Table, c *schema.Column) []ddl.Statement {
+	parent := p.parentColumn(t, c.Name)
+	if parent == nil {
+		return nil
+	}
+	head := "ALTER TABLE " + qualified(n.key.Schema, n.key.Name) + " ALTER COLUMN " + Identifier(c.Name)
+	var list []ddl.Statement
+	if c.Default != parent.Default {
+		if parent.Default == "" {
+			list = append(list, one(head+" DROP DEFAULT")...)
+		} else {
+			list = append(list, one(head+" SET DEFAULT "+parent.Default)...)
+		}
+	}
+	if c.NotNull && !parent.NotNull {
+		list = append(list, one(head+" DROP NOT NULL")...)
+	}
+	if c.Comment != "" {
+		list = append(list, commentOn("COLUMN "+qualified(n.key.Schema, n.key.Name)+"."+Identifier(c.Name), ""))
+	}
+	if schema.Value(c.Options, "statistics") != "" {
+		list = append(list, one(head+" SET STATISTICS -1")...)
+	}
+	return list
+}
+
+// parentColumn finds the column of that name in one of the table's parents or theirs.
+func (p *plan) parentColumn(t *schema.Table, name string) *schema.Column {
+	for _, k := range t.Needs {
+		if k.Kind != schema.KindTable {
+			continue
+		}
+		s := p.result.To.Schema(k.Schema)
+		if s == nil || s.Table(k.Name) == nil {
+			continue
+		}
+		parent := s.Table(k.Name)
+		if c := parent.Column(name); c != nil {
+			return c
+		}
+		if c := p.parentColumn(parent, name); c != nil {
+			return c
+		}
+	}
+	return nil
+}
+
+func (p *plan) alterColumn(n, c *node, before, after *schema.Column, to *schema.Table, head string) []ddl.Statement {
+	var list []ddl.Statement
+	if c.differs("identity") && after.Identity == "" {
+		list = append(list, ddl.Statement{SQL: head + " DROP IDENTITY", Comment: "The column is given no numbers any more.", Destroys: true})
+	}
+	if c.differs("generated") && after.Generated == "" {
+		list = append(list, ddl.Statement{SQL: head + " DROP EXPRESSION", Comment: "The column keeps what was computed."})
+	}
+	if c.differs("type") || c.differs("collation") || c.retype {
+		list = append(list, changeType(c, before, after, head)...)
+	}
+	if c.differs("not null") && option(to, "of type") == "" || c.differs("not null") {
+		list = append(list, changeNotNull(n, after, to, head)...)
+	}
+	switch {
+	case c.differs("identity") && after.Identity != "" && before.Identity == "":
+		list = append(list, one(head+" ADD GENERATED "+strings.ToUpper(after.Identity)+" AS IDENTITY"+identityOptions(after))...)
+	case after.Identity != "" && (c.differs("identity") || c.differs("sequence")):
+		list = append(list, changeIdentity(before, after, head)...)
+	}
+	list = append(list, columnOptions(n, c, before, after, head)...)
+	if c.differs(schema.PropertyComment) {
+		list = append(list, commentOn("COLUMN "+qualified(n.key.Schema, n.key.Name)+"."+Identifier(after.Name), after.Comment))
+	}
+	return list
+}
+
+// changeType converts by the cast that assignment would use, else by way of text.
+func changeType(c *node, before, after *schema.Column, head string) []ddl.Statement {
+	sql := head + " SET DATA TYPE " + after.Type
+	if after.Collation != "" {
+		sql += " COLLATE " + after.Collation
+	}
+	s := ddl.Statement{SQL: sql, Comment: "The table is locked while its rows are written anew, unless the types are stored alike."}
+	name := Identifier(after.Name)
+	switch {
+	case after.Generated != "":
+	case c.retype:
+		s.SQL += " USING " + name + "::text::" + after.Type
+		s.Comment = "From the old type to the new by way of text; it fails when a value is none of the new type."
+	case before.Type != after.Type:
+		s.SQL += " USING " + name + "::" + castBy(before, after) + after.Type
+		s.Comment += " It fails when a value is none of the new type."
+	}
+	return []ddl.Statement{s}
+}
+
+// castBy is "text::" where the types may have no cast of their own.
+func castBy(before, after *schema.Column) string {
+	builtIn := func(t string) bool { return !strings.Contains(t, ".") && !strings.HasSuffix(t, "[]") }
+	numeric := func(t string) bool {
+		t, _, _ = strings.Cut(t, "(")
+		return strings.Contains(" smallint integer bigint numeric real double precision ", " "+t+" ")
+	}
+	textual := func(t string) bool { return strings.HasPrefix(t, "character") || t == "text" }
+	if numeric(before.Type) && numeric(after.Type) || textual(after.Type) && builtIn(before.Type) {
+		return ""
+	}
+	return "text::"
+}
+
+// changeNotNull has the rows checked without a lock that stops others from writing: SET NOT NULL believes
+// a valid check.
+func changeNotNull(n *node, after *schema.Column, to *schema.Table, head string) []ddl.Statement {
+	if !after.NotNull {
+		return []ddl.Statement{{SQL: head + " DROP NOT NULL", Comment: "Nothing is read or written for it."}}
+	}
+	if namedNotNull(to, after) {
+		return nil // its constraint is added
+	}
+	table := "ALTER TABLE " + qualified(n.key.Schema, n.key.Name)
+	if option(to, "foreign") != "" {
+		return one(head + " SET NOT NULL")
+	}
+	check := Identifier("switchback_" + after.Name + "_not_null")
+	return []ddl.Statement{
+		{SQL: table + " ADD CONSTRAINT " + check + " CHECK (" + Identifier(after.Name) + " IS NOT NULL) NOT VALID", Comment: "From now on no row is without a value; those that are there are not read yet."},
+		{SQL: table + " VALIDATE CONSTRAINT " + check, Comment: "Reads the table while others write to it. It fails when a row is without a value."},
+		{SQL: head + " SET NOT NULL", Comment: "The check proves it: the table is not read again."},
+		{SQL: table + " DROP CONSTRAINT " + check, Comment: "The check has done its work."},
+	}
+}
+
+func changeIdentity(before, after *schema.Column, head string) []ddl.Statement {
+	var list []ddl.Statement
+	if before.Identity != after.Identity {
+		list = append(list, one(head+" SET GENERATED "+strings.ToUpper(after.Identity))...)
+	}
+	if v := schema.Value(after.Options, "sequence"); v != schema.Value(before.Options, "sequence") {
+		if v == "" {
+			top := map[string]string{"smallint": "32767", "integer": "2147483647"}[after.Type]
+			if top == "" {
+				top = "9223372036854775807"
+			}
+			v = "AS x INCREMENT BY 1 MINVALUE 1 MAXVALUE " + top + " START WITH 1 CACHE 1 NO CYCLE"
+		}
+		for _, o := range sequenceOptions(v) {
+			head += " SET " + o
+		}
+		list = append(list, one(head)...)
+	}
+	return list
+}
+
+// sequenceOptions takes the options of a sequence apart, without its type.
+func sequenceOptions(text string) []string {
+	_, text, _ = strings.Cut(text, " INCREMENT BY ")
+	text = "INCREMENT BY " + text
+	var list []string
+	for _, word := range []string{" MINVALUE ", " MAXVALUE ", " START WITH ", " CACHE "} {
+		one, rest, _ := strings.Cut(text, word)
+		list, text = append(list, one), strings.TrimPrefix(word, " ")+rest
+	}
+	cache, cycle, _ := strings.Cut(strings.TrimPrefix(text, "CACHE "), " ")
+	return append(list, "CACHE "+cache, cycle)
+}
+
+func columnOptions(n, c *node, before, after *schema.Column, head string) []ddl.Statement {
+	var list []ddl.Statement
+	value := func(name string) string { return schema.Value(after.Options, name) }
+	if c.differs("storage") || c.differs("type") && value("storage") != "" {
+		v := value("storage")
+		if v == "" {
+			v = "default"
+		}
+		list = append(list, one(head+" SET STORAGE "+storageWord(v, after))...)
+	}
+	if c.differs("compression") {
+		v := value("compression")
+		if v == "" {
+			v = "default"
+		}
+		list = append(list, one(head+" SET COMPRESSION "+v)...)
+	}
+	if c.differs("statistics") {
+		v := value("statistics")
+		if v == "" {
+			v = "-1"
+		}
+		list = append(list, one(head+" SET STATISTICS "+v)...)
+	}
+	list = append(list, changeStorage(head, "", schema.Value(before.Options, "options"), value("options"))...)
+	if c.differs("foreign options") {
+		list = append(list, changeForeignOptions(head, schema.Value(before.Options, "foreign options"), value("foreign options"))...)
+	}
+	return list
+}
+
+// storageWord names the storage; DEFAULT is a word of version 16, so that of common types is named.
+func storageWord(v string, c *schema.Column) string {
+	if v != "default" {
+		return strings.ToUpper(v)
+	}
+	if strings.HasPrefix(c.Type, "numeric") {
+		return "MAIN"
+	}
+	return "EXTENDED"
+}
