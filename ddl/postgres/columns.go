@@ -7,38 +7,60 @@ import (
 	"github.com/switchbackdb/switchback/schema"
 )
 
-// changeColumn adds, drops or changes a column of a table that stays.
-func (p *plan) changeColumn(n, c *node, from, to *schema.Table, full string) []ddl.Statement {
-	before, _ := c.from.(*schema.Column)
-	after, _ := c.to.(*schema.Column)
-	name := Identifier(c.key.Name[len(n.key.Name)+1:])
-	if after != nil && isInherited(after) && (c.act == create || c.act == alter) {
-		return append(inheritedColumn(qualified(n.key.Schema, n.key.Name), before, after), columnDetails(n, after)...)
-	}
-	if before != nil && isInherited(before) && c.act == drop {
-		return p.likeParent(n, to, before)
-	}
+// changeColumns drops, changes and adds the columns of a table that stays. Generated ones are computed from
+// others: they go first and come last.
+func (p *plan) changeColumns(n *node, from, to *schema.Table, full string) []ddl.Statement {
 	var list []ddl.Statement
-	if c.gone() {
-		s := ddl.Statement{SQL: full + " DROP COLUMN " + name, Comment: "The column goes, with all that is in it.", Destroys: true}
-		if c.act == recreate {
-			s.Comment = "The column is made anew: what is in it is computed again."
-		}
-		if option(from, "of type") == "" {
-			list = append(list, s)
+	each := func(do func(c *node) []ddl.Statement) {
+		for _, c := range n.children {
+			if c.key.Kind == schema.KindColumn {
+				list = append(list, do(c)...)
+			}
 		}
 	}
-	if c.made() && option(to, "of type") == "" {
-		s := ddl.Statement{SQL: full + " ADD COLUMN " + columnText(after, p.defaultInlineAdd(n, after), !namedNotNull(to, after))}
-		if after.NotNull && after.Default == "" && after.Identity == "" && after.Generated == "" {
-			s.Comment = "It fails when the table has rows: give them a value first."
+	for _, generated := range []bool{true, false} {
+		each(func(c *node) []ddl.Statement { return p.dropColumn(n, c, from, to, full, generated) })
+	}
+	each(func(c *node) []ddl.Statement {
+		if after, ok := c.to.(*schema.Column); ok && c.act == alter && !isInherited(after) {
+			return p.alterColumn(n, c, c.from.(*schema.Column), after, to, full+" ALTER COLUMN "+Identifier(after.Name))
 		}
-		return append(append(list, s), columnDetails(n, after)...)
+		return nil
+	})
+	for _, generated := range []bool{false, true} {
+		each(func(c *node) []ddl.Statement { return p.addColumn(n, c, to, full, generated) })
 	}
-	if c.act != alter {
-		return list
+	return list
+}
+
+func (p *plan) dropColumn(n, c *node, from, to *schema.Table, full string, generated bool) []ddl.Statement {
+	before, _ := c.from.(*schema.Column)
+	switch {
+	case before == nil || !c.gone() || (before.Generated != "") != generated:
+		return nil
+	case isInherited(before) || option(from, "of type") != "":
+		return nil
 	}
-	return append(list, p.alterColumn(n, c, before, after, to, full+" ALTER COLUMN "+name)...)
+	s := ddl.Statement{SQL: full + " DROP COLUMN " + Identifier(before.Name), Comment: "The column goes, with all that is in it.", Destroys: true}
+	if c.act == recreate {
+		s.Comment = "The column is made anew: what is in it is computed again."
+	}
+	return []ddl.Statement{s}
+}
+
+func (p *plan) addColumn(n, c *node, to *schema.Table, full string, generated bool) []ddl.Statement {
+	after, _ := c.to.(*schema.Column)
+	switch {
+	case after == nil || (after.Generated != "") != generated || option(to, "of type") != "":
+		return nil
+	case isInherited(after) || !c.made():
+		return nil
+	}
+	s := ddl.Statement{SQL: full + " ADD COLUMN " + columnText(after, p.defaultInlineAdd(n, after), !namedNotNull(to, after))}
+	if after.NotNull && after.Default == "" && after.Identity == "" && after.Generated == "" {
+		s.Comment = "It fails when the table has rows: give them a value first."
+	}
+	return append([]ddl.Statement{s}, columnDetails(n, after)...)
 }
 
 // defaultInlineAdd has the rows that are there get the default, unless it stands on what comes later.
@@ -74,6 +96,80 @@ func (p *plan) likeParent(n *node, t *schema.Table, c *schema.Column) []ddl.Stat
 	return list
 }
 
+// identityStep takes the identity from a column. It comes early: the name of its sequence may be used again.
+func identityStep(n *node) ddl.Step {
+	s := ddl.Step{ID: "drop identity of " + n.label(), Rank: rankDrop}
+	before, _ := n.from.(*schema.Column)
+	after, _ := n.to.(*schema.Column)
+	if n.key.Kind == schema.KindColumn && n.act == alter && before.Identity != "" && after.Identity == "" {
+		s.Statements = []ddl.Statement{{SQL: alterTable(n) + " ALTER COLUMN " + Identifier(before.Name) + " DROP IDENTITY", Comment: "The column is given no numbers any more.", Destroys: true}}
+	}
+	return s
+}
+
+// inheritedStep sets a column that comes from a parent apart from it, or back to what the parent says. It
+// comes after what changes the parent, which changes its children too.
+func (p *plan) inheritedStep(c *node) ddl.Step {
+	s := ddl.Step{ID: "set apart " + c.label(), Rank: rankDetail}
+	before, _ := c.from.(*schema.Column)
+	after, _ := c.to.(*schema.Column)
+	if c.key.Kind != schema.KindColumn || c.parent.act == drop || (before == nil || !isInherited(before)) && (after == nil || !isInherited(after)) {
+		return s
+	}
+	t := c.parent.to.(*schema.Table)
+	name := c.key.Name[len(c.parent.key.Name)+1:]
+	s.After = []string{c.parent.createID(), c.parent.alterID(), "attach " + c.parent.label()}
+	changed := c.act != keep || c.parent.act == recreate
+	for _, m := range p.parentNodes(t, name) {
+		changed = changed || m.act != keep
+		s.After = append(s.After, m.createID(), m.parent.createID(), m.parent.alterID())
+	}
+	for _, m := range c.needs.to {
+		s.After = append(s.After, p.makers(m)...)
+	}
+	switch {
+	case !changed:
+	case after == nil:
+		s.Statements = p.likeParent(c.parent, t, before)
+	case before != nil && c.act == alter && c.parent.act != recreate:
+		s.Statements = append(inheritedColumn(qualified(c.key.Schema, t.Name), nil, after), inheritedDetails(c, before, after)...)
+	default:
+		s.Statements = append(inheritedColumn(qualified(c.key.Schema, t.Name), p.parentColumn(t, name), after), columnDetails(c.parent, after)...)
+	}
+	return s
+}
+
+func inheritedDetails(c *node, before, after *schema.Column) []ddl.Statement {
+	full := qualified(c.key.Schema, c.parent.key.Name)
+	list := columnOptions(c.parent, c, before, after, "ALTER TABLE "+full+" ALTER COLUMN "+Identifier(after.Name))
+	if before.NotNull && !after.NotNull {
+		list = append(list, one("ALTER TABLE "+full+" ALTER COLUMN "+Identifier(after.Name)+" DROP NOT NULL")...)
+	}
+	if c.differs(schema.PropertyComment) {
+		list = append(list, commentOn("COLUMN "+full+"."+Identifier(after.Name), after.Comment))
+	}
+	return list
+}
+
+// parentNodes are the column of that name in all tables above, and its defaults.
+func (p *plan) parentNodes(t *schema.Table, name string) []*node {
+	var list []*node
+	for _, k := range t.Needs {
+		if k.Kind != schema.KindTable {
+			continue
+		}
+		for _, kind := range []schema.Kind{schema.KindColumn, kindDefault} {
+			if m := p.nodes[schema.Key{Schema: k.Schema, Kind: kind, Name: part(k.Name, name)}]; m != nil {
+				list = append(list, m)
+			}
+		}
+		if s := p.result.To.Schema(k.Schema); s != nil && s.Table(k.Name) != nil {
+			list = append(list, p.parentNodes(s.Table(k.Name), name)...)
+		}
+	}
+	return list
+}
+
 // parentColumn finds the column of that name in one of the table's parents or theirs.
 func (p *plan) parentColumn(t *schema.Table, name string) *schema.Column {
 	for _, k := range t.Needs {
@@ -97,14 +193,11 @@ func (p *plan) parentColumn(t *schema.Table, name string) *schema.Column {
 
 func (p *plan) alterColumn(n, c *node, before, after *schema.Column, to *schema.Table, head string) []ddl.Statement {
 	var list []ddl.Statement
-	if c.differs("identity") && after.Identity == "" {
-		list = append(list, ddl.Statement{SQL: head + " DROP IDENTITY", Comment: "The column is given no numbers any more.", Destroys: true})
-	}
 	if c.differs("generated") && after.Generated == "" {
 		list = append(list, ddl.Statement{SQL: head + " DROP EXPRESSION", Comment: "The column keeps what was computed."})
 	}
 	if c.differs("type") || c.differs("collation") || c.retype {
-		list = append(list, changeType(c, before, after, head)...)
+		list = append(list, changeType(to, c, before, after, head)...)
 	}
 	if c.differs("not null") && option(to, "of type") == "" || c.differs("not null") {
 		list = append(list, changeNotNull(n, after, to, head)...)
@@ -123,7 +216,7 @@ func (p *plan) alterColumn(n, c *node, before, after *schema.Column, to *schema.
 }
 
 // changeType converts by the cast that assignment would use, else by way of text.
-func changeType(c *node, before, after *schema.Column, head string) []ddl.Statement {
+func changeType(n *schema.Table, c *node, before, after *schema.Column, head string) []ddl.Statement {
 	sql := head + " SET DATA TYPE " + after.Type
 	if after.Collation != "" {
 		sql += " COLLATE " + after.Collation
@@ -131,6 +224,8 @@ func changeType(c *node, before, after *schema.Column, head string) []ddl.Statem
 	s := ddl.Statement{SQL: sql, Comment: "The table is locked while its rows are written anew, unless the types are stored alike."}
 	name := Identifier(after.Name)
 	switch {
+	case option(n, "foreign") != "":
+		s.Comment = "The rows are not here: they are read as the new type from now on."
 	case after.Generated != "":
 	case c.retype:
 		s.SQL += " USING " + name + "::text::" + after.Type

@@ -77,6 +77,10 @@ func (p *plan) changeGrants(n *node) []ddl.Statement {
 		}
 		before, _ := c.Before.(*schema.Grant)
 		after, _ := c.After.(*schema.Grant)
+		column := p.columnOf(n, c.Before, c.After)
+		if column != nil && column.gone() {
+			continue // the grant went with it; that on a new one comes below
+		}
 		if after == nil {
 			after = &schema.Grant{To: before.To, Column: before.Column, Privileges: "none"}
 			if before.Column == "" && before.To == "public" && byItself(n) != "" {
@@ -91,15 +95,23 @@ func (p *plan) changeGrants(n *node) []ddl.Statement {
 		}
 		list = append(list, p.give(n, after, before != nil || byItself(n) != "" && after.To == "public" || after.To == theOwner)...)
 	}
-	if len(again) == 0 {
-		return list
-	}
 	for _, g := range grantsOf(n.to) {
-		if g.Column != "" && again[g.To] {
+		column := p.columnOf(n, nil, g)
+		if g.Column != "" && (again[g.To] || column != nil && column.act == recreate) {
 			list = append(list, p.give(n, g, false)...)
 		}
 	}
 	return list
+}
+
+// columnOf is the column that a grant is for, or nil.
+func (p *plan) columnOf(n *node, before, after schema.Object) *node {
+	for _, o := range []schema.Object{after, before} {
+		if g, ok := o.(*schema.Grant); ok && g != nil && g.Column != "" {
+			return p.nodes[schema.Key{Schema: n.key.Schema, Kind: schema.KindColumn, Name: part(n.key.Name, g.Column)}]
+		}
+	}
+	return nil
 }
 
 // give writes the statements after which a grantee has those rights and no others.

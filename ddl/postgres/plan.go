@@ -123,7 +123,7 @@ func (p *plan) collectSchema(s *schema.Schema, second bool) {
 				continue
 			}
 			p.add(schema.Key{Schema: s.Name, Kind: c.Kind(), Name: part(n.key.Name, c.ObjectName())}, c, second, n)
-			if column, ok := c.(*schema.Column); ok && column.Default != "" {
+			if column, ok := c.(*schema.Column); ok && column.Default != "" && !isInherited(column) {
 				p.add(schema.Key{Schema: s.Name, Kind: kindDefault, Name: part(n.key.Name, column.Name)}, column, second, n)
 			}
 		}

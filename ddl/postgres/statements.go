@@ -72,8 +72,8 @@ func (p *plan) dropStatements(n *node) []ddl.Statement {
 		}
 		return []ddl.Statement{{SQL: "DROP " + nounOf(o) + " " + name(n, o), Comment: comment, Destroys: true}}
 	case *schema.Type:
-		if n.act == recreate {
-			return []ddl.Statement{{SQL: "ALTER " + nounOf(o) + " " + name(n, o) + " RENAME TO " + Identifier(aside(o.Name)), Comment: "The type is made anew: the old one is set aside until its columns have the new one."}}
+		if n.setAside() {
+			return putAside(n, o)
 		}
 	case *schema.Sequence:
 		if p.ownerGoes(n, o) {

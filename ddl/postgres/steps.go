@@ -48,8 +48,11 @@ func (n *node) awayID() string   { return "drop old " + n.label() }
 
 // absorbedDrop tells whether a part goes with its table or view.
 func (p *plan) absorbedDrop(n *node) bool {
-	if n.parent == nil || !n.parent.gone() {
-		return n.parent != nil && n.key.Kind == schema.KindColumn // ALTER TABLE drops it
+	if n.parent == nil {
+		return false
+	}
+	if n.key.Kind == schema.KindColumn || !n.parent.gone() {
+		return n.key.Kind == schema.KindColumn // ALTER TABLE drops it
 	}
 	if c, ok := n.from.(*schema.Constraint); ok && c.Type == schema.ForeignKey {
 		return p.toItself(n, c)
@@ -135,9 +138,11 @@ func (p *plan) steps() []ddl.Step {
 		}
 	}
 	for _, n := range p.order {
+		add(identityStep(n))
+		add(p.inheritedStep(n))
 		if n.gone() && !p.absorbedDrop(n) {
 			add(p.dropStep(n))
-			if n.act == recreate && n.key.Kind == schema.KindType {
+			if n.setAside() {
 				add(p.awayStep(n))
 			}
 		}
@@ -166,10 +171,10 @@ func (p *plan) dropStep(n *node) ddl.Step {
 	if rankOf(n.key.Kind) == rankLast {
 		s.Rank = rankFirst
 	}
-	aside := n.act == recreate && n.key.Kind == schema.KindType // columns and other types follow later
+	aside := n.setAside() // columns and other types follow later
 	for _, u := range n.allUsers() {
 		if u.gone() && !(aside && u.key.Kind == schema.KindType) {
-			s.After = append(s.After, p.dropper(u))
+			s.After = append(s.After, p.dropper(u), u.awayID())
 		} else if u.parent != nil && u.parent.gone() {
 			s.After = append(s.After, u.parent.dropID())
 		} else if !aside && (u.act == alter || u.act == replace) {
@@ -210,6 +215,14 @@ func (n *node) allUsers() []*node {
 		}
 	}
 	return list
+}
+
+// setAside tells whether a type that is made anew has to stay for a while: columns or other types have it
+// until they have the new one.
+func (n *node) setAside() bool {
+	return n.act == recreate && n.key.Kind == schema.KindType && slices.ContainsFunc(n.users, func(u *node) bool {
+		return u.key.Kind == schema.KindColumn && u.act == alter || u.key.Kind == schema.KindType && u.act != drop
+	})
 }
 
 // awayStep drops a type that was set aside.
@@ -266,6 +279,7 @@ func (p *plan) before(n *node) []string {
 func (p *plan) alterStep(n *node) ddl.Step {
 	s := ddl.Step{ID: n.alterID(), Rank: rankOf(n.key.Kind), After: p.before(n)}
 	for _, c := range n.children {
+		s.After = append(s.After, identityStep(c).ID)
 		if c.gone() && !p.absorbedDrop(c) {
 			s.After = append(s.After, c.dropID())
 		}

@@ -37,10 +37,11 @@ func (p *plan) createTable(n *node, t *schema.Table) []ddl.Statement {
 	full := qualified(n.key.Schema, t.Name)
 	derived := isPartition(t) || option(t, "of type") != ""
 	for _, c := range t.Columns {
+		if isInherited(c) {
+			continue
+		}
 		after = append(after, columnDetails(n, c)...)
 		switch {
-		case isInherited(c):
-			after = append(after, inheritedColumn(full, nil, c)...)
 		case derived && option(t, "of type") != "":
 			if c.Default != "" || c.NotNull {
 				body = append(body, Identifier(c.Name)+" WITH OPTIONS"+columnRest(c, p.defaultInline(n, c), !namedNotNull(t, c)))
@@ -229,18 +230,19 @@ func columnDetails(n *node, c *schema.Column) []ddl.Statement {
 	return list
 }
 
-// inheritedColumn sets a column that comes from a parent apart from it, or back to what the parent says.
-func inheritedColumn(full string, _, to *schema.Column) []ddl.Statement {
+// inheritedColumn sets a column that comes from a parent apart from it. Without one, nothing is known to be
+// as it has to be.
+func inheritedColumn(full string, parent, to *schema.Column) []ddl.Statement {
 	head := "ALTER TABLE " + full + " ALTER COLUMN " + Identifier(to.Name)
 	var list []ddl.Statement
-	if to.Generated == "" {
-		if to.Default != "" {
-			list = append(list, one(head+" SET DEFAULT "+to.Default)...)
-		} else {
-			list = append(list, one(head+" DROP DEFAULT")...)
-		}
+	switch {
+	case to.Generated != "" || parent != nil && parent.Default == to.Default:
+	case to.Default != "":
+		list = append(list, one(head+" SET DEFAULT "+to.Default)...)
+	default:
+		list = append(list, one(head+" DROP DEFAULT")...)
 	}
-	if to.NotNull {
+	if to.NotNull && (parent == nil || !parent.NotNull) {
 		list = append(list, one(head+" SET NOT NULL")...)
 	}
 	return list
@@ -248,12 +250,7 @@ func inheritedColumn(full string, _, to *schema.Column) []ddl.Statement {
 
 func (p *plan) alterTable(n *node, from, to *schema.Table) []ddl.Statement {
 	full := "ALTER " + nounOf(to) + " " + qualified(n.key.Schema, to.Name)
-	var list []ddl.Statement
-	for _, c := range n.children {
-		if c.key.Kind == schema.KindColumn {
-			list = append(list, p.changeColumn(n, c, from, to, full)...)
-		}
-	}
+	list := p.changeColumns(n, from, to, full)
 	if n.differs("persistence") {
 		list = append(list, ddl.Statement{SQL: full + map[bool]string{true: " SET UNLOGGED", false: " SET LOGGED"}[option(to, "persistence") != ""], Comment: "The table is written anew; it is locked meanwhile."})
 	}

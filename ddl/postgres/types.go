@@ -12,6 +12,15 @@ import (
 // aside is what a type is called until no column has it any more.
 func aside(name string) string { return name[:min(len(name), 50)] + "__old" }
 
+// putAside renames a type, and the multirange of a range.
+func putAside(n *node, o *schema.Type) []ddl.Statement {
+	list := []ddl.Statement{{SQL: "ALTER " + nounOf(o) + " " + name(n, o) + " RENAME TO " + Identifier(aside(o.Name)), Comment: "The type is made anew: the old one is set aside until its columns have the new one."}}
+	if _, multirange, ok := strings.Cut(o.Definition, "MULTIRANGE_TYPE_NAME = "); ok && o.Form == schema.Range {
+		list = append(list, one("ALTER TYPE "+multirange+" RENAME TO "+Identifier(aside(o.Name)+"_multi"))...)
+	}
+	return list
+}
+
 // typeWay makes a type anew where ALTER TYPE has no word for the change.
 func typeWay(n *node, from, to *schema.Type) action {
 	switch {

@@ -68,6 +68,8 @@ func (mysqlServer) create(ctx context.Context, conn *sql.Conn, name string) erro
 	return err
 }
 
+func (mysqlServer) tidy(context.Context, *sql.DB) {}
+
 // drop ends the sessions in the database first: a statement of a client that is gone would keep its
 // tables locked.
 func (mysqlServer) drop(ctx context.Context, db *sql.DB, name string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -40,6 +41,25 @@ AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.application_name = d.datn
 func (postgresServer) create(ctx context.Context, conn *sql.Conn, name string) error {
 	_, err := conn.ExecContext(ctx, "CREATE DATABASE "+quotePostgres(name)+" TEMPLATE template0")
 	return err
+}
+
+// tidy drops subscriptions, without a word to their publishers. What goes wrong shows when the database
+// cannot be dropped.
+func (postgresServer) tidy(ctx context.Context, db *sql.DB) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	names, err := queryNames(ctx, conn, "SELECT subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = current_database()")
+	if err != nil {
+		return // only a superuser may look, and only one may make them
+	}
+	for _, name := range names {
+		for _, statement := range []string{"ALTER SUBSCRIPTION %s DISABLE", "ALTER SUBSCRIPTION %s SET (slot_name = NONE)", "DROP SUBSCRIPTION %s"} {
+			_, _ = conn.ExecContext(ctx, fmt.Sprintf(statement, quotePostgres(name)))
+		}
+	}
 }
 
 func (postgresServer) drop(ctx context.Context, db *sql.DB, name string) error {

@@ -11,6 +11,7 @@ package scratch
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
@@ -39,6 +40,7 @@ type Database struct {
 	// Alone is set when the whole server was started for scratch databases, so that what belongs to the
 	// server, such as roles, may be made there too.
 	Alone bool
+	tidy  func(db *sql.DB) // before it is closed; may be nil
 	drop  func() error
 }
 
@@ -63,7 +65,12 @@ func (d *Database) Name() string {
 }
 
 // Close closes the connections and drops the database.
-func (d *Database) Close() error { return errors.Join(d.Database.Close(), d.drop()) }
+func (d *Database) Close() error {
+	if d.tidy != nil {
+		d.tidy(d.DB())
+	}
+	return errors.Join(d.Database.Close(), d.drop())
+}
 
 // Options say how to open a server.
 type Options struct {

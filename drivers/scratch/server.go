@@ -27,6 +27,8 @@ type housekeeping interface {
 	sweep(ctx context.Context, conn *sql.Conn) error
 	// create makes the database.
 	create(ctx context.Context, conn *sql.Conn, name string) error
+	// tidy removes what would keep the open database from being dropped.
+	tidy(ctx context.Context, db *sql.DB)
 	// drop drops the database, whoever is connected to it.
 	drop(ctx context.Context, db *sql.DB, name string) error
 	// refused says what to grant, when err means that the role may not create databases; else "".
@@ -110,7 +112,12 @@ func (s *server) createFrom(ctx context.Context, home database.Database, name st
 	if err != nil {
 		return nil, errors.Join(err, drop())
 	}
-	return &Database{Database: db, URL: own.String(), drop: drop}, nil
+	tidy := func(db *sql.DB) {
+		ctx, cancel := detached(ctx)
+		defer cancel()
+		s.house.tidy(ctx, db)
+	}
+	return &Database{Database: db, URL: own.String(), tidy: tidy, drop: drop}, nil
 }
 
 // explain says what to grant where that is what is missing.

@@ -30,6 +30,13 @@ type client struct {
 	others map[string]bool // MySQL: databases of the server that are not the scratch
 	in     string          // the database that the file has chosen
 	made   []string        // the databases that something was made in
+	later  []postponed
+}
+
+// postponed is a statement that is tried again when all else was run.
+type postponed struct {
+	piece
+	file, sql string
 }
 
 // runFiles runs SQL files in the order of their names, over one connection.
@@ -61,6 +68,11 @@ func runFiles(ctx context.Context, db *scratch.Database, n named) ([]string, err
 			return nil, err
 		}
 	}
+	for _, p := range c.later {
+		if _, err := c.db.Execute(ctx, c.conn, p.sql); err != nil {
+			return nil, &StatementError{File: p.file, Line: errorLine(p.piece, nil), Statement: shorten(p.piece), Err: err}
+		}
+	}
 	return c.notes.list(), nil
 }
 
@@ -87,6 +99,12 @@ func (c *client) otherDatabases(ctx context.Context) (map[string]bool, error) {
 	return others, rows.Err()
 }
 
+// dumpedFrom is the line by which mysqldump names the database, whose name may stand in definitions.
+var dumpedFrom = regexp.MustCompile(`(?m)^-- Host: .*\bDatabase: (\S+)\s*$`)
+
+// headBytes is how much of a file its head may take.
+const headBytes = 4096
+
 // maxIncludes is how deep files may include each other.
 const maxIncludes = 16
 
@@ -101,6 +119,9 @@ func (c *client) runFile(ctx context.Context, name string, depth int) error {
 	}
 	before := c.file
 	c.file = shown
+	if m := dumpedFrom.FindStringSubmatch(text[:min(len(text), headBytes)]); m != nil {
+		c.own[strings.ToLower(m[1])] = true
+	}
 	defer func() { c.file = before }()
 	s := newSplitter(c.engine, text)
 	for {
@@ -110,7 +131,9 @@ func (c *client) runFile(ctx context.Context, name string, depth int) error {
 		}
 		switch p.kind {
 		case statement:
-			err = c.statement(ctx, p)
+			if err = c.statement(ctx, p); err == nil && s.mysql() && starts(p.tokens, "SET") {
+				err = c.followMode(ctx, s)
+			}
 		case data:
 			c.notes.add(aboutRows, c.file, p.line)
 		case command:
@@ -123,6 +146,15 @@ func (c *client) runFile(ctx context.Context, name string, depth int) error {
 			return err
 		}
 	}
+}
+
+// followMode makes the splitter read strings as the session does now.
+func (c *client) followMode(ctx context.Context, s *splitter) error {
+	err := c.conn.QueryRowContext(ctx, "SELECT FIND_IN_SET('NO_BACKSLASH_ESCAPES', @@sql_mode) > 0").Scan(&s.plain)
+	if err != nil {
+		return fmt.Errorf("ask the scratch database for its sql_mode: %w", err)
+	}
+	return nil
 }
 
 // enter chooses a database, by the name that the file gives it.
@@ -167,6 +199,10 @@ func (c *client) forgive(ctx context.Context, p piece, sql string, err error) er
 		// A setting of another version of the server, or one that this role may not change.
 		c.notes.add("that set what this server does not know or allow", c.file, errorLine(p, nil))
 		return nil
+	case isNumber(err, checkOption):
+		// mysqldump orders views by name, and has something else in the place of those to come.
+		c.later = append(c.later, postponed{p, c.file, sql})
+		return nil
 	case isCode(err, "42P06") && starts(p.tokens, "CREATE", "SCHEMA", "PUBLIC"), isNumber(err, 1065): // it is there; it is nothing but a comment
 		return nil
 	}
@@ -182,6 +218,9 @@ func (c *client) forgive(ctx context.Context, p piece, sql string, err error) er
 	}
 	return &StatementError{File: c.file, Line: errorLine(p, err), Statement: shorten(p), Err: err, Next: c.next(p, err)}
 }
+
+// checkOption is MySQL's error for a WITH CHECK OPTION above a view that cannot be written to.
+const checkOption = 1368
 
 func isCode(err error, code string) bool {
 	var e *pgconn.PgError

@@ -104,14 +104,20 @@ func findSyntaxError(ctx context.Context, db *scratch.Database, script string, e
 		return
 	}
 	for _, st := range statements {
-		prepared, err := db.DB().PrepareContext(ctx, st.Text)
-		if err == nil {
-			_ = prepared.Close()
-		}
-		if isCode(err, syntaxError) {
+		if err := parse(ctx, db, st.Text); isCode(err, syntaxError) {
 			p := piece{line: st.Line, text: st.Text}
 			e.Line, e.Statement, e.Err = errorLine(p, err), shorten(p), err
 			return
 		}
 	}
+}
+
+// parse has the server read a statement without running it.
+func parse(ctx context.Context, db *scratch.Database, statement string) error {
+	prepared, err := db.DB().PrepareContext(ctx, statement)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = prepared.Close() }()
+	return nil
 }

@@ -58,6 +58,7 @@ type splitter struct {
 	pos       int
 	line      int
 	delimiter string
+	plain     bool // MySQL's NO_BACKSLASH_ESCAPES: a backslash in a string is one
 
 	tokens []token
 	last   token // the one before, also where it is not kept
@@ -216,9 +217,9 @@ func (s *splitter) token() {
 	case strings.HasPrefix(rest, "/*"):
 		s.comment(rest)
 	case c == '\'':
-		s.add(text, s.quote('\'', s.mysql() || s.escaped()))
+		s.add(text, s.quote('\'', s.mysql() && !s.plain || s.escaped()))
 	case c == '"' && s.mysql():
-		s.add(text, s.quote('"', true))
+		s.add(text, s.quote('"', !s.plain))
 	case c == '"':
 		s.add(quoted, s.quote('"', false))
 	case c == '`':
@@ -227,7 +228,7 @@ func (s *splitter) token() {
 		s.add(quoted, s.until("]"))
 	case c == '$' && s.engine == migrate.Postgres && s.dollar(rest):
 	default:
-		s.plain(rest)
+		s.other(rest)
 	}
 }
 
@@ -301,8 +302,8 @@ func (s *splitter) dollar(rest string) bool {
 	return true
 }
 
-// plain reads a word or one character.
-func (s *splitter) plain(rest string) {
+// other reads a word or one character.
+func (s *splitter) other(rest string) {
 	n := 0
 	for n < len(rest) {
 		r, size := utf8.DecodeRuneInString(rest[n:])

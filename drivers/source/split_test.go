@@ -76,3 +76,12 @@ func TestSplit(t *testing.T) {
 		})
 	}
 }
+
+// TestPlainBackslash reads strings as under MySQL's NO_BACKSLASH_ESCAPES.
+func TestPlainBackslash(t *testing.T) {
+	s := newSplitter(migrate.MySQL, `SELECT '\'; SELECT 2;`)
+	s.plain = true
+	p, ok := s.next()
+	require.True(t, ok)
+	require.Equal(t, `SELECT '\'`, p.text)
+}

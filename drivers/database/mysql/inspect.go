@@ -60,7 +60,7 @@ func stamp(ctx context.Context, q schema.Queryer) (string, error) {
 // Inspect reads the catalogue of the current database into the model, as q sees it, with a fixed number of
 // queries, however many tables there are, and one more for the statements of what information_schema does
 // not tell all of: tables with partitions, full-text indexes, periods or another engine than InnoDB, views
-// of MySQL and sequences. Where the connection takes no more than one statement at a time, as all but those of
+// of MySQL, sequences, and programs with a literal in them, whose quotes and backslashes it spoils. Where the connection takes no more than one statement at a time, as all but those of
 // Database.Inspect, these are asked for one by one.
 //
 // A database of these servers has no schemas in it, so there is one, "main": two databases compare
@@ -85,6 +85,7 @@ func Inspect(ctx context.Context, q schema.Queryer) (*schema.Database, error) {
 	if err := in.readShown(ctx, q); err != nil {
 		return nil, err
 	}
+	in.finishRoutines()
 	if err := in.readRights(ctx, q); err != nil {
 		return nil, err
 	}
@@ -111,6 +112,7 @@ type inspection struct {
 	routines  map[string]*routine
 	order     []string        // of the indexes' and keys' names, as they were read
 	special   map[string]bool // tables of which the statement has to be read
+	shown     []shown         // what else has to be read of programs
 	hidden    map[schema.Kind][]string
 	uncovered []schema.Census
 }

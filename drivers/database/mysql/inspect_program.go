@@ -66,10 +66,13 @@ FROM information_schema.triggers WHERE trigger_schema = DATABASE() ORDER BY even
 				group, previous = g, ""
 			}
 			t := in.table(r[0])
-			t.Triggers = append(t.Triggers, &schema.Trigger{
+			x := &schema.Trigger{
 				Name: r[1], Definition: fmt.Sprintf("%s %s FOR EACH ROW %s", r[2], r[3], r[4]),
 				Options: append([]schema.Property{property("follows", previous), property(schema.PropertyOwner, in.owner(r[5]))}, in.session(r[6], r[7], r[8], r[9])...),
-			})
+			}
+			t.Triggers = append(t.Triggers, x)
+			moment := r[2] + " " + r[3] + " FOR EACH ROW "
+			in.spoiled(r[4], shown{"SHOW CREATE TRIGGER " + quote(r[1]), 2, triggerBody, func(body string) { x.Definition = moment + body }})
 			previous = r[1]
 		},
 	}
@@ -95,7 +98,11 @@ FROM information_schema.routines r WHERE r.routine_schema = DATABASE() ORDER BY 
 			}
 			options := in.session(r[8], r[9], r[10], r[11])
 			if strings.HasPrefix(r[1], "PACKAGE") {
-				in.schema.Items = append(in.schema.Items, in.packageItem(r, options))
+				item := in.packageItem(r, options)
+				in.schema.Items = append(in.schema.Items, item)
+				in.spoiled(r[5], shown{"SHOW CREATE " + r[1] + " " + quote(r[0]), 2, packageBody, func(body string) {
+					item.Definition = strings.TrimSuffix(item.Definition, r[5]) + body
+				}})
 				return
 			}
 			kind := strings.ToLower(r[1])
@@ -112,6 +119,7 @@ FROM information_schema.routines r WHERE r.routine_schema = DATABASE() ORDER BY 
 				p.about += "\n    SQL SECURITY INVOKER"
 			}
 			in.routines[r[1]+" "+r[0]] = p
+			in.spoiled(r[5], shown{"SHOW CREATE " + r[1] + " " + quote(r[0]), 2, routineBody, func(body string) { p.body = body }})
 			in.schema.Routines = append(in.schema.Routines, p.of)
 		},
 	}
@@ -205,6 +213,9 @@ FROM information_schema.events WHERE event_schema = DATABASE() ORDER BY event_na
 				item.Options = append(item.Options, property("time zone", r[12]))
 			}
 			item.Definition = event(r)
+			in.spoiled(r[1], shown{"SHOW CREATE EVENT " + quote(r[0]), 3, eventBody, func(body string) {
+				item.Definition = strings.TrimSuffix(item.Definition, r[1]) + body
+			}})
 			in.schema.Items = append(in.schema.Items, item)
 		},
 	}

@@ -17,6 +17,14 @@ import (
 func (in *inspection) readShown(ctx context.Context, q schema.Queryer) error {
 	var statements []string
 	var take []func(r []string)
+	for _, x := range in.shown {
+		statements = append(statements, x.statement)
+		take = append(take, func(r []string) {
+			if m := x.body.FindStringSubmatch(r[x.column]); m != nil {
+				x.take(m[1])
+			}
+		})
+	}
 	add := func(statement string, f func(r []string)) {
 		statements, take = append(statements, statement), append(take, f)
 	}
@@ -45,6 +53,36 @@ func (in *inspection) readShown(ctx context.Context, q schema.Queryer) error {
 		return fmt.Errorf("read the statements that made tables, views and sequences: %w", err)
 	}
 	return nil
+}
+
+// shown is a SHOW CREATE of a program, and what becomes of the body in it.
+type shown struct {
+	statement string
+	column    int // of the statement in the row
+	body      *regexp.Regexp
+	take      func(body string)
+}
+
+const (
+	quotedName = "(?:`(?:[^`]|``)*`|\"(?:[^\"]|\"\")*\")"
+	literal    = `'(?:[^'\\]|''|\\.)*'`
+)
+
+// The statements of programs, as both servers write them; their group is the body.
+var (
+	routineBody = regexp.MustCompile(`(?s)^CREATE (?:DEFINER=` + quotedName + `(?:@` + quotedName + `)? )?(?:AGGREGATE )?(?:FUNCTION|PROCEDURE) ` + quotedName +
+		`\s*(?:\((?:[^()]|\([^()]*\))*\))?(?: RETURNS? [^\n]*)?\n(?:    (?:NO SQL|READS SQL DATA|MODIFIES SQL DATA|DETERMINISTIC|SQL SECURITY INVOKER|COMMENT ` + literal + `)\n)*(.*)$`)
+	packageBody = regexp.MustCompile(`(?s)^CREATE (?:DEFINER=` + quotedName + `(?:@` + quotedName + `)? )?PACKAGE (?:BODY )?` + quotedName + `\s*(?:(?:SQL SECURITY INVOKER|COMMENT ` + literal + `)\s*)*(.*)$`)
+	eventBody   = regexp.MustCompile(`(?s) ON COMPLETION (?:NOT )?PRESERVE (?:ENABLE|DISABLE(?: ON (?:SLAVE|REPLICA))?)(?: COMMENT ` + literal + `)? DO (.*)$`)
+	triggerBody = regexp.MustCompile(`(?is)\bFOR\s+EACH\s+ROW\s+(?:(?:FOLLOWS|PRECEDES)\s+(?:` + quotedName + `|\w+)\s+)?(.*)$`)
+)
+
+// spoiled notes that a program's body has to be read from its statement: information_schema takes the escapes and
+// character sets out of its literals.
+func (in *inspection) spoiled(body string, x shown) {
+	if strings.ContainsAny(body, "'\"\\") {
+		in.shown = append(in.shown, x)
+	}
 }
 
 var viewAlgorithm = regexp.MustCompile(`^CREATE ALGORITHM=(\w+)`)

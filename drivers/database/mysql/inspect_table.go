@@ -240,7 +240,6 @@ func (in *inspection) finish() {
 			c.Options = slices.DeleteFunc(c.Options, func(p schema.Property) bool { return p.Name == "character set" })
 		}
 	}
-	in.finishRoutines()
 }
 
 func (x *index) finish() {

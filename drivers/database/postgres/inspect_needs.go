@@ -52,10 +52,20 @@ func (in *inspection) resolve() {
 	means, member := map[ref]ref{}, map[ref]ref{}
 	for _, e := range in.edges {
 		switch {
+		case e.from.class == "pg_amop" || e.from.class == "pg_amproc":
+			// A member of an operator class or family stands for it.
+			if e.to.class == "pg_opclass" || e.to.class == "pg_opfamily" {
+				in.objects[e.from] = in.objects[e.to]
+			}
 		case e.extends:
 			member[e.from] = e.to
 		case e.column < 0:
 			means[e.from] = e.to
+		}
+	}
+	for oid, r := range in.relations {
+		for _, parent := range r.parents {
+			in.edges = append(in.edges, edge{from: ref{"pg_class", oid}, to: ref{"pg_class", parent}})
 		}
 	}
 	for _, e := range in.edges {

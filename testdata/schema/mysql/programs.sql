@@ -24,6 +24,9 @@ BEGIN
   INSERT INTO log (what) VALUES (concat('filled `', n, '`'));
   SELECT count(*) INTO total FROM items;
 END//
+CREATE PROCEDURE quotes () COMMENT 'a ''quote''' SELECT 'it''s', 'a\'b', "x""y", _latin1'z', 'back\\slash', 'line\nbreak'//
+CREATE EVENT quoted_event ON SCHEDULE AT '2035-05-05 05:05:05' DISABLE COMMENT 'don''t' DO SET @q = 'it''s \\ "'//
+CREATE TRIGGER after_update AFTER UPDATE ON items FOR EACH ROW SET @q = 'it''s \\ "'//
 CREATE PROCEDURE nothing () READS SQL DATA SELECT 1//
 CREATE FUNCTION uses_view () RETURNS int READS SQL DATA RETURN (SELECT count(*) FROM z_base)//
 CREATE VIEW uses_function AS SELECT doubled(id, 'x') AS d FROM items//
