@@ -127,7 +127,7 @@ func (c *Config) defaults() {
 	}
 	for s, value := range map[*string]string{
 		&c.Changes: "changes", &c.Snapshots.Store: ".switchback/snapshots",
-		&c.Drift.History: ".switchback/drift",
+		&c.Drift.History:         ".switchback/drift",
 		&c.Release.Service.State: ".switchback/process", &c.Release.Router.Admin: ".switchback/proxy.sock",
 		&c.Release.Discovery.Path: ".switchback/discovery.json",
 	} {

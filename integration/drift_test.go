@@ -111,7 +111,8 @@ var nasty = map[string][]struct {
 	differ       [][2]string
 }{
 	"postgres": {
-		{"scalars", "CREATE TABLE scalars (id bigint PRIMARY KEY, t text, f double precision, r real, n numeric, b bytea, at timestamptz, ts timestamp, j jsonb, c char(5), a text[], i interval, u uuid)",
+		{
+			"scalars", "CREATE TABLE scalars (id bigint PRIMARY KEY, t text, f double precision, r real, n numeric, b bytea, at timestamptz, ts timestamp, j jsonb, c char(5), a text[], i interval, u uuid)",
 			[]string{
 				`(-9223372036854775808, '', 0.1, 0.1, 1.0, '\x00ff', '2026-01-01 00:00+02', '2026-01-01', '{"b":1,"a":[1,2]}', 'x', '{a,NULL,""}', '1 day', NULL)`,
 				`(9223372036854775807, 'ünï', 'NaN', 'Infinity', 'NaN', '', 'infinity', '-infinity', 'null', '', '{}', '24 hours', '00000000-0000-0000-0000-000000000000')`,
@@ -123,16 +124,27 @@ var nasty = map[string][]struct {
 				{"(2, 'a', 0, 16777216, 1.0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)", "(2, 'a', '-0', 16777218, 1.00, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)"},
 				{"(3, 'é', 0, 0, 1, NULL, '2026-01-01 00:00:00+00', NULL, NULL, NULL, NULL, '1 day', NULL)", "(3, 'é', 0, 0, 1, NULL, '2026-01-01 00:00:00.000001+00', NULL, NULL, NULL, NULL, '24 hours', NULL)"},
 				{"(9223372036854775806, 'a', 0, 0, 1, '\\x00', NULL, NULL, NULL, NULL, '{NULL}', NULL, NULL)", "(9223372036854775806, 'a', 0, 0, 1, '\\x', NULL, NULL, NULL, NULL, '{\"NULL\"}', NULL, NULL)"},
-			}},
-		{"texts", "CREATE TABLE texts (k text PRIMARY KEY, v text)", []string{"('a', 'x')", "('A', 'x')", "('ä', 'x')", "('', 'x')", "('a,b', '(\"')"},
-			[][2]string{{"('b', '1')", "('b', '2')"}, {"('B', '2')", "('B', '1')"}}},
-		{"uuids", "CREATE TABLE uuids (k uuid PRIMARY KEY, v text)", []string{"('ffffffff-0000-0000-0000-000000000000', 'x')"},
-			[][2]string{{"('00000000-0000-0000-0000-000000000001', 'x')", "('00000000-0000-0000-0000-000000000001', 'y')"}}},
-		{"composites", "CREATE TABLE composites (a text, b integer, v text, PRIMARY KEY (a, b))", []string{"('x,1', 1, NULL)", "('x', 11, NULL)"},
-			[][2]string{{"('x', 1, 'a')", "('x', 1, 'b')"}}},
+			},
+		},
+		{
+			"texts", "CREATE TABLE texts (k text PRIMARY KEY, v text)",
+			[]string{"('a', 'x')", "('A', 'x')", "('ä', 'x')", "('', 'x')", "('a,b', '(\"')"},
+			[][2]string{{"('b', '1')", "('b', '2')"}, {"('B', '2')", "('B', '1')"}},
+		},
+		{
+			"uuids", "CREATE TABLE uuids (k uuid PRIMARY KEY, v text)",
+			[]string{"('ffffffff-0000-0000-0000-000000000000', 'x')"},
+			[][2]string{{"('00000000-0000-0000-0000-000000000001', 'x')", "('00000000-0000-0000-0000-000000000001', 'y')"}},
+		},
+		{
+			"composites", "CREATE TABLE composites (a text, b integer, v text, PRIMARY KEY (a, b))",
+			[]string{"('x,1', 1, NULL)", "('x', 11, NULL)"},
+			[][2]string{{"('x', 1, 'a')", "('x', 1, 'b')"}},
+		},
 	},
 	"mysql": {
-		{"scalars", "CREATE TABLE scalars (id bigint PRIMARY KEY, t text, f double, r float, n decimal(30,5), b varbinary(20), at timestamp(6) NULL, d datetime(3), j json, l longtext, bits bit(8), e enum('a', 'b'))",
+		{
+			"scalars", "CREATE TABLE scalars (id bigint PRIMARY KEY, t text, f double, r float, n decimal(30,5), b varbinary(20), at timestamp(6) NULL, d datetime(3), j json, l longtext, bits bit(8), e enum('a', 'b'))",
 			[]string{
 				"(-9223372036854775808, '', 0.1, 0.1, 1.0, x'00ff', '2026-01-01 00:00:00', '2026-01-01', '{\"b\":1}', 'long', b'1', 'a')",
 				"(9223372036854775807, 'ünï 😀', 1e308, 1e-38, -1, '', NULL, NULL, NULL, NULL, NULL, NULL)",
@@ -144,23 +156,46 @@ var nasty = map[string][]struct {
 				{"(2, 'a', 0.1, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)", "(2, 'A', 0.1, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)"},
 				{"(3, 'a', 0.1, NULL, NULL, x'00', '2026-01-01 00:00:00.000001', NULL, NULL, '', NULL, NULL)", "(3, 'a', 0.10000000000000002, NULL, NULL, x'', '2026-01-01', NULL, NULL, NULL, NULL, NULL)"},
 				{"(9223372036854775806, 'a ', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, b'0', NULL)", "(9223372036854775806, 'a', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)"},
-			}},
-		{"texts", "CREATE TABLE texts (k varchar(40) PRIMARY KEY, v text) COLLATE utf8mb4_bin", []string{"('a', 'x')", "('A', 'x')", "('ä', 'x')", "('', 'x')", "('a,b', '''')"},
-			[][2]string{{"('b', '1')", "('b', '2')"}, {"('B', '2')", "('B', '1')"}}},
-		{"unsigned_keys", "CREATE TABLE unsigned_keys (k bigint unsigned PRIMARY KEY, v text)", []string{"(18446744073709551615, 'x')", "(0, 'x')"},
-			[][2]string{{"(9223372036854775808, 'x')", "(9223372036854775808, 'y')"}}},
-		{"composites", "CREATE TABLE composites (a varchar(20), b integer, v text, PRIMARY KEY (a, b))", []string{"('x,1', 1, NULL)", "('x', 11, NULL)"},
-			[][2]string{{"('x', 1, 'a')", "('x', 1, 'b')"}}},
+			},
+		},
+		{
+			"texts", "CREATE TABLE texts (k varchar(40) PRIMARY KEY, v text) COLLATE utf8mb4_bin",
+			[]string{"('a', 'x')", "('A', 'x')", "('ä', 'x')", "('', 'x')", "('a,b', '''')"},
+			[][2]string{{"('b', '1')", "('b', '2')"}, {"('B', '2')", "('B', '1')"}},
+		},
+		{
+			"unsigned_keys", "CREATE TABLE unsigned_keys (k bigint unsigned PRIMARY KEY, v text)",
+			[]string{"(18446744073709551615, 'x')", "(0, 'x')"},
+			[][2]string{{"(9223372036854775808, 'x')", "(9223372036854775808, 'y')"}},
+		},
+		{
+			"composites", "CREATE TABLE composites (a varchar(20), b integer, v text, PRIMARY KEY (a, b))",
+			[]string{"('x,1', 1, NULL)", "('x', 11, NULL)"},
+			[][2]string{{"('x', 1, 'a')", "('x', 1, 'b')"}},
+		},
 	},
 	"sqlite": {
-		{"scalars", "CREATE TABLE scalars (id INTEGER PRIMARY KEY, t TEXT, x, at TIMESTAMP)",
+		{
+			"scalars", "CREATE TABLE scalars (id INTEGER PRIMARY KEY, t TEXT, x, at TIMESTAMP)",
 			[]string{"(-9223372036854775808, '', 1, '2026-01-01')", "(9223372036854775807, NULL, x'00ff', '2026-01-01T00:00:00Z')", "(0, 'ünï', 0.1, NULL)"},
-			[][2]string{{"(-1, '', NULL, NULL)", "(-1, NULL, NULL, NULL)"}, {"(1, '', 1, NULL)", "(1, '', '1', NULL)"}, {"(2, '', 1, NULL)", "(2, '', 1.0, NULL)"},
-				{"(3, '', 'a', '2026-01-01')", "(3, '', x'61', '2026-01-01 00:00:00')"}, {"(4, '', 0.1, NULL)", "(4, '', 0.10000000000000002, NULL)"}}},
-		{"texts", "CREATE TABLE texts (k TEXT PRIMARY KEY, v) WITHOUT ROWID", []string{"('a', 'x')", "('A', 'x')", "('ä', 'x')", "('', 'x')"},
-			[][2]string{{"('b', '1')", "('b', 1)"}, {"('B', '2')", "('B', '1')"}}},
-		{"composites", "CREATE TABLE composites (a, b INTEGER, v, PRIMARY KEY (a, b))", []string{"('x,1', 1, NULL)", "('x', 11, NULL)", "(NULL, 1, 1)", "(NULL, 1, 2)"},
-			[][2]string{{"('x', 1, 'a')", "('x', 1, 'b')"}}},
+			[][2]string{
+				{"(-1, '', NULL, NULL)", "(-1, NULL, NULL, NULL)"},
+				{"(1, '', 1, NULL)", "(1, '', '1', NULL)"},
+				{"(2, '', 1, NULL)", "(2, '', 1.0, NULL)"},
+				{"(3, '', 'a', '2026-01-01')", "(3, '', x'61', '2026-01-01 00:00:00')"},
+				{"(4, '', 0.1, NULL)", "(4, '', 0.10000000000000002, NULL)"},
+			},
+		},
+		{
+			"texts", "CREATE TABLE texts (k TEXT PRIMARY KEY, v) WITHOUT ROWID",
+			[]string{"('a', 'x')", "('A', 'x')", "('ä', 'x')", "('', 'x')"},
+			[][2]string{{"('b', '1')", "('b', 1)"}, {"('B', '2')", "('B', '1')"}},
+		},
+		{
+			"composites", "CREATE TABLE composites (a, b INTEGER, v, PRIMARY KEY (a, b))",
+			[]string{"('x,1', 1, NULL)", "('x', 11, NULL)", "(NULL, 1, 1)", "(NULL, 1, 2)"},
+			[][2]string{{"('x', 1, 'a')", "('x', 1, 'b')"}},
+		},
 	},
 }
 
@@ -325,4 +360,3 @@ func TestRowsCancelled(t *testing.T) {
 		require.NoError(t, dbs[0].DB().QueryRow("SELECT count(*) FROM x").Scan(&n))
 	})
 }
-

@@ -70,7 +70,9 @@ func missing(in, from *schema.Table) []string {
 func key(from, to *schema.Table) []string {
 	others := keys(to)
 	for _, k := range keys(from) {
-		same := func(o []string) bool { return slices.Equal(slices.Sorted(slices.Values(o)), slices.Sorted(slices.Values(k))) }
+		same := func(o []string) bool {
+			return slices.Equal(slices.Sorted(slices.Values(o)), slices.Sorted(slices.Values(k)))
+		}
 		if slices.ContainsFunc(others, same) {
 			return k
 		}

@@ -171,7 +171,7 @@ func (r *rowReader) Rows(ctx context.Context, t data.Table, p data.Part) (data.C
 		value, _ := rowValue(c)
 		list = append(list, value)
 	}
-	rows, err := r.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s%s ORDER BY switchback_key", strings.Join(list, ", "), quote(t.Name), rowWhere(t, p)))
+	rows, err := r.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s%s ORDER BY switchback_key", strings.Join(list, ", "), quote(t.Name), rowWhere(t, p))) //nolint:rowserrcheck // the cursor does
 	if err != nil {
 		return nil, fmt.Errorf("read the rows of %s: %w", t.Name, err)
 	}

@@ -130,7 +130,7 @@ func (r *rowReader) Rows(ctx context.Context, t data.Table, p data.Part) (data.C
 	for _, c := range t.Columns {
 		list = append(list, quote(c.Name)+"::text")
 	}
-	rows, err := r.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s%s ORDER BY 1", strings.Join(list, ", "), rowTable(t), rowWhere(t, p)))
+	rows, err := r.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s%s ORDER BY 1", strings.Join(list, ", "), rowTable(t), rowWhere(t, p))) //nolint:rowserrcheck // the cursor does
 	if err != nil {
 		return nil, fmt.Errorf("read the rows of %s: %w", t.Name, err)
 	}

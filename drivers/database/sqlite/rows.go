@@ -98,7 +98,7 @@ func (r *rowReader) Rows(ctx context.Context, t data.Table, _ data.Part) (data.C
 			order += ", " + rowKey(c.Name)
 		}
 	}
-	rows, err := r.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s AS switchback_key, %s FROM %s ORDER BY %s", key, strings.Join(append(values, "NULL"), ", "), quote(t.Name), order))
+	rows, err := r.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s AS switchback_key, %s FROM %s ORDER BY %s", key, strings.Join(append(values, "NULL"), ", "), quote(t.Name), order)) //nolint:rowserrcheck // the cursor does
 	if err != nil {
 		return nil, fmt.Errorf("read the rows of %s: %w", t.Name, err)
 	}
