@@ -90,13 +90,13 @@ func thereAndBack(a, b *pgDatabase, first, second string) string {
 			return step.what + ": " + err.Error()
 		}
 		if err := a.run(script); err != nil {
-			return fmt.Sprintf("%s: %v\n\n-- SCRIPT\n%s", step.what, err, scriptText(script))
+			return fmt.Sprintf("%s: %v\n\n-- SCRIPT\n%s", step.what, err, printed(script))
 		}
 		if now, err = postgres.Inspect(a.t.Context(), a.db); err != nil {
 			return err.Error()
 		}
 		if d := differences(a.t, now, step.to); d != "" {
-			return fmt.Sprintf("%s: still different:\n%s\n-- SCRIPT\n%s", step.what, d, scriptText(script))
+			return fmt.Sprintf("%s: still different:\n%s\n-- SCRIPT\n%s", step.what, d, printed(script))
 		}
 	}
 	return ""

@@ -22,6 +22,10 @@ func Inspect(ctx context.Context, q schema.Queryer) (_ *schema.Database, err err
 			return nil, fmt.Errorf("connect: %w", err)
 		}
 		defer func() { _ = tx.Rollback() }() // it has changed nothing
+		// Compiling the queries takes longer than running them.
+		if _, err := tx.ExecContext(ctx, "SET LOCAL jit = off"); err != nil {
+			return nil, fmt.Errorf("begin to read the catalogue: %w", err)
+		}
 		q = tx
 	}
 	// The search path decides which names the deparser qualifies. It must not differ between two
