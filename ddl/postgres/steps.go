@@ -159,12 +159,8 @@ func (p *plan) steps() []ddl.Step {
 			add(p.ownedStep(n, q))
 		}
 	}
-	return p.joinTables(steps)
+	return steps
 }
-
-// joinTables keeps steps of a table that is altered apart from those of its parts: first parts go, then
-// columns change, then parts come.
-func (p *plan) joinTables(steps []ddl.Step) []ddl.Step { return steps }
 
 func (p *plan) dropStep(n *node) ddl.Step {
 	s := ddl.Step{ID: n.dropID(), Rank: rankDrop, Statements: p.dropStatements(n)}

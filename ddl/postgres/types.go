@@ -49,7 +49,6 @@ func typeWay(n *node, from, to *schema.Type) action {
 	if to.Form != schema.Composite {
 		return alter
 	}
-	kept := 0
 	for _, c := range n.change.Children {
 		if c.Kind == schema.KindColumn && c.Action == diff.Modify && len(c.Properties) > 0 {
 			for _, p := range c.Properties {
@@ -57,11 +56,6 @@ func typeWay(n *node, from, to *schema.Type) action {
 					return recreate
 				}
 			}
-		}
-	}
-	for _, a := range from.Attributes {
-		if slices.ContainsFunc(to.Attributes, func(b *schema.Column) bool { return a.Name == b.Name }) {
-			kept++
 		}
 	}
 	return alter
