@@ -42,7 +42,7 @@ func TestDiffPostgres(t *testing.T) {
 	require.NotContains(t, c.out.String(), "switchback@", "the password")
 	_, tree, _ := strings.Cut(c.out.String(), "\n") // the first line has the URLs
 	require.Equal(t, `~ schema public
-  + type mood: enum ('good', 'bad')
+  + type mood: form enum, labels 'good', 'bad'
   ~ table customers
     + column added: timestamp with time zone, not null, default now()
     ~ column age
@@ -65,8 +65,8 @@ func TestDiffPostgres(t *testing.T) {
     definition:
          SELECT name
            FROM public.customers
-      -   WHERE (age >= 18);
-      +   WHERE (age >= 21);
+      -   WHERE (age >= 18)
+      +   WHERE (age >= 21)
 1 type added; 2 tables changed; 1 view changed
 `, tree)
 }

@@ -38,6 +38,7 @@ What looks like a rename is proposed, and is one only when --rename says so:
 			&cli.StringFlag{Name: "format", Value: "text", Usage: strings.Join(diffFormats, ", ")},
 			&cli.StringFlag{Name: "out", Usage: "write to `FILE` instead of the terminal"},
 			&cli.BoolFlag{Name: "reverse", Usage: "from TO to FROM"},
+			&cli.StringSliceFlag{Name: "rename", Usage: "`OLD=NEW`: a table, column, index, view or enum value has another name in TO"},
 		), compareFlags()...),
 		Action: runDiff,
 	}
@@ -54,7 +55,6 @@ func compareFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "no-comments", Usage: "comments are no difference"},
 		&cli.BoolFlag{Name: "no-settings", Usage: "settings of the database are no difference"},
 		&cli.BoolFlag{Name: "column-order", Usage: "columns in another order are a difference"},
-		&cli.StringSliceFlag{Name: "rename", Usage: "`OLD=NEW`: a table, column, index, view or enum value has another name"},
 	}
 }
 

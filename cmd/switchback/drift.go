@@ -152,7 +152,7 @@ func (p *project) driftOptions(c *cli.Context, names []string) (drift.Options, e
 		o.Rules = append(o.Rules, rule)
 	}
 	d := o.Diff
-	whole := len(d.Include)+len(d.Exclude)+len(d.Kinds)+len(c.StringSlice("rename")) == 0 && !d.NoOwners && !d.NoGrants && !d.NoComments
+	whole := len(d.Include)+len(d.Exclude)+len(d.Kinds) == 0 && !d.NoOwners && !d.NoGrants && !d.NoComments
 	o.History = drift.NewHistory(section.History, names[0], names[1], whole && c.String("fix") == "")
 	return o, nil
 }

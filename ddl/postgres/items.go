@@ -72,14 +72,9 @@ func createItem(n *node, i *schema.Item) []ddl.Statement {
 		if v := value("enabled"); v != "" {
 			list = append(list, enableEventTrigger(i, v))
 		}
-	case schema.KindOperatorFamily:
-		list = ifNoClass(list)
 	}
 	return list
 }
-
-// ifNoClass leaves the statements as they are: an operator class names its family, which comes first.
-func ifNoClass(list []ddl.Statement) []ddl.Statement { return list }
 
 func enableEventTrigger(i *schema.Item, state string) ddl.Statement {
 	verb := map[string]string{"": "ENABLE", "no": "DISABLE", "replica": "ENABLE REPLICA", "always": "ENABLE ALWAYS"}[state]

@@ -157,7 +157,7 @@ func needs(n *node, o schema.Object) []schema.Key {
 	case *schema.Table:
 		return slices.Concat(o.Needs, serverOf(o))
 	case *schema.View:
-		return withoutTables(o.Needs)
+		return o.Needs
 	case *schema.Routine:
 		return o.Needs
 	case *schema.Type:
@@ -170,9 +170,6 @@ func needs(n *node, o schema.Object) []schema.Key {
 		}
 		return list
 	case *schema.Item:
-		if o.Of == schema.KindStatistics {
-			return withoutTables(o.Needs)
-		}
 		return o.Needs
 	case *schema.Column:
 		if n.key.Kind == kindDefault || o.Default == "" {
@@ -180,15 +177,15 @@ func needs(n *node, o schema.Object) []schema.Key {
 		}
 		return slices.DeleteFunc(slices.Clone(o.Needs), func(k schema.Key) bool { return !ofType(k) })
 	case *schema.Constraint:
-		return withoutTables(o.Needs)
+		return o.Needs
 	case *schema.Index:
 		return o.Needs
 	case *schema.Trigger:
-		return withoutTables(o.Needs)
+		return o.Needs
 	case *schema.Policy:
-		return withoutTables(o.Needs)
+		return o.Needs
 	case *schema.Rule:
-		return withoutTables(o.Needs)
+		return o.Needs
 	}
 	return nil
 }
@@ -197,9 +194,6 @@ func needs(n *node, o schema.Object) []schema.Key {
 func ofType(k schema.Key) bool {
 	return k.Kind == schema.KindType || k.Kind == schema.KindCollation || k.Kind == schema.KindExtension || k.Kind == schema.KindTable || k.Kind == schema.KindView
 }
-
-// withoutTables returns the keys as they are: that of the table is needed too, for when it is made anew.
-func withoutTables(list []schema.Key) []schema.Key { return list }
 
 func serverOf(t *schema.Table) []schema.Key {
 	if server := schema.Value(t.Options, "server"); server != "" {

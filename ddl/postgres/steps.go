@@ -159,12 +159,8 @@ func (p *plan) steps() []ddl.Step {
 			add(p.ownedStep(n, q))
 		}
 	}
-	return p.joinTables(steps)
+	return steps
 }
-
-// joinTables keeps steps of a table that is altered apart from those of its parts: first parts go, then
-// columns change, then parts come.
-func (p *plan) joinTables(steps []ddl.Step) []ddl.Step { return steps }
 
 func (p *plan) dropStep(n *node) ddl.Step {
 	s := ddl.Step{ID: n.dropID(), Rank: rankDrop, Statements: p.dropStatements(n)}
@@ -173,7 +169,10 @@ func (p *plan) dropStep(n *node) ddl.Step {
 	}
 	aside := n.setAside() // columns and other types follow later
 	for _, u := range n.allUsers() {
-		if u.gone() && !(aside && u.key.Kind == schema.KindType) {
+		if aside && (u.key.Kind == schema.KindType || u.key.Kind == schema.KindColumn && !u.parent.gone()) {
+			continue
+		}
+		if u.gone() {
 			s.After = append(s.After, p.dropper(u), u.awayID())
 		} else if u.parent != nil && u.parent.gone() {
 			s.After = append(s.After, u.parent.dropID())
@@ -221,7 +220,7 @@ func (n *node) allUsers() []*node {
 // until they have the new one.
 func (n *node) setAside() bool {
 	return n.act == recreate && n.key.Kind == schema.KindType && slices.ContainsFunc(n.users, func(u *node) bool {
-		return u.key.Kind == schema.KindColumn && u.act == alter || u.key.Kind == schema.KindType && u.act != drop
+		return u.key.Kind == schema.KindColumn && !u.parent.gone() || u.key.Kind == schema.KindType && u.act != drop
 	})
 }
 

@@ -15,8 +15,25 @@ func aside(name string) string { return name[:min(len(name), 50)] + "__old" }
 // putAside renames a type, and the multirange of a range.
 func putAside(n *node, o *schema.Type) []ddl.Statement {
 	list := []ddl.Statement{{SQL: "ALTER " + nounOf(o) + " " + name(n, o) + " RENAME TO " + Identifier(aside(o.Name)), Comment: "The type is made anew: the old one is set aside until its columns have the new one."}}
-	if _, multirange, ok := strings.Cut(o.Definition, "MULTIRANGE_TYPE_NAME = "); ok && o.Form == schema.Range {
-		list = append(list, one("ALTER TYPE "+multirange+" RENAME TO "+Identifier(aside(o.Name)+"_multi"))...)
+	if o.Form == schema.Range {
+		list = append(list, putRangeAside(n, o)...)
+	}
+	return list
+}
+
+// putRangeAside renames what the server has made for a range type: its multirange, and the functions that
+// make values of both.
+func putRangeAside(n *node, o *schema.Type) []ddl.Statement {
+	subtype, _, _ := strings.Cut(strings.TrimPrefix(o.Definition, "SUBTYPE = "), ", ")
+	_, multirange, _ := strings.Cut(o.Definition, "MULTIRANGE_TYPE_NAME = ")
+	full, old := qualified(n.key.Schema, o.Name), qualified(n.key.Schema, aside(o.Name))
+	name, multi := Identifier(aside(o.Name)), Identifier(aside(o.Name)+"_multi")
+	list := one("ALTER TYPE " + multirange + " RENAME TO " + multi)
+	for _, f := range []string{full + "(" + subtype + ", " + subtype + ")", full + "(" + subtype + ", " + subtype + ", text)"} {
+		list = append(list, one("ALTER FUNCTION "+f+" RENAME TO "+name)...)
+	}
+	for _, arguments := range []string{"()", "(" + old + ")", "(" + old + "[])"} {
+		list = append(list, one("ALTER FUNCTION "+multirange+arguments+" RENAME TO "+multi)...)
 	}
 	return list
 }
@@ -32,7 +49,6 @@ func typeWay(n *node, from, to *schema.Type) action {
 	if to.Form != schema.Composite {
 		return alter
 	}
-	kept := 0
 	for _, c := range n.change.Children {
 		if c.Kind == schema.KindColumn && c.Action == diff.Modify && len(c.Properties) > 0 {
 			for _, p := range c.Properties {
@@ -40,11 +56,6 @@ func typeWay(n *node, from, to *schema.Type) action {
 					return recreate
 				}
 			}
-		}
-	}
-	for _, a := range from.Attributes {
-		if slices.ContainsFunc(to.Attributes, func(b *schema.Column) bool { return a.Name == b.Name }) {
-			kept++
 		}
 	}
 	return alter

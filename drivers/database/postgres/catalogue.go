@@ -48,7 +48,9 @@ func alone(s *schema.Database) bool {
 			return false
 		}
 		for _, t := range n.Tables {
-			if slices.ContainsFunc(t.Options, func(p schema.Property) bool { return p.Name == "partition key" || p.Name == "inherits" || p.Name == "partition of" }) {
+			if slices.ContainsFunc(t.Options, func(p schema.Property) bool {
+				return p.Name == "partition key" || p.Name == "inherits" || p.Name == "partition of"
+			}) {
 				return false
 			}
 		}

@@ -85,7 +85,9 @@ FROM pg_collation o JOIN pg_namespace n ON n.oid = o.collnamespace` + commentOn(
 
 // searchPart reads parsers, templates, dictionaries and configurations of text search.
 func searchPart() part {
-	fn := func(column, option string) string { return "'" + option + " = ' || nullif(" + column + "::oid, 0)::regproc" }
+	fn := func(column, option string) string {
+		return "'" + option + " = ' || nullif(" + column + "::oid, 0)::regproc"
+	}
 	return part{
 		name: "text search objects",
 		query: `SELECT 'pg_ts_parser', o.oid::text, n.nspname, o.prsname, 'CREATE TEXT SEARCH PARSER ' || ` + qualified("n.nspname", "o.prsname") + ` || ' (' || concat_ws(', ', ` +

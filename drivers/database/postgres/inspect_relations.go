@@ -13,7 +13,9 @@ const (
 	userNamespace = `n.nspname NOT IN ('pg_catalog', 'information_schema', 'switchback') AND n.nspname NOT LIKE 'pg\_toast%' AND n.nspname NOT LIKE 'pg\_temp%'`
 )
 
-func ofUser(oid, catalogue string) string { return userNamespace + " AND " + notOfExtension(oid, catalogue) }
+func ofUser(oid, catalogue string) string {
+	return userNamespace + " AND " + notOfExtension(oid, catalogue)
+}
 
 func notOfExtension(oid, catalogue string) string {
 	return "NOT EXISTS (SELECT 1 FROM pg_depend ext WHERE ext.objid = " + oid + " AND ext.classid = '" + catalogue + "'::regclass AND ext.deptype = 'e')"
