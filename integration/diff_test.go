@@ -42,7 +42,7 @@ func TestDiffPostgres(t *testing.T) {
 	require.NotContains(t, c.out.String(), "switchback@", "the password")
 	_, tree, _ := strings.Cut(c.out.String(), "\n") // the first line has the URLs
 	require.Equal(t, `~ schema public
-  + type mood: form enum, labels 'good', 'bad'
+  + type mood: enum, labels 'good', 'bad'
   ~ table customers
     + column added: timestamp with time zone, not null, default now()
     ~ column age
@@ -112,7 +112,7 @@ func TestDiffMySQL(t *testing.T) {
 				"    ~ constraint whose\n      definition:\n        - FOREIGN KEY (customer) REFERENCES customers (id)\n        + FOREIGN KEY (customer) REFERENCES customers (id) ON DELETE CASCADE\n",
 				"    + index orders_both: UNIQUE INDEX (customer, id DESC)\n",
 				"    ~ trigger orders_check\n      definition: BEFORE INSERT FOR EACH ROW SET NEW.id = 1 → BEFORE INSERT FOR EACH ROW SET NEW.id = 2\n",
-				"  - routine procedure p\n",
+				"  - routine procedure p: procedure\n",
 				"  + event cleanup\n",
 			} {
 				require.Contains(t, c.out.String(), want)
