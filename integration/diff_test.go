@@ -122,3 +122,20 @@ func TestDiffMySQL(t *testing.T) {
 		})
 	}
 }
+
+// TestDiffNamesWhatIsOutside: what the model does not cover is named in each form of the comparison.
+func TestDiffNamesWhatIsOutside(t *testing.T) {
+	if testing.Short() {
+		return
+	}
+	g := open(t, servers.URL(t, servers.Postgres17), migrate.Options{})
+	g.exec("CREATE TYPE outsider")
+	g.exec("SELECT lo_create(4711)")
+	for _, format := range []string{"text", "json", "markdown", "html", "sql"} {
+		c := start(t, "", nil, "diff", "--format", format, "empty", g.url)
+		require.Equal(t, 2, c.end(t), c.out.String())
+		for _, name := range []string{"outsider", "4711", "large object"} {
+			require.Contains(t, c.out.String(), name, format)
+		}
+	}
+}
