@@ -157,7 +157,9 @@ func (p *pgDatabase) dumped() string {
 			}
 			lines = append(lines, automaticNotNulls.ReplaceAllString(strings.TrimSuffix(line, ","), " NOT NULL"))
 		}
-		blocks = append(blocks, strings.Join(lines, "\n"))
+		if len(lines) > 0 {
+			blocks = append(blocks, strings.Join(lines, "\n"))
+		}
 	}
 	sort.Strings(blocks)
 	return strings.Join(blocks, "\n\n")
