@@ -302,6 +302,7 @@ func (g *generator) head(table string) string {
 }
 
 func (g *generator) keyed(table string) bool { return strings.Contains(g.head(table), "PRIMARY KEY") }
+
 func (g *generator) unlogged(table string) bool {
 	return strings.HasPrefix(g.head(table), "CREATE UNLOGGED")
 }

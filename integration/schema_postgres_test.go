@@ -139,7 +139,10 @@ var automaticNotNulls = regexp.MustCompile(` CONSTRAINT \w+_not_null\d* NOT NULL
 func (p *pgDatabase) dumped() string {
 	text := servers.Tool(p.t, p.kind, p.url, nil, "pg_dump", "--schema-only")
 	var blocks []string
-	for _, b := range strings.Split(text, "\n\n\n") {
+	for i, b := range strings.Split(text, "\n--\n-- Name: ") {
+		if i > 0 {
+			_, b, _ = strings.Cut(b, "\n") // the rest of its head
+		}
 		var lines []string
 		for _, line := range strings.Split(b, "\n") {
 			switch {
@@ -154,7 +157,9 @@ func (p *pgDatabase) dumped() string {
 			}
 			lines = append(lines, automaticNotNulls.ReplaceAllString(strings.TrimSuffix(line, ","), " NOT NULL"))
 		}
-		blocks = append(blocks, strings.Join(lines, "\n"))
+		if len(lines) > 0 {
+			blocks = append(blocks, strings.Join(lines, "\n"))
+		}
 	}
 	sort.Strings(blocks)
 	return strings.Join(blocks, "\n\n")

@@ -19,7 +19,7 @@ func (p *plan) changeColumns(n *node, from, to *schema.Table, full string) []ddl
 		}
 	}
 	for _, generated := range []bool{true, false} {
-		each(func(c *node) []ddl.Statement { return p.dropColumn(n, c, from, to, full, generated) })
+		each(func(c *node) []ddl.Statement { return p.dropColumn(c, from, to, full, generated) })
 	}
 	each(func(c *node) []ddl.Statement {
 		if after, ok := c.to.(*schema.Column); ok && c.act == alter && !isInherited(after) {
@@ -33,7 +33,7 @@ func (p *plan) changeColumns(n *node, from, to *schema.Table, full string) []ddl
 	return list
 }
 
-func (p *plan) dropColumn(n, c *node, from, to *schema.Table, full string, generated bool) []ddl.Statement {
+func (p *plan) dropColumn(c *node, from, to *schema.Table, full string, generated bool) []ddl.Statement {
 	before, _ := c.from.(*schema.Column)
 	switch {
 	case before == nil || !c.gone() || (before.Generated != "") != generated:
@@ -141,7 +141,7 @@ func (p *plan) inheritedStep(c *node) ddl.Step {
 
 func inheritedDetails(c *node, before, after *schema.Column) []ddl.Statement {
 	full := qualified(c.key.Schema, c.parent.key.Name)
-	list := columnOptions(c.parent, c, before, after, "ALTER TABLE "+full+" ALTER COLUMN "+Identifier(after.Name))
+	list := columnOptions(c, before, after, "ALTER TABLE "+full+" ALTER COLUMN "+Identifier(after.Name))
 	if before.NotNull && !after.NotNull {
 		list = append(list, one("ALTER TABLE "+full+" ALTER COLUMN "+Identifier(after.Name)+" DROP NOT NULL")...)
 	}
@@ -208,7 +208,7 @@ func (p *plan) alterColumn(n, c *node, before, after *schema.Column, to *schema.
 	case after.Identity != "" && (c.differs("identity") || c.differs("sequence")):
 		list = append(list, changeIdentity(before, after, head)...)
 	}
-	list = append(list, columnOptions(n, c, before, after, head)...)
+	list = append(list, columnOptions(c, before, after, head)...)
 	if c.differs(schema.PropertyComment) {
 		list = append(list, commentOn("COLUMN "+qualified(n.key.Schema, n.key.Name)+"."+Identifier(after.Name), after.Comment))
 	}
@@ -307,7 +307,7 @@ func sequenceOptions(text string) []string {
 	return append(list, "CACHE "+cache, cycle)
 }
 
-func columnOptions(n, c *node, before, after *schema.Column, head string) []ddl.Statement {
+func columnOptions(c *node, before, after *schema.Column, head string) []ddl.Statement {
 	var list []ddl.Statement
 	value := func(name string) string { return schema.Value(after.Options, name) }
 	if c.differs("storage") || c.differs("type") && value("storage") != "" {

@@ -62,14 +62,12 @@ FROM pg_language l` + commentOn("l.oid", "pg_language", "0") + `WHERE l.lanispl 
 }
 
 func collationsPart(version int) part {
-	locale, rules := "NULL", "NULL"
-	switch {
-	case version >= 170000:
-		locale, rules = "o.colllocale", "o.collicurules"
-	case version >= 160000:
-		locale, rules = "o.colliculocale", "o.collicurules"
-	default:
-		locale = "o.colliculocale"
+	locale, rules := "o.colliculocale", "NULL"
+	if version >= 160000 {
+		rules = "o.collicurules"
+	}
+	if version >= 170000 {
+		locale = "o.colllocale"
 	}
 	return part{
 		name: "collations",
