@@ -19,7 +19,7 @@ func (p *plan) changeColumns(n *node, from, to *schema.Table, full string) []ddl
 		}
 	}
 	for _, generated := range []bool{true, false} {
-		each(func(c *node) []ddl.Statement { return p.dropColumn(c, from, to, full, generated) })
+		each(func(c *node) []ddl.Statement { return p.dropColumn(c, from, full, generated) })
 	}
 	each(func(c *node) []ddl.Statement {
 		if after, ok := c.to.(*schema.Column); ok && c.act == alter && !isInherited(after) {
@@ -33,7 +33,7 @@ func (p *plan) changeColumns(n *node, from, to *schema.Table, full string) []ddl
 	return list
 }
 
-func (p *plan) dropColumn(c *node, from, to *schema.Table, full string, generated bool) []ddl.Statement {
+func (p *plan) dropColumn(c *node, from *schema.Table, full string, generated bool) []ddl.Statement {
 	before, _ := c.from.(*schema.Column)
 	switch {
 	case before == nil || !c.gone() || (before.Generated != "") != generated:
