@@ -1,4 +1,4 @@
-package integration
+package schemas
 
 import (
 	"bytes"
@@ -163,11 +163,11 @@ func requireSame(t tb, want, got *schema.Database, script string) {
 // liteSchemas are the scripts of the round trip: those of our own, and the corpus where it is there.
 func liteSchemas(t *testing.T) map[string]string {
 	t.Helper()
-	found, err := filepath.Glob("../testdata/schema/sqlite/*.sql")
+	found, err := filepath.Glob("../../testdata/schema/sqlite/*.sql")
 	require.NoError(t, err)
 	require.NotEmpty(t, found)
 	schemas := map[string]string{}
-	for _, file := range append(found, "../../shared/corpus/chinook/Sqlite.sql", "../../shared/corpus/sakila/sqlite-schema.sql") {
+	for _, file := range append(found, "../../../shared/corpus/chinook/Sqlite.sql", "../../../shared/corpus/sakila/sqlite-schema.sql") {
 		text, err := os.ReadFile(file)
 		if os.IsNotExist(err) && strings.Contains(file, "corpus") {
 			continue
@@ -184,7 +184,7 @@ func liteSchemas(t *testing.T) map[string]string {
 // ketoScript is the migrations of Keto for SQLite, one after the other.
 func ketoScript(t *testing.T) string {
 	t.Helper()
-	dir := "../../shared/corpus/keto"
+	dir := "../../../shared/corpus/keto"
 	found, err := filepath.Glob(dir + "/*.up.sql")
 	require.NoError(t, err)
 	byVersion := map[string]string{}
@@ -287,7 +287,7 @@ PRAGMA user_version = 2;`)
 	from, to := a.inspect(ctx, t), b.inspect(ctx, t)
 	script := liteScript(t, from, to, diff.Options{})
 	text := scriptText(t, script)
-	const golden = "../testdata/schema/sqlite/golden.script"
+	const golden = "../../testdata/schema/sqlite/golden.script"
 	if *updateSQLite {
 		require.NoError(t, os.WriteFile(golden, []byte(text), 0o644))
 	}

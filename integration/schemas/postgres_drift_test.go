@@ -1,4 +1,4 @@
-package integration
+package schemas
 
 import (
 	"context"
@@ -153,7 +153,7 @@ func TestPostgresScriptGolden(t *testing.T) {
 	require.NotEmpty(t, want.Schemas)
 	script, err := between(&schema.Database{}, want)
 	require.NoError(t, err)
-	file := filepath.Join("..", "testdata", "schema", "postgres", "all.golden")
+	file := filepath.Join("..", "..", "testdata", "schema", "postgres", "all.golden")
 	if *updatePostgres {
 		require.NoError(t, os.WriteFile(file, []byte(printed(script)), 0o600))
 	}

@@ -1,4 +1,4 @@
-package integration
+package schemas
 
 import (
 	"bytes"
@@ -168,7 +168,7 @@ func (p *pgDatabase) dumped() string {
 // ownSchemas are those of testdata that a server of the kind can hold.
 func ownSchemas(t testing.TB, k servers.Kind) map[string][]string {
 	read := func(name string) string {
-		b, err := os.ReadFile(filepath.Join("..", "testdata", "schema", "postgres", name+".sql"))
+		b, err := os.ReadFile(filepath.Join("..", "..", "testdata", "schema", "postgres", name+".sql"))
 		require.NoError(t, err)
 		return string(b)
 	}
@@ -184,7 +184,7 @@ func ownSchemas(t testing.TB, k servers.Kind) map[string][]string {
 
 // corpusSchemas are those of others. They are not part of the repository.
 func corpusSchemas(t testing.TB, k servers.Kind) map[string][]string {
-	corpus := filepath.Join("..", "..", "shared", "corpus")
+	corpus := filepath.Join("..", "..", "..", "shared", "corpus")
 	m := map[string][]string{}
 	read := func(file string) (string, bool) {
 		b, err := os.ReadFile(filepath.Join(corpus, file))

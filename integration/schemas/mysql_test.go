@@ -1,4 +1,4 @@
-package integration
+package schemas
 
 import (
 	"database/sql"
@@ -100,11 +100,11 @@ type mysqlSource struct {
 
 func mysqlSources() []mysqlSource {
 	own := func(engine, file string) func(testing.TB) []string {
-		return func(testing.TB) []string { return []string{filepath.Join("..", "testdata", "schema", engine, file)} }
+		return func(testing.TB) []string { return []string{filepath.Join("..", "..", "testdata", "schema", engine, file)} }
 	}
 	corpus := func(pattern string) func(testing.TB) []string {
 		return func(t testing.TB) []string {
-			files, err := filepath.Glob(filepath.Join("..", "..", "shared", "corpus", pattern))
+			files, err := filepath.Glob(filepath.Join("..", "..", "..", "shared", "corpus", pattern))
 			require.NoError(t, err)
 			return files
 		}
@@ -124,7 +124,7 @@ func mysqlSources() []mysqlSource {
 
 // ketoFiles are keto's migrations for MySQL, in order. One of MySQL's own replaces the one for all.
 func ketoFiles(t testing.TB) []string {
-	files, err := filepath.Glob(filepath.Join("..", "..", "shared", "corpus", "keto", "*.up.sql"))
+	files, err := filepath.Glob(filepath.Join("..", "..", "..", "shared", "corpus", "keto", "*.up.sql"))
 	require.NoError(t, err)
 	special := regexp.MustCompile(`\.(mysql|postgres|sqlite3?|cockroach)\.up\.sql$`)
 	chosen := map[string]string{}
