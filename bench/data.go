@@ -153,9 +153,10 @@ func scanBoth(ctx context.Context, dbs [2]*sql.DB, query string) error {
 				failed[i] = err
 				return
 			}
+			defer rows.Close()
 			for rows.Next() {
 			}
-			failed[i] = errors.Join(rows.Err(), rows.Close())
+			failed[i] = rows.Err()
 		})
 	}
 	wg.Wait()

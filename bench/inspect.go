@@ -95,7 +95,7 @@ func inspectOn(ctx context.Context, b *bencher, k *servers.Kind, tables int) (er
 		}
 		readTook, compareTook, err := atlasOn(ctx, engine, pools)
 		if err != nil {
-			return fmt.Errorf("Atlas: %w", err)
+			return fmt.Errorf("read and compare with Atlas: %w", err)
 		}
 		atlasRead.add(readTook.Seconds())
 		atlasCompare.add(compareTook.Seconds())

@@ -20,7 +20,9 @@ func TestOrder(t *testing.T) {
 	}
 	sorted, err := Order([]Step{
 		{ID: "view", Rank: 1, After: []string{"table", "function", "elsewhere"}},
-		{ID: "table", Rank: 2}, {ID: "function", Rank: 3}, {ID: "alone", Rank: 2},
+		{ID: "table", Rank: 2},
+		{ID: "function", Rank: 3},
+		{ID: "alone", Rank: 2},
 	})
 	require.NoError(t, err)
 	require.Equal(t, []string{"alone", "table", "function", "view"}, ids(sorted))

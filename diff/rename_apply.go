@@ -101,7 +101,7 @@ func (r renamer) column() {
 	r.eachTable(func(s *schema.Schema, t *schema.Table) {
 		own := s == r.schema && t.Name == r.Parent
 		for _, c := range t.Constraints {
-			r.constraintColumn(s, t, c, own)
+			r.constraintColumn(s, c, own)
 		}
 		if !own {
 			return
@@ -140,7 +140,7 @@ func (r renamer) column() {
 	r.texts(r.Parent, r.columnName)
 }
 
-func (r renamer) constraintColumn(s *schema.Schema, t *schema.Table, c *schema.Constraint, own bool) {
+func (r renamer) constraintColumn(s *schema.Schema, c *schema.Constraint, own bool) {
 	referring := r.references(s, c.References, r.Parent)
 	if !own && !referring {
 		return

@@ -45,7 +45,9 @@ func Resolve(from, to *schema.Database, text string) (Rename, error) {
 			}
 		}
 	}
-	slices.SortFunc(found, func(a, b Rename) int { return strings.Compare(string(a.Kind)+":"+a.String(), string(b.Kind)+":"+b.String()) })
+	slices.SortFunc(found, func(a, b Rename) int {
+		return strings.Compare(string(a.Kind)+":"+a.String(), string(b.Kind)+":"+b.String())
+	})
 	found = slices.Compact(found)
 	switch len(found) {
 	case 0:

@@ -120,7 +120,9 @@ func TestPropose(t *testing.T) {
 		{Kind: KindLabel, Schema: "public", Parent: "mood", From: "sad", To: "unhappy", Evidence: "same position before ok, no other value moved"},
 		{Kind: schema.KindColumn, Schema: "public", Parent: "users", From: "name", To: "full_name", Evidence: "same type text, same position between id and note"},
 		{Kind: schema.KindIndex, Schema: "public", Parent: "users", From: "name", To: "by_name", Evidence: "same definition"},
-	}, propose(renamed(func(s *schema.Schema) { s.Table("users").Indexes[0].Definition = "CREATE INDEX name ON public.users USING btree (id)" }), renamed(func(s *schema.Schema) {
+	}, propose(renamed(func(s *schema.Schema) {
+		s.Table("users").Indexes[0].Definition = "CREATE INDEX name ON public.users USING btree (id)"
+	}), renamed(func(s *schema.Schema) {
 		s.Table("users").Column("name").Name = "full_name"
 		s.Table("users").Indexes[0] = &schema.Index{Name: "by_name", Definition: "CREATE INDEX by_name ON public.users USING btree (id)"}
 		s.Views[0].Name = "all_names"

@@ -106,7 +106,9 @@ func defaultValue(text string) string {
 	return text
 }
 
-func strict(t *schema.Table) bool { return strings.Contains(schema.Value(t.Options, "options"), "STRICT") }
+func strict(t *schema.Table) bool {
+	return strings.Contains(schema.Value(t.Options, "options"), "STRICT")
+}
 
 func hasRowid(t *schema.Table) bool {
 	return !isVirtual(t) && !strings.Contains(schema.Value(t.Options, "options"), "WITHOUT ROWID")

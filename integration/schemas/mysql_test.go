@@ -100,7 +100,9 @@ type mysqlSource struct {
 
 func mysqlSources() []mysqlSource {
 	own := func(engine, file string) func(testing.TB) []string {
-		return func(testing.TB) []string { return []string{filepath.Join("..", "..", "testdata", "schema", engine, file)} }
+		return func(testing.TB) []string {
+			return []string{filepath.Join("..", "..", "testdata", "schema", engine, file)}
+		}
 	}
 	corpus := func(pattern string) func(testing.TB) []string {
 		return func(t testing.TB) []string {

@@ -39,12 +39,14 @@ func newPostgres(t testing.TB, k servers.Kind) *pgDatabase {
 	t.Cleanup(func() {
 		// A database with a subscription cannot be dropped.
 		rows, err := p.db.Query("SELECT quote_ident(subname) FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())")
+		require.NoError(t, err)
 		var names []string
-		for err == nil && rows.Next() {
+		for rows.Next() {
 			var n string
 			require.NoError(t, rows.Scan(&n))
 			names = append(names, n)
 		}
+		require.NoError(t, rows.Err())
 		for _, n := range names {
 			_, err := p.db.Exec("DROP SUBSCRIPTION " + n)
 			require.NoError(t, err)

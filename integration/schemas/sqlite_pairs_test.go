@@ -42,7 +42,6 @@ type liteDraw struct {
 	statements []string
 	tables     []liteTable
 	views      []liteTable
-	indexes    int
 }
 
 type liteTable struct {
@@ -238,9 +237,10 @@ func (l *lite) fill(ctx context.Context, t tb, d *schema.Database) {
 				}
 				columns = append(columns, liteQuote(c.Name))
 				value := fmt.Sprint(n)
-				if c.Type == "TEXT" || c.Type == "" {
+				switch c.Type {
+				case "TEXT", "":
 					value = fmt.Sprintf("'%d'", n)
-				} else if c.Type == "BLOB" {
+				case "BLOB":
 					value = fmt.Sprintf("x'3%d'", n)
 				}
 				values = append(values, value)

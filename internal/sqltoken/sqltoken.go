@@ -97,7 +97,6 @@ func Split(sql string, d Dialect) []Token {
 // EndsInComment tells whether a text ends inside a comment that only a line break ends, so that nothing
 // can be written behind it on the same line.
 func EndsInComment(sql string, d Dialect) bool {
-	end := 0
 	for i := 0; i < len(sql); {
 		if n := blank(sql[i:], d); n > 0 {
 			if i+n == len(sql) && !strings.HasPrefix(sql[i:], "/*") && sql[i+n-1] != '\n' && (sql[i] == '-' || sql[i] == '#') {
@@ -106,8 +105,7 @@ func EndsInComment(sql string, d Dialect) bool {
 			i += n
 			continue
 		}
-		end = i + max(next(sql[i:], d).End, 1)
-		i = end
+		i += max(next(sql[i:], d).End, 1)
 	}
 	return false
 }
