@@ -40,6 +40,7 @@ func newPostgres(t testing.TB, k servers.Kind) *pgDatabase {
 		// A database with a subscription cannot be dropped.
 		rows, err := p.db.Query("SELECT quote_ident(subname) FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())")
 		require.NoError(t, err)
+		defer rows.Close()
 		var names []string
 		for rows.Next() {
 			var n string
