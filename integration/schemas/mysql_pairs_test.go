@@ -248,6 +248,7 @@ func TestPairsMySQL(t *testing.T) {
 	}
 	for _, k := range mysqlKinds() {
 		t.Run(k.Name, func(t *testing.T) {
+			t.Parallel()
 			one, other := openPair(t, k), openPair(t, k)
 			one.exec(t, "CREATE USER IF NOT EXISTS 'switchback_pairs'@'%'")
 			invalid := 0

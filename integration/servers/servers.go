@@ -218,7 +218,7 @@ func Start(ctx context.Context, k Kind) (string, func() error, error) {
 	options := []testcontainers.ContainerCustomizer{
 		testcontainers.WithEnv(env), testcontainers.WithExposedPorts(port),
 		testcontainers.WithLogger(log.New(io.Discard, "", 0)),
-		testcontainers.WithTmpfs(map[string]string{data: "rw,mode=1777"}),
+		testcontainers.WithTmpfs(map[string]string{data: "rw,mode=1777", "/tmp": "rw,mode=1777"}),
 		testcontainers.WithWaitStrategyAndDeadline(2*time.Minute, wait.ForSQL(port, driver, func(host string, p network.Port) string {
 			_, dsn, _ := dataSource(address(host, p))
 			return dsn
