@@ -113,7 +113,7 @@ func TestDiffMySQL(t *testing.T) {
 				"    ~ constraint whose\n      definition:\n        - FOREIGN KEY (customer) REFERENCES customers (id)\n        + FOREIGN KEY (customer) REFERENCES customers (id) ON DELETE CASCADE\n",
 				"    + index orders_both: UNIQUE INDEX (customer, id DESC)\n",
 				"    ~ trigger orders_check\n      definition: BEFORE INSERT FOR EACH ROW SET NEW.id = 1 → BEFORE INSERT FOR EACH ROW SET NEW.id = 2\n",
-				"  - routine procedure p\n",
+				"  - routine procedure p: form procedure\n",
 				"  + event cleanup\n",
 			} {
 				require.Contains(t, c.out.String(), want)
