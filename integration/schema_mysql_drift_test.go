@@ -4,6 +4,7 @@ import (
 	"flag"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -33,14 +34,13 @@ func TestNoFalseDriftMySQL(t *testing.T) {
 		text := servers.Tool(t, k, a, nil, client(k, "dump"), args...)
 		// The dump makes views by name on stand-ins that cannot be updated, so it cannot be restored with this.
 		text = strings.ReplaceAll(text, "/*!50002 WITH CASCADED CHECK OPTION */", "")
+		// MariaDB's names the database before a sequence, and before the tables of a view whose definer is gone.
+		text = strings.ReplaceAll(text, path.Base(a), path.Base(b))
 		servers.Tool(t, k, b, strings.NewReader(text), client(k, ""), "--default-character-set=utf8mb4")
 		// The dump names the definer of everything, so nothing changes hands.
 		var found []string
 		for _, d := range differences(t, inspectMySQL(t, a), inspectMySQL(t, b), diff.Options{}) {
-			switch {
-			case d == "view main.a_above: check option: CASCADED → ": // taken out above
-			case strings.HasPrefix(d, "table main.counted, column id: default: (nextval(counter)) → (nextval("): // the dump names the first database's sequence
-			default:
+			if d != "view main.a_above: check option: CASCADED → " { // taken out above
 				found = append(found, d)
 			}
 		}
