@@ -41,7 +41,7 @@ func (s *script) of(options []schema.Property) session {
 }
 
 // become are the statements that make one session another.
-func (s session) become(to session, mariadb bool) []ddl.Statement {
+func (s session) become(to session) []ddl.Statement {
 	var out []ddl.Statement
 	add := func(sql, comment string) { out = append(out, ddl.Statement{SQL: sql, Comment: comment}) }
 	if s.database != to.database {

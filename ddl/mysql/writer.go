@@ -51,8 +51,7 @@ type script struct {
 	steps    []ddl.Step
 	sessions map[string]session // of steps that need another than the usual one, by ID
 	notes    []string
-	usual    string                     // database collation that programs are made under
-	regrant  map[string][]*schema.Grant // of routines that are made again
+	usual    string // database collation that programs are made under
 }
 
 // Script implements ddl.Writer.
@@ -209,7 +208,7 @@ func (s *script) finish() (*ddl.Script, error) {
 		if step.Rank == phaseDatabase {
 			want.database = now.database
 		}
-		out.Statements = append(out.Statements, now.become(want, s.mariadb)...)
+		out.Statements = append(out.Statements, now.become(want)...)
 		now = want
 		out.Statements = append(out.Statements, step.Statements...)
 	}
