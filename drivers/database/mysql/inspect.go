@@ -70,7 +70,7 @@ func stamp(ctx context.Context, q schema.Queryer) (string, error) {
 func Inspect(ctx context.Context, q schema.Queryer) (*schema.Database, error) {
 	in := &inspection{
 		schema: &schema.Schema{Name: "main"},
-		tables: map[string]*schema.Table{}, indexes: map[string]*index{}, keys: map[string]*foreignKey{}, routines: map[string]*routine{},
+		tables: map[string]*schema.Table{}, indexes: map[string]*index{}, keys: map[string]*foreignKey{}, rules: map[string]string{}, routines: map[string]*routine{},
 		special: map[string]bool{}, views: map[string]*schema.View{}, hidden: map[schema.Kind][]string{},
 	}
 	if err := in.readServer(ctx, q); err != nil {
@@ -109,6 +109,7 @@ type inspection struct {
 	views     map[string]*schema.View
 	indexes   map[string]*index
 	keys      map[string]*foreignKey
+	rules     map[string]string // of foreign keys, by the same name
 	routines  map[string]*routine
 	order     []string        // of the indexes' and keys' names, as they were read
 	special   map[string]bool // tables of which the statement has to be read

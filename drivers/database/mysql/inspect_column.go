@@ -17,12 +17,18 @@ func (in *inspection) columnsPart() part {
 	}
 	return part{
 		name: "columns",
+		// Not joined to the tables, which are known: MariaDB would open each table for it once more.
 		query: fmt.Sprintf(`SELECT c.table_name, c.column_name, c.column_type, c.is_nullable, c.column_default IS NOT NULL, c.column_default, c.extra, c.generation_expression,
-  CASE WHEN c.collation_name <> t.table_collation THEN c.collation_name END, c.column_comment, %s, c.collation_name
-FROM information_schema.columns c JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name
-WHERE c.table_schema = DATABASE() AND t.table_type <> 'VIEW' ORDER BY c.table_name, c.ordinal_position`, srid),
+  c.collation_name, c.column_comment, %s, c.collation_name
+FROM information_schema.columns c WHERE c.table_schema = DATABASE() ORDER BY c.table_name, c.ordinal_position`, srid),
 		row: func(r []string) {
-			t := in.table(r[0])
+			t := in.tables[r[0]]
+			if t == nil { // a view or a sequence
+				return
+			}
+			if r[8] == schema.Value(t.Options, "collation") {
+				r[8] = ""
+			}
 			t.Columns = append(t.Columns, in.column(r))
 		},
 	}
