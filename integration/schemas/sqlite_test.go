@@ -35,6 +35,7 @@ type lite struct {
 type tb interface {
 	require.TestingT
 	Helper()
+	Skip(args ...any)
 }
 
 // newLite makes an empty database that lives in a file, or in memory where the path is empty.

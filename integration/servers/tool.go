@@ -39,12 +39,12 @@ func Command(ctx context.Context, k Kind, rawURL, tool string, args ...string) (
 	}
 	password, _ := u.User.Password()
 	command, host, port := []string{"run", "--rm", "-i", "--network", "host"}, u.Hostname(), u.Port()
-	id, err := exec.CommandContext(ctx, "docker", "ps", "--quiet", "--filter", "publish="+u.Port()).Output()
+	container, err := containerOf(ctx, u.Port())
 	if err != nil {
 		return nil, fmt.Errorf("ask Docker for the container of %s: %w", k.Image, err)
 	}
 	place := k.Image
-	if container := strings.TrimSpace(string(id)); container != "" {
+	if container != "" {
 		command, place, host = []string{"exec", "-i"}, container, "127.0.0.1"
 		port = map[bool]string{true: "5432", false: "3306"}[k.Engine == "postgres"]
 	}
@@ -62,4 +62,20 @@ func Command(ctx context.Context, k Kind, rawURL, tool string, args ...string) (
 		command = append(command, name)
 	}
 	return exec.CommandContext(ctx, "docker", command...), nil
+}
+
+// containerOf finds the container that publishes a port for IPv4, or "". For IPv6 another container may
+// have the same one.
+func containerOf(ctx context.Context, port string) (string, error) {
+	out, err := exec.CommandContext(ctx, "docker", "ps", "--filter", "publish="+port, "--format", "{{.ID}} {{.Ports}}").Output()
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(out)) {
+		id, ports, _ := strings.Cut(line, " ")
+		if strings.Contains(ports, "0.0.0.0:"+port+"->") || strings.Contains(ports, "127.0.0.1:"+port+"->") {
+			return id, nil
+		}
+	}
+	return "", nil
 }
