@@ -10,10 +10,12 @@ package mysql
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/switchbackdb/switchback/ddl"
 	"github.com/switchbackdb/switchback/diff"
+	"github.com/switchbackdb/switchback/internal/sqltoken"
 	"github.com/switchbackdb/switchback/schema"
 )
 
@@ -105,7 +107,10 @@ func (s *script) renames(list []diff.Rename) {
 		case schema.KindTable, schema.KindView:
 			sql = fmt.Sprintf("RENAME TABLE %s TO %s", Quote(r.From), Quote(r.To))
 		case schema.KindColumn:
-			sql = fmt.Sprintf("ALTER TABLE %s RENAME COLUMN %s TO %s", Quote(r.Parent), Quote(r.From), Quote(r.To))
+			if slices.ContainsFunc(list[:i], func(p diff.Rename) bool { return p.Kind == r.Kind && p.Parent == r.Parent }) {
+				continue // done together with the first of the table
+			}
+			sql = s.renameColumns(r.Parent, list[i:])
 		case schema.KindIndex:
 			sql = fmt.Sprintf("ALTER TABLE %s RENAME INDEX %s TO %s", Quote(r.Parent), Quote(r.From), Quote(r.To))
 		default:
@@ -114,6 +119,29 @@ func (s *script) renames(list []diff.Rename) {
 		}
 		s.add(phaseRename, fmt.Sprintf("rename %04d", i), nil, ddl.Statement{SQL: sql, Comment: "Changes the catalogue only. Views, triggers and routines keep the old name in their text."})
 	}
+}
+
+// renameColumns renames the columns of a table in one statement. MySQL refuses it for a column that a check
+// reads, so such checks are taken out and put back in the same statement; MariaDB follows by itself.
+func (s *script) renameColumns(table string, list []diff.Rename) string {
+	var drops, renames, adds []string
+	renamed := map[string]bool{}
+	for _, r := range list {
+		if r.Kind == schema.KindColumn && r.Parent == table {
+			renames = append(renames, "RENAME COLUMN "+Quote(r.From)+" TO "+Quote(r.To))
+			renamed[r.To] = true
+		}
+	}
+	if t := s.from.Table(table); t != nil && !s.mariadb {
+		for _, c := range t.Constraints {
+			reads := func(token sqltoken.Token) bool { return token.IsName() && renamed[token.Name] }
+			if c.Type == schema.Check && slices.ContainsFunc(sqltoken.Split(c.Definition, sqltoken.Of("mysql")), reads) {
+				drops = append(drops, "DROP CONSTRAINT "+Quote(c.Name))
+				adds = append(adds, "ADD "+s.constraint(c))
+			}
+		}
+	}
+	return "ALTER TABLE " + Quote(table) + " " + strings.Join(slices.Concat(drops, renames, adds), ", ")
 }
 
 // setting changes a setting of the database. One cannot be taken away.

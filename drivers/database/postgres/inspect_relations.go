@@ -258,7 +258,7 @@ WHERE k.contype <> 't' AND (k.coninhcount = 0 OR k.conislocal AND NOT c.relispar
 			rel := in.relation(r[0])
 			k := &schema.Constraint{Name: r[2], Type: constraintTypes[r[3]], Definition: r[4], Comment: r[5], Options: options(r[10:], "storage", "tablespace")}
 			k.Columns = rel.columnNames(r[6])
-			if rel.table == nil || automaticNotNull(rel, k) {
+			if rel.table == nil || automaticNotNull(k) {
 				return
 			}
 			key := schema.Key{Schema: rel.schema, Kind: schema.KindConstraint, Name: rel.name() + "." + k.Name}
@@ -274,11 +274,12 @@ WHERE k.contype <> 't' AND (k.coninhcount = 0 OR k.conislocal AND NOT c.relispar
 	}
 }
 
-// automaticNotNull tells whether a constraint is no more than a column's NOT NULL: it has the name that
-// the server gives, and no options.
-func automaticNotNull(r *relation, k *schema.Constraint) bool {
+// automaticNotNull tells whether a constraint is no more than a column's NOT NULL: it has no options, and a
+// name that the server gives. That name stays when the table or the column gets another one, so it is told
+// by its end alone: else each table that was ever renamed would differ from one that was not.
+func automaticNotNull(k *schema.Constraint) bool {
 	return k.Type == schema.NotNull && len(k.Columns) == 1 && k.Comment == "" &&
-		strings.TrimRight(k.Name, "0123456789") == strings.TrimRight(automaticName(r.name(), k.Columns[0], "not_null"), "0123456789") &&
+		strings.HasSuffix(strings.TrimRight(k.Name, "0123456789"), "_not_null") &&
 		k.Definition == "NOT NULL "+quoteNeeded(k.Columns[0])
 }
 
