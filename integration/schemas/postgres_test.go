@@ -266,6 +266,12 @@ func TestPostgresRoundTrip(t *testing.T) {
 				require.Empty(t, differences(t, want, b.inspect()), printed(script))
 				require.Equal(t, a.dumped(), b.dumped())
 
+				var text strings.Builder // as people run it
+				require.NoError(t, script.Write(&text, "From nothing", ""))
+				c := newPostgres(t, k)
+				c.load(text.String())
+				require.Equal(t, a.dumped(), c.dumped())
+
 				back, err := between(want, empty)
 				require.NoError(t, err)
 				require.NoError(t, a.run(back), printed(back))
