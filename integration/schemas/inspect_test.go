@@ -97,14 +97,9 @@ func TestInspectManyTables(t *testing.T) {
 	if testing.Short() {
 		return
 	}
-	const n = 10_000
-	for _, url := range []string{servers.SQLite(t), servers.URL(t, servers.Postgres17)} {
+	for url, n := range map[string]int{servers.SQLite(t): 500, servers.URL(t, servers.Postgres17): 10_000} { // SQLite makes them slowly
 		db := servers.Open(t, url)
 		defer db.Close()
-		if strings.HasPrefix(url, "sqlite:") {
-			_, err := db.ExecContext(t.Context(), "PRAGMA synchronous = OFF")
-			require.NoError(t, err)
-		}
 		makeTables(t, db, 0, n)
 		before, err := inspectOf(url)(t.Context(), db)
 		require.NoError(t, err)
