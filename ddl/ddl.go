@@ -32,6 +32,9 @@ type Statement struct {
 	Destroys bool
 	// Outside is set when the engine refuses the statement inside a transaction.
 	Outside bool
+	// Frame is set when the statement changes no object: it makes the session or the transaction as the others
+	// want it. What runs the script in a session and transactions of its own leaves it out.
+	Frame bool
 }
 
 // Step is statements about one object that belong together.

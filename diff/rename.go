@@ -78,21 +78,29 @@ func inOrder(renames []Rename) []Rename {
 	return out
 }
 
-// rename returns from with the confirmed renames in it, as the engine has it once they are done: what
-// names a renamed object follows, but for what is stored as text there, such as the body of a function.
-// from itself is not changed. The error is a *RenameError.
+// rename returns from with the confirmed renames in it. The error is a *RenameError, also when the second
+// schema has nothing by the new name.
 func rename(from, to *schema.Database, confirmed []Rename) (*schema.Database, error) {
-	if len(confirmed) == 0 {
+	for _, r := range confirmed {
+		if !there(places(to), r, r.To) {
+			return nil, &RenameError{r, "the second schema has no " + string(r.Kind) + " " + r.To}
+		}
+	}
+	return Renamed(from, confirmed)
+}
+
+// Renamed returns the schema with the renames in it, done one after the other, as the engine has it then:
+// what names a renamed object follows, but for what is stored as text there, such as the body of a
+// function. from itself is not changed. The error is a *RenameError.
+func Renamed(from *schema.Database, renames []Rename) (*schema.Database, error) {
+	if len(renames) == 0 {
 		return from, nil
 	}
 	out, err := clone(from)
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range confirmed {
-		if !there(places(to), r, r.To) {
-			return nil, &RenameError{r, "the second schema has no " + string(r.Kind) + " " + r.To}
-		}
+	for _, r := range renames {
 		now := places(out)
 		switch {
 		case !there(now, r, r.From):

@@ -35,6 +35,7 @@ type Pair struct {
 type Meta struct {
 	Description  string   `yaml:"description,omitempty"`
 	Irreversible string   `yaml:"irreversible,omitempty"` // why there is no rollback script
+	Operations   []string `yaml:"operations,omitempty"`   // what the scripts were planned from
 	Attic        Attic    `yaml:"attic,omitempty"`
 	Imported     Imported `yaml:"imported,omitempty"`
 }

@@ -63,7 +63,11 @@ func (s *Session) transaction(ctx context.Context, step Step, statements []State
 	}()
 	started := time.Now()
 	failpoint.Hit("statements: before")
-	outcomes, err := s.db.Begin(ctx, s.conn, texts(statements))
+	begin := func() ([]Outcome, error) { return s.db.Begin(ctx, s.conn, texts(statements)) }
+	if d := step.Script.Directives; len(d.Asserts) > 0 {
+		begin = func() ([]Outcome, error) { return s.beginWithAsserts(ctx, d, statements) }
+	}
+	outcomes, err := begin()
 	if err != nil {
 		if len(outcomes) < len(statements) {
 			*at = &statements[len(outcomes)]

@@ -23,6 +23,13 @@ type Directives struct {
 	LockTimeout    time.Duration // how long a statement may wait for a lock; 0 for the runner's own
 	Retries        int           // how often to try again after a lock timeout; -1 for the runner's own
 	Batches        []Batch       // batched statements, by line
+	Asserts        []Assert      // queries that must find nothing, by line
+}
+
+// Assert says that the statement below the directive is a query that must find nothing.
+type Assert struct {
+	Line    int    // line of the directive
+	Message string // what it means when there is a row
 }
 
 // Batch says that the statement below the directive runs in batches over a key.
@@ -67,6 +74,16 @@ func (d *Directives) add(line int, text string) error {
 		d.ForeignKeysOff = true
 	case "lock-timeout":
 		return d.addLockTimeout(words[1:])
+	case "together", "apart":
+		if len(words) != 1 {
+			return fmt.Errorf("directive %s: want nothing behind it", words[0])
+		}
+	case "assert":
+		_, message, _ := strings.Cut(text, "assert")
+		if message = strings.TrimSpace(message); message == "" {
+			return fmt.Errorf("directive assert: want \"assert MESSAGE\", which says what is wrong when the query finds a row")
+		}
+		d.Asserts = append(d.Asserts, Assert{Line: line, Message: message})
 	case "batch":
 		b, err := parseBatch(words[1:])
 		b.Line = line
@@ -139,6 +156,17 @@ func (d Directives) batchFor(after, line int) *Batch {
 	for i := range d.Batches {
 		if b := &d.Batches[i]; b.Line >= after && b.Line <= line {
 			return b
+		}
+	}
+	return nil
+}
+
+// assertFor returns the assert directive that stands between the end of the statement before and the
+// statement that starts at line, or nil.
+func (d Directives) assertFor(after, line int) *Assert {
+	for i := range d.Asserts {
+		if a := &d.Asserts[i]; a.Line >= after && a.Line <= line {
+			return a
 		}
 	}
 	return nil

@@ -26,12 +26,16 @@ func (s *Session) stepByStatement(ctx context.Context, step Step, statements []S
 		st := &statements[i]
 		prior := earlier[i+1]
 		batch := step.Script.Directives.batchFor(after, st.Line)
+		claim := step.Script.Directives.assertFor(after, st.Line)
 		after = st.Line + 1
 		if prior != nil && prior.Status == Done && s.db.Classify(st.Text) != Setting {
 			continue
 		}
 		run := func() error { return s.statement(ctx, step, phase, i+1, st, batch, prior) }
-		if batch == nil {
+		switch {
+		case claim != nil:
+			run = func() error { return assert(ctx, s.conn, claim, st.Text) }
+		case batch == nil:
 			run = func() error {
 				return s.retry(ctx, step, func() error { return s.statement(ctx, step, phase, i+1, st, nil, prior) })
 			}

@@ -50,7 +50,7 @@ func (s *Session) together(steps []Step) [][]Statement {
 	for _, step := range steps {
 		d := step.Script.Directives
 		bytes += len(step.Script.SQL)
-		if len(scripts) == maxTogether || bytes > maxTogetherBytes || d.NoTransaction || d.ForeignKeysOff || d.LockTimeout > 0 || len(d.Batches) > 0 {
+		if len(scripts) == maxTogether || bytes > maxTogetherBytes || d.NoTransaction || d.ForeignKeysOff || d.LockTimeout > 0 || len(d.Batches) > 0 || len(d.Asserts) > 0 {
 			break
 		}
 		statements, err := s.db.Scan(step.Script.SQL)

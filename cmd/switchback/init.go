@@ -15,6 +15,7 @@ import (
 	"github.com/switchbackdb/switchback/config"
 	"github.com/switchbackdb/switchback/internal/atomicfile"
 	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/migrate/recipe"
 )
 
 const initialConfig = `# The databases, by name. ${NAME} stands for an environment variable, so that no password is in here.
@@ -94,43 +95,25 @@ var templates = map[string]string{
 
 var notInName = regexp.MustCompile(`[^a-z0-9]+`)
 
-func newChange(changes, name string, now time.Time) (string, error) {
+// changePath is where a change of that name goes.
+func changePath(changes, name string, now time.Time) (string, error) {
 	slug := strings.Trim(notInName.ReplaceAllString(strings.ToLower(name), "_"), "_")
 	if slug == "" {
 		return "", fmt.Errorf("the name %q has no letter or digit in it", name)
 	}
-	path := filepath.Join(changes, now.UTC().Format("20060102150405")+"_"+slug)
-	if err := os.MkdirAll(changes, 0o755); err != nil {
-		return "", fmt.Errorf("make the folder of changes: %w", err)
-	}
-	if err := migrate.CheckSum(changes); err != nil {
-		return "", err
-	}
-	if err := writeTemplates(changes, path); err != nil {
-		return "", fmt.Errorf("make the change: %w\n  state: nothing was changed", err)
-	}
-	return path, migrate.WriteSum(changes)
+	return filepath.Join(changes, now.UTC().Format("20060102150405")+"_"+slug), nil
 }
 
-// writeTemplates writes the change beside its place, and moves it there when it is whole.
-func writeTemplates(changes, path string) error {
-	staging, err := os.MkdirTemp(changes, ".new-")
+func newChange(changes, name string, now time.Time) (string, error) {
+	path, err := changePath(changes, name, now)
 	if err != nil {
-		return err
+		return "", err
 	}
-	defer func() { _ = os.RemoveAll(staging) }()
+	var files []recipe.File
 	for file, text := range templates {
-		if err := atomicfile.Write(filepath.Join(staging, file), []byte(text), 0o644); err != nil {
-			return err
-		}
+		files = append(files, recipe.File{Name: file, Text: text})
 	}
-	if err := os.Chmod(staging, 0o755); err != nil {
-		return err
-	}
-	if _, err := os.Stat(path); err == nil {
-		return fmt.Errorf("%s is there already", path)
-	}
-	return os.Rename(staging, path)
+	return path, writeChange(changes, path, files)
 }
 
 func sumCommand() *cli.Command {

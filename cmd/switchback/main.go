@@ -125,7 +125,7 @@ func usageError(c *cli.Context, err error, _ bool) error {
 
 func commands() []*cli.Command {
 	all := []*cli.Command{
-		initCommand(), newCommand(), sumCommand(),
+		initCommand(), newCommand(), planCommand(), sumCommand(),
 		statusCommand(), historyCommand(),
 		expandCommand(), backfillCommand(), contractCommand(), purgeCommand(), upCommand(),
 		rollbackCommand(), rollforwardCommand(), resolveCommand(),

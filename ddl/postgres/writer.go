@@ -17,9 +17,9 @@ var _ ddl.Writer = Writer{}
 // head are the settings a script begins with.
 func head() []ddl.Statement {
 	return []ddl.Statement{
-		{SQL: "SET lock_timeout = '2s'", Comment: "No statement waits longer for a lock: nobody queues up behind it. Run the script again when one fails."},
-		{SQL: "SET search_path = ''", Comment: "All names are written with their schema."},
-		{SQL: "SET check_function_bodies = off", Comment: "A function may use what is made after it."},
+		{Frame: true, SQL: "SET lock_timeout = '2s'", Comment: "No statement waits longer for a lock: nobody queues up behind it. Run the script again when one fails."},
+		{Frame: true, SQL: "SET search_path = ''", Comment: "All names are written with their schema."},
+		{Frame: true, SQL: "SET check_function_bodies = off", Comment: "A function may use what is made after it."},
 	}
 }
 

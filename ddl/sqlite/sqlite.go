@@ -69,15 +69,15 @@ func (p *plan) framed(list []ddl.Statement) []ddl.Statement {
 	p.notes = append(p.notes, "run it on one connection that stops at the first error: sqlite3 -bail FILE < SCRIPT")
 	if p.foreignKeysOff {
 		out = append(out, ddl.Statement{
-			SQL: "PRAGMA foreign_keys = OFF", Outside: true,
+			SQL: "PRAGMA foreign_keys = OFF", Outside: true, Frame: true,
 			Comment: "Dropping a table would delete its rows first, and foreign keys would act on that. Inside a transaction this has no effect.",
 		})
 	}
-	out = append(out, ddl.Statement{SQL: "BEGIN IMMEDIATE", Outside: true, Comment: "All or nothing: until COMMIT nobody sees any of it."})
-	out = append(append(out, list...), ddl.Statement{SQL: "COMMIT"})
+	out = append(out, ddl.Statement{SQL: "BEGIN IMMEDIATE", Outside: true, Frame: true, Comment: "All or nothing: until COMMIT nobody sees any of it."})
+	out = append(append(out, list...), ddl.Statement{SQL: "COMMIT", Frame: true})
 	if p.foreignKeysOff {
 		out = append(out, ddl.Statement{
-			SQL: "PRAGMA foreign_keys = ON", Outside: true,
+			SQL: "PRAGMA foreign_keys = ON", Outside: true, Frame: true,
 			Comment: "Of this connection only. Leave it out where they were off before.",
 		})
 	}

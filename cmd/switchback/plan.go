@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/urfave/cli/v2"
+
+	"github.com/switchbackdb/switchback/drivers/database"
+	"github.com/switchbackdb/switchback/internal/atomicfile"
+	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/migrate/recipe"
+)
+
+func planCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "plan",
+		Usage:     "write a change that runs beside both versions of the application, and comes back",
+		ArgsUsage: "NAME --op OPERATION…",
+		Description: `Each operation becomes the scripts of its phases: expand adds the new shape, with triggers that keep
+old and new in step both ways; backfill fills it in batches; contract puts the old shape into the
+attic, still in step; purge empties that. All but purge have a script that takes them back.
+
+Operations:
+` + recipe.Usage() + `
+  switchback plan full_name --op 'rename column users.name full_name' --env production
+
+The schema the change is planned on is --from, or else that of the target.
+` + sourceHelp,
+		Flags: sourceFlags(
+			&cli.StringSliceFlag{Name: "op", Usage: "`OPERATION` to plan; can be repeated"},
+			&cli.StringFlag{Name: "from", Usage: "the `SOURCE` of the schema that the change is planned on"},
+			&cli.BoolFlag{Name: "explain", Usage: "show the scripts, write nothing"},
+			&cli.StringFlag{Name: "url", Usage: "the target database: sqlite:FILE, postgres://…, mysql://… or mariadb://…", EnvVars: []string{"SWITCHBACK_URL"}},
+			&cli.StringFlag{Name: "env", Usage: "the target database by its `NAME` in switchback.yaml"},
+		),
+		Action: runPlan,
+	}
+}
+
+func runPlan(c *cli.Context) error {
+	if c.NArg() != 1 {
+		return errors.New("want one name, as in: switchback plan full_name --op 'rename column users.name full_name'")
+	}
+	p, err := openProject(c)
+	if err != nil {
+		return err
+	}
+	operations, err := readOperations(c.StringSlice("op"))
+	if err != nil {
+		return err
+	}
+	from := c.String("from")
+	if from == "" {
+		env, err := p.environment(c)
+		if err != nil {
+			return err
+		}
+		from = env.URL
+	}
+	s, err := p.source(c, from)
+	if err != nil {
+		return err
+	}
+	engine := migrate.Engine(s.Database.Engine)
+	writer, err := database.Writer(s.Database.Engine)
+	if err != nil {
+		return fmt.Errorf("%w\n  next: say what the change is planned on, as in: --from env:production", err)
+	}
+	path, err := changePath(p.config.Changes, c.Args().First(), time.Now())
+	if err != nil {
+		return err
+	}
+	draft, err := recipe.Plan(s.Database, operations, recipe.Options{Engine: engine, Writer: writer, ID: filepath.Base(path)})
+	if err != nil {
+		return err
+	}
+	files, err := draftFiles(draft, engine)
+	if err != nil {
+		return err
+	}
+	if c.Bool("explain") {
+		for _, f := range files {
+			p.out.printf("=== %s\n%s", f.Name, f.Text)
+		}
+		return p.out.document(map[string]any{"files": files})
+	}
+	if err := writeChange(p.config.Changes, path, files); err != nil {
+		return err
+	}
+	p.out.printf("planned %s", path)
+	for _, f := range files {
+		p.out.printf("  %s", f.Name)
+	}
+	for _, n := range draft.Notes {
+		p.out.printf("note: %s", n)
+	}
+	p.out.printf("  next: read the scripts, then: switchback expand")
+	return p.out.document(map[string]any{"change": filepath.Base(path), "path": path, "notes": draft.Notes})
+}
+
+func readOperations(texts []string) ([]recipe.Operation, error) {
+	if len(texts) == 0 {
+		return nil, errors.New("nothing to plan\n  next: say what, as in: --op 'rename column users.name full_name'; switchback plan --help lists the operations")
+	}
+	var operations []recipe.Operation
+	for _, text := range texts {
+		op, err := recipe.Parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("%w\n  state: nothing was written\n  next: switchback plan --help, for the operations there are", err)
+		}
+		operations = append(operations, op)
+	}
+	return operations, nil
+}
+
+// draftFiles are the files of a planned change, change.yaml among them.
+func draftFiles(draft *recipe.Draft, engine migrate.Engine) ([]recipe.File, error) {
+	meta := struct {
+		Operations []string `yaml:"operations"`
+	}{}
+	for _, op := range draft.Operations {
+		meta.Operations = append(meta.Operations, op.String())
+	}
+	var text bytes.Buffer
+	if err := yaml.NewEncoder(&text).Encode(meta); err != nil {
+		return nil, fmt.Errorf("write change.yaml: %w", err)
+	}
+	return append([]recipe.File{{Name: "change.yaml", Text: text.String()}}, draft.Files(engine)...), nil
+}
+
+// writeChange writes a change beside its place, and moves it there when it is whole.
+func writeChange(changes, path string, files []recipe.File) error {
+	if err := os.MkdirAll(changes, 0o755); err != nil {
+		return fmt.Errorf("make the folder of changes: %w", err)
+	}
+	if err := migrate.CheckSum(changes); err != nil {
+		return err
+	}
+	if err := writeFiles(changes, path, files); err != nil {
+		return fmt.Errorf("make the change: %w\n  state: nothing was changed", err)
+	}
+	return migrate.WriteSum(changes)
+}
+
+func writeFiles(changes, path string, files []recipe.File) error {
+	staging, err := os.MkdirTemp(changes, ".new-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(staging) }()
+	for _, f := range files {
+		if err := atomicfile.Write(filepath.Join(staging, f.Name), []byte(f.Text), 0o644); err != nil {
+			return err
+		}
+	}
+	if err := os.Chmod(staging, 0o755); err != nil {
+		return err
+	}
+	if _, err := os.Stat(path); err == nil {
+		return fmt.Errorf("%s is there already", path)
+	}
+	return os.Rename(staging, path)
+}

@@ -1,0 +1,68 @@
+package recipe
+
+import (
+	"fmt"
+	"strings"
+)
+
+// ChangeType gives a column another type. Both versions of the application go by the same name, so until
+// contract all of them write the old type; then the new type takes the name.
+type ChangeType struct {
+	Table  Table
+	Column string
+	Type   string
+	Up     string // expression over the column that gives the new value; empty where the types tell
+	Down   string // expression over the column as it is then that gives the old value; empty where the types tell
+}
+
+// String implements Operation.
+func (o ChangeType) String() string {
+	text := fmt.Sprintf("change type %s.%s %s", o.Table, word(o.Column), o.Type)
+	if o.Up != "" {
+		text += " up (" + o.Up + ")"
+	}
+	if o.Down != "" {
+		text += " down (" + o.Down + ")"
+	}
+	return text
+}
+
+func (o ChangeType) recipe(p *planner) (recipe, error) {
+	table, t, err := p.table(o, o.Table)
+	if err != nil {
+		return nil, err
+	}
+	c := t.Column(o.Column)
+	if c == nil {
+		return nil, noColumn(o, table, o.Column)
+	}
+	if strings.EqualFold(c.Type, o.Type) {
+		return nil, &Error{o, "the column has that type already", ""}
+	}
+	temp := fit(p.engine.limit(), newPrefix, o.Column)
+	up, down, total, ok := p.engine.conversion(o.Column, temp, c.Type, o.Type)
+	if o.Up != "" {
+		up, total = o.Up, false
+	}
+	if o.Down != "" {
+		down = renamedIn(p.engine, o.Down, o.Column, temp)
+	}
+	if !ok && (o.Up == "" || o.Down == "") {
+		return nil, &Error{o, fmt.Sprintf("how %s becomes %s and back is not known", c.Type, o.Type), fmt.Sprintf("say it, as in: up (expression over %s) down (expression over %s)", word(o.Column), word(o.Column))}
+	}
+	added := successor(c, temp)
+	added.Type, added.Collation = o.Type, ""
+	if c.Default != "" && isConstant(c.Default) {
+		added.Default = p.engine.retype(c.Default, c.Type, o.Type)
+	}
+	r, err := newReshape(p, o, table, &rule{
+		old: []string{o.Column}, new: []string{temp}, hidden: true,
+		up: only(temp, up), down: only(o.Column, down),
+		renamed: only(temp, o.Column),
+	}, columns(added))
+	if err != nil {
+		return nil, err
+	}
+	r.total, r.same[o.Column] = total, temp
+	return r, nil
+}

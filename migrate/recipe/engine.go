@@ -1,0 +1,78 @@
+package recipe
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/switchbackdb/switchback/migrate"
+)
+
+// engine is how the SQL that recipes write themselves differs.
+type engine interface {
+	// name is the engine's, as schema.Database has it.
+	name() string
+	// quote writes an identifier, in quotes where it has to be.
+	quote(name string) string
+	// table writes a table's name.
+	table(t Table) string
+	// literal writes a text.
+	literal(text string) string
+	// distinct is the condition that two expressions of a type differ, NULL being a value like any other.
+	distinct(a, b, typ string) string
+	// limit is how long a name may be, in bytes.
+	limit() int
+	// fillsNotNull tells whether a trigger can give a value to a column that is NOT NULL and was not written.
+	fillsNotNull() bool
+	// addTriggers adds the triggers that keep the table's shapes in step.
+	addTriggers(e *edit, s *sync, st state)
+	// dropTriggers removes them again.
+	dropTriggers(e *edit, s *sync, st state)
+	// assertTriggers is a statement that fails when one of them is not there, or off.
+	assertTriggers(s *sync, st state) Statement
+	// renameConstraint gives a constraint another name, where the engine can.
+	renameConstraint(t Table, from, to string) (sql string, ok bool)
+	// conversion returns expressions that take a column from a type to another and back, total when neither
+	// direction can fail or lose anything. ok is false where only the user can know.
+	conversion(column, converted, from, to string) (up, down string, total, ok bool)
+	// retype writes a constant default for another type; empty where that cannot be.
+	retype(constant, from, to string) string
+}
+
+func newEngine(name migrate.Engine, id string) (engine, error) {
+	switch name {
+	case migrate.Postgres:
+		return &postgres{id: id}, nil
+	}
+	return nil, fmt.Errorf("there are no recipes for %q", name)
+}
+
+// fit makes a name of a prefix and a name, no longer than the limit, in bytes. What does not fit is
+// replaced by a hash of all of it.
+func fit(limit int, prefix, name string) string {
+	full := prefix + name
+	if len(full) <= limit {
+		return full
+	}
+	sum := sha256.Sum256([]byte(full))
+	tail := "_" + hex.EncodeToString(sum[:4])
+	cut := limit - len(tail)
+	for cut > 0 && full[cut]&0xC0 == 0x80 { // not in the middle of a letter
+		cut--
+	}
+	return full[:cut] + tail
+}
+
+// Prefixes of what waits in the attic, and of what is there before its time has come.
+const (
+	oldPrefix = "switchback_old_"
+	newPrefix = "switchback_new_"
+)
+
+// complement is the number that sorts the other way round: that of a newer change is smaller.
+func complement(id string) string {
+	return strings.Map(func(r rune) rune { return '9' - (r - '0') }, id)
+}
+
+func indent(text, by string) string { return by + strings.ReplaceAll(text, "\n", "\n"+by) }

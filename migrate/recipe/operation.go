@@ -1,0 +1,71 @@
+package recipe
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Operation is one change that somebody wants, of the kind its type says. Operations are plain data; their
+// String is what Parse reads.
+type Operation interface {
+	fmt.Stringer
+	// recipe checks the operation against the model as it is before the change.
+	recipe(p *planner) (recipe, error)
+}
+
+// recipe is what an operation does in each phase. What several operations on a table share, its triggers
+// and its walk, the planner does between the calls.
+type recipe interface {
+	expand(p *planner) error   // before the triggers are made
+	fill(p *planner) error     // once all rows are filled
+	contract(p *planner) error // while no trigger of the change is there, together with what puts them back
+	purge(p *planner) error    // once the triggers are gone
+}
+
+// nothing is a recipe that does nothing; recipes embed it for the phases they have no use for.
+type nothing struct{}
+
+func (nothing) expand(*planner) error   { return nil }
+func (nothing) fill(*planner) error     { return nil }
+func (nothing) contract(*planner) error { return nil }
+func (nothing) purge(*planner) error    { return nil }
+
+// Table names a table. An empty schema is the one that the engine takes when there is none.
+type Table struct{ Schema, Name string }
+
+// String writes the table as Parse reads it.
+func (t Table) String() string {
+	if t.Schema == "" {
+		return word(t.Name)
+	}
+	return word(t.Schema) + "." + word(t.Name)
+}
+
+// word quotes a name where Parse would otherwise read something else.
+func word(name string) string {
+	for i, r := range name {
+		if r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r > 127 || i > 0 && (r >= '0' && r <= '9' || r == '$') {
+			continue
+		}
+		return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+	}
+	if name == "" {
+		return `""`
+	}
+	return name
+}
+
+// Error is the error for an operation that cannot be planned.
+type Error struct {
+	Operation Operation
+	Reason    string
+	Next      string // what the user can do about it; may be empty
+}
+
+func (e *Error) Error() string {
+	text := fmt.Sprintf("plan %s: %s", e.Operation, e.Reason)
+	if e.Next != "" {
+		text += "\n  state: nothing was written\n  next: " + e.Next
+	}
+	return text
+}

@@ -1,0 +1,238 @@
+package recipe
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/switchbackdb/switchback/internal/sqltoken"
+)
+
+// SyntaxError is the error for an operation that cannot be read.
+type SyntaxError struct {
+	Text string
+	Want string // how an operation of its kind is written
+}
+
+func (e *SyntaxError) Error() string {
+	return fmt.Sprintf("operation %q cannot be read: want %s", e.Text, e.Want)
+}
+
+// form is how the operations of a kind are written.
+type form struct {
+	words string // it begins with
+	usage string
+	about string // for people
+	read  func(r *reader) (Operation, error)
+}
+
+// forms are all of them. One that begins like another comes first.
+func forms() []form {
+	return []form{
+		{"rename column", "rename column TABLE.COLUMN NAME", "both names are there until contract", readRenameColumn},
+		{"change type", "change type TABLE.COLUMN TYPE [up (EXPRESSION)] [down (EXPRESSION)]", "values are converted both ways", readChangeType},
+	}
+}
+
+// Usage lists the operations there are, one a line.
+func Usage() string {
+	var b strings.Builder
+	for _, f := range forms() {
+		fmt.Fprintf(&b, "  %s\n      %s\n", f.usage, f.about)
+	}
+	return b.String()
+}
+
+// Parse reads an operation as a person writes it, such as "rename column users.name full_name". Names with
+// anything but letters, digits and underscores stand in double quotes; expressions, in parentheses. The
+// error is a *SyntaxError.
+func Parse(text string) (Operation, error) {
+	r := &reader{text: text, tokens: sqltoken.Split(text, sqltoken.Dialect{})}
+	for _, f := range forms() {
+		rest := *r
+		if rest.words(f.words) {
+			op, err := f.read(&rest)
+			if err != nil || len(rest.tokens) > 0 {
+				return nil, &SyntaxError{Text: text, Want: f.usage}
+			}
+			return op, nil
+		}
+	}
+	var kinds []string
+	for _, f := range forms() {
+		kinds = append(kinds, f.words)
+	}
+	return nil, &SyntaxError{Text: text, Want: "one that begins with: " + strings.Join(kinds, ", ")}
+}
+
+var errSyntax = errors.New("syntax")
+
+// reader reads an operation word by word. What is missing is an errSyntax.
+type reader struct {
+	text   string
+	tokens []sqltoken.Token
+}
+
+// words takes keywords, if they are next.
+func (r *reader) words(list string) bool {
+	fields := strings.Fields(list)
+	if len(r.tokens) < len(fields) {
+		return false
+	}
+	for i, f := range fields {
+		if !r.tokens[i].Is(f) {
+			return false
+		}
+	}
+	r.tokens = r.tokens[len(fields):]
+	return true
+}
+
+func (r *reader) sign(sign string) bool {
+	if len(r.tokens) > 0 && r.tokens[0].IsSign(sign) {
+		r.tokens = r.tokens[1:]
+		return true
+	}
+	return false
+}
+
+func (r *reader) name() (string, error) {
+	if len(r.tokens) == 0 || !r.tokens[0].IsName() {
+		return "", errSyntax
+	}
+	name := r.tokens[0].Name
+	r.tokens = r.tokens[1:]
+	return name, nil
+}
+
+// path reads names with dots between them.
+func (r *reader) path() ([]string, error) {
+	var names []string
+	for {
+		n, err := r.name()
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, n)
+		if !r.sign(".") {
+			return names, nil
+		}
+	}
+}
+
+// table reads TABLE or SCHEMA.TABLE.
+func (r *reader) table() (Table, error) {
+	names, err := r.path()
+	return tableOf(names, err)
+}
+
+func tableOf(names []string, err error) (Table, error) {
+	switch {
+	case err != nil:
+		return Table{}, err
+	case len(names) == 1:
+		return Table{Name: names[0]}, nil
+	case len(names) == 2:
+		return Table{Schema: names[0], Name: names[1]}, nil
+	}
+	return Table{}, errSyntax
+}
+
+// column reads TABLE.COLUMN or SCHEMA.TABLE.COLUMN.
+func (r *reader) column() (Table, string, error) {
+	names, err := r.path()
+	if err != nil || len(names) < 2 {
+		return Table{}, "", errSyntax
+	}
+	t, err := tableOf(names[:len(names)-1], nil)
+	return t, names[len(names)-1], err
+}
+
+// until takes the text up to one of some keywords outside of parentheses, or to the end.
+func (r *reader) until(keywords ...string) (string, error) {
+	depth := 0
+	for i, t := range r.tokens {
+		switch {
+		case t.IsSign("("):
+			depth++
+		case t.IsSign(")"):
+			depth--
+		}
+		if depth == 0 && i > 0 {
+			for _, k := range keywords {
+				if t.Is(k) || t.IsSign(k) {
+					return r.take(i), nil
+				}
+			}
+		}
+	}
+	if len(r.tokens) == 0 || depth != 0 {
+		return "", errSyntax
+	}
+	return r.take(len(r.tokens)), nil
+}
+
+func (r *reader) take(n int) string {
+	text := r.text[r.tokens[0].Start:r.tokens[n-1].End]
+	r.tokens = r.tokens[n:]
+	return text
+}
+
+// expression reads what stands in parentheses, without them.
+func (r *reader) expression() (string, error) {
+	if len(r.tokens) == 0 || !r.tokens[0].IsSign("(") {
+		return "", errSyntax
+	}
+	depth := 0
+	for i, t := range r.tokens {
+		switch {
+		case t.IsSign("("):
+			depth++
+		case t.IsSign(")"):
+			if depth--; depth == 0 {
+				text := strings.TrimSpace(r.text[r.tokens[0].End:t.Start])
+				r.tokens = r.tokens[i+1:]
+				if text == "" {
+					return "", errSyntax
+				}
+				return text, nil
+			}
+		}
+	}
+	return "", errSyntax
+}
+
+// optional reads an expression behind a keyword, if that is next.
+func (r *reader) optional(keyword string) (string, error) {
+	if !r.words(keyword) {
+		return "", nil
+	}
+	return r.expression()
+}
+
+func readRenameColumn(r *reader) (Operation, error) {
+	t, c, err := r.column()
+	if err != nil {
+		return nil, err
+	}
+	_ = r.words("to")
+	to, err := r.name()
+	return RenameColumn{Table: t, Column: c, To: to}, err
+}
+
+func readChangeType(r *reader) (Operation, error) {
+	t, c, err := r.column()
+	if err != nil {
+		return nil, err
+	}
+	_ = r.words("to")
+	op := ChangeType{Table: t, Column: c}
+	if op.Type, err = r.until("up", "down"); err != nil {
+		return nil, err
+	}
+	if op.Up, err = r.optional("up"); err != nil {
+		return nil, err
+	}
+	op.Down, err = r.optional("down")
+	return op, err
+}

@@ -1,0 +1,229 @@
+package recipe
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/switchbackdb/switchback/ddl"
+	"github.com/switchbackdb/switchback/diff"
+	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/schema"
+)
+
+// Options say for what a change is planned.
+type Options struct {
+	Engine migrate.Engine
+	Writer ddl.Writer // of the engine
+	ID     string     // of the change: its digits tell its triggers from those of other changes
+}
+
+// Plan plans operations on a schema, in their order; later ones see what earlier ones do. The error is an
+// *Error when an operation cannot be planned.
+func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, error) {
+	e, err := newEngine(o.Engine, digits(o.ID))
+	if err != nil {
+		return nil, err
+	}
+	p := &planner{engine: e, writer: o.Writer, id: digits(o.ID), now: from, draft: &Draft{Operations: operations, scripts: map[migrate.Phase]*Scripts{}}}
+	var recipes []recipe
+	for _, op := range operations {
+		r, err := op.recipe(p)
+		if err != nil {
+			return nil, err
+		}
+		recipes = append(recipes, r)
+	}
+	for _, run := range []struct {
+		phase migrate.Phase
+		do    func([]recipe) error
+	}{{migrate.Expand, p.expand}, {migrate.Backfill, p.backfill}, {migrate.Contract, p.contract}, {migrate.Purge, p.purge}} {
+		p.scripts = &Scripts{}
+		p.draft.scripts[run.phase] = p.scripts
+		if err := run.do(recipes); err != nil {
+			return nil, fmt.Errorf("plan %s: %w", run.phase, err)
+		}
+	}
+	return p.draft, nil
+}
+
+// digits is the number that a change's ID begins with.
+func digits(id string) string {
+	end := strings.IndexFunc(id, func(r rune) bool { return r < '0' || r > '9' })
+	if end >= 0 {
+		id = id[:end]
+	}
+	if id == "" {
+		return "0"
+	}
+	return id
+}
+
+// planner is a change being planned.
+type planner struct {
+	engine   engine
+	writer   ddl.Writer
+	id       string           // digits
+	now      *schema.Database // the model after the steps so far
+	draft    *Draft
+	scripts  *Scripts // of the phase being planned
+	together bool     // steps take effect with their neighbours
+	saying   string   // of the step being planned: why it is safe, where the writer cannot know
+	syncs    []*sync  // the tables that have two shapes, in the order in which they were met
+}
+
+// triggers is a step that makes or drops the triggers of a table.
+func (p *planner) triggers(change func(*edit, *sync, state), s *sync, st state) error {
+	p.saying = "Keeps both shapes of " + s.table.String() + " in step. Needs the table's lock for a moment."
+	if st == after {
+		p.saying = "Keeps the attic of " + s.table.String() + " in step. Needs the table's lock for a moment."
+	}
+	defer func() { p.saying = "" }()
+	return p.step(nil, func(e *edit) { change(e, s, st) })
+}
+
+func (p *planner) expand(recipes []recipe) error {
+	for _, r := range recipes {
+		if err := r.expand(p); err != nil {
+			return err
+		}
+	}
+	for _, s := range p.syncs {
+		if err := p.triggers(p.engine.addTriggers, s, before); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *planner) backfill(recipes []recipe) error {
+	for _, s := range p.syncs {
+		if err := p.walk(s); err != nil {
+			return err
+		}
+	}
+	for _, r := range recipes {
+		if err := r.fill(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *planner) contract(recipes []recipe) error {
+	for _, s := range p.syncs {
+		p.scripts.step([]Statement{p.engine.assertTriggers(s, before)}, nil)
+	}
+	p.together = true
+	for _, s := range p.syncs {
+		if err := p.triggers(p.engine.dropTriggers, s, before); err != nil {
+			return err
+		}
+	}
+	for _, r := range recipes {
+		if err := r.contract(p); err != nil {
+			return err
+		}
+	}
+	for _, s := range p.syncs {
+		if err := p.triggers(p.engine.addTriggers, s, after); err != nil {
+			return err
+		}
+	}
+	p.together = false
+	return nil
+}
+
+func (p *planner) purge(recipes []recipe) error {
+	for _, s := range p.syncs {
+		if err := p.triggers(p.engine.dropTriggers, s, after); err != nil {
+			return err
+		}
+	}
+	for _, r := range recipes {
+		if err := r.purge(p); err != nil {
+			return err
+		}
+	}
+	p.scripts.Back = nil // a verified snapshot stands behind it
+	return nil
+}
+
+// step changes the model, and writes what leads there and back.
+func (p *planner) step(renames []diff.Rename, change func(*edit)) error {
+	e := newEdit(p.now)
+	change(e)
+	next := e.database
+	forward, err := p.script(p.now, next, renames)
+	if err != nil {
+		return err
+	}
+	inverse := diff.Invert(renames)
+	slices.Reverse(inverse)
+	back, err := p.script(next, p.now, inverse)
+	if err != nil {
+		return err
+	}
+	p.scripts.step(forward, back)
+	p.now = next
+	return nil
+}
+
+// raw is a step whose statements the recipe writes itself.
+func (p *planner) raw(forward, back []Statement, change func(*edit)) {
+	for _, list := range [][]Statement{forward, back} {
+		for i := range list {
+			list[i].Together = p.together
+		}
+	}
+	p.scripts.step(forward, back)
+	e := newEdit(p.now)
+	change(e)
+	p.now = e.database
+}
+
+func (p *planner) script(from, to *schema.Database, renames []diff.Rename) ([]Statement, error) {
+	r, err := diff.Compare(from, to, diff.Options{Renames: renames})
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.writer.Script(r)
+	if err != nil {
+		return nil, err
+	}
+	var out []Statement
+	for _, st := range s.Statements {
+		if st.Frame {
+			continue
+		}
+		if p.saying != "" {
+			st.Comment, st.Destroys = p.saying, false
+		}
+		out = append(out, Statement{SQL: st.SQL, Why: st.Comment, Destroys: st.Destroys, Outside: st.Outside, Together: p.together})
+	}
+	return out, nil
+}
+
+// note says something to the reader, once.
+func (p *planner) note(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(p.draft.Notes, text) {
+		p.draft.Notes = append(p.draft.Notes, text)
+	}
+}
+
+// table finds a table in the model before the change.
+func (p *planner) table(op Operation, name Table) (Table, *schema.Table, error) {
+	var found []Table
+	for _, s := range p.now.Schemas {
+		if t := s.Table(name.Name); t != nil && (name.Schema == "" || name.Schema == s.Name) {
+			found = append(found, Table{Schema: s.Name, Name: t.Name})
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return name, nil, &Error{op, fmt.Sprintf("there is no table %s", name), "switchback schema show, for the tables there are"}
+	case len(found) > 1:
+		return name, nil, &Error{op, fmt.Sprintf("there are tables %s and %s", found[0], found[1]), "name the schema, as in " + found[0].String()}
+	}
+	return found[0], p.now.Schema(found[0].Schema).Table(found[0].Name), nil
+}

@@ -1,0 +1,35 @@
+package recipe
+
+import "fmt"
+
+// RenameColumn gives a column another name. Until contract both names are there.
+type RenameColumn struct {
+	Table  Table
+	Column string
+	To     string
+}
+
+// String implements Operation.
+func (o RenameColumn) String() string {
+	return fmt.Sprintf("rename column %s.%s %s", o.Table, word(o.Column), word(o.To))
+}
+
+func (o RenameColumn) recipe(p *planner) (recipe, error) {
+	table, t, err := p.table(o, o.Table)
+	if err != nil {
+		return nil, err
+	}
+	c := t.Column(o.Column)
+	if c == nil {
+		return nil, noColumn(o, table, o.Column)
+	}
+	r, err := newReshape(p, o, table, &rule{
+		old: []string{o.Column}, new: []string{o.To},
+		up: only(o.To, p.engine.quote(o.Column)), down: only(o.Column, p.engine.quote(o.To)),
+	}, columns(successor(c, o.To)))
+	if err != nil {
+		return nil, err
+	}
+	r.total, r.same[o.Column] = true, o.To
+	return r, nil
+}

@@ -1,0 +1,358 @@
+package recipe
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/switchbackdb/switchback/diff"
+	"github.com/switchbackdb/switchback/internal/sqltoken"
+	"github.com/switchbackdb/switchback/schema"
+)
+
+// reshape replaces columns of a table by others that say the same: the common recipe of renaming, changing
+// the type, splitting and merging columns. The new columns are added and kept in step, filled, given the
+// constraints and indexes of the old ones; at contract the old ones go to the attic, under another name
+// and still in step; purge drops them.
+type reshape struct {
+	nothing
+	op    Operation
+	table Table
+	rule  *rule
+	added []*schema.Column  // the new columns, by their names in the expanded table
+	total bool              // up gives NOT NULL columns a value for every row that the old shape can hold
+	same  map[string]string // an old column: the new one that takes its place in constraints and indexes
+	moved []moved
+}
+
+// moved is a constraint or index that the new shape has as well.
+type moved struct {
+	kind            schema.Kind
+	name, old, temp string // what it is called; in the attic; before contract
+}
+
+func (r *reshape) expand(p *planner) error {
+	if err := p.step(nil, func(e *edit) {
+		t := e.table(r.table)
+		for _, c := range r.added {
+			bare := *c
+			bare.NotNull, bare.Default = false, ""
+			t.Columns = append(t.Columns, &bare)
+			for _, old := range r.rule.old {
+				for _, g := range t.Grants {
+					if g.Column == old {
+						also := *g
+						also.Column = c.Name
+						t.Grants = append(t.Grants, &also)
+					}
+				}
+			}
+		}
+	}); err != nil {
+		return err
+	}
+	if len(r.rule.initial) > 0 {
+		if err := p.step(nil, func(e *edit) {
+			for _, c := range r.added {
+				if d, ok := r.rule.initial[c.Name]; ok {
+					e.column(r.table, c.Name).Default = d
+				}
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	if !p.engine.fillsNotNull() {
+		if err := p.step(nil, func(e *edit) {
+			for _, c := range r.rule.old {
+				if column := e.column(r.table, c); column.NotNull && column.Default == "" {
+					column.NotNull = false
+				}
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	s, err := p.sync(r.op, r.table)
+	if err != nil {
+		return err
+	}
+	s.rules = append(s.rules, r.rule)
+	return nil
+}
+
+func (r *reshape) fill(p *planner) error {
+	if r.total {
+		if err := r.notNull(p); err != nil {
+			return err
+		}
+	}
+	t := p.now.Schema(r.table.Schema).Table(r.table.Name)
+	for _, k := range t.Constraints {
+		if err := r.copyConstraint(p, k); err != nil {
+			return err
+		}
+	}
+	for _, x := range t.Indexes {
+		if err := r.copyIndex(p, x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// notNull sets the new columns NOT NULL that have to be.
+func (r *reshape) notNull(p *planner) error {
+	for _, c := range r.added {
+		if !c.NotNull {
+			continue
+		}
+		if err := p.step(nil, func(e *edit) { e.column(r.table, c.Name).NotNull = true }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyConstraint gives the new columns a constraint of the old ones.
+func (r *reshape) copyConstraint(p *planner, k *schema.Constraint) error {
+	if k.Type == schema.NotNull || k.Type == schema.PrimaryKey || !r.about(p, k.Columns, k.Definition) {
+		return nil
+	}
+	if len(r.same) == 0 {
+		p.note("Constraint %s of %s stands on a column that goes to the attic, and goes with it; give the new columns one of their own.", k.Name, r.table)
+		return nil
+	}
+	m := moved{schema.KindConstraint, k.Name, fit(p.engine.limit(), oldPrefix, k.Name), fit(p.engine.limit(), newPrefix, k.Name)}
+	also := *k
+	also.Name, also.Definition = m.temp, r.replace(p, k.Definition, k.Type == schema.ForeignKey)
+	also.Columns = r.replaced(k.Columns)
+	r.moved = append(r.moved, m)
+	return p.step(nil, func(e *edit) {
+		t := e.table(r.table)
+		t.Constraints = append(t.Constraints, &also)
+	})
+}
+
+// copyIndex gives the new columns an index of the old ones.
+func (r *reshape) copyIndex(p *planner, x *schema.Index) error {
+	if !r.about(p, x.Columns, x.Definition) {
+		return nil
+	}
+	if len(r.same) == 0 {
+		p.note("Index %s of %s stands on a column that goes to the attic, and goes with it; give the new columns one of their own.", x.Name, r.table)
+		return nil
+	}
+	m := moved{schema.KindIndex, x.Name, fit(p.engine.limit(), oldPrefix, x.Name), fit(p.engine.limit(), newPrefix, x.Name)}
+	also := *x
+	also.Name = m.temp
+	also.Columns = r.replaced(x.Columns)
+	also.Definition = r.renameIndex(p, r.replace(p, x.Definition, false), x.Name, m.temp)
+	r.moved = append(r.moved, m)
+	return p.step(nil, func(e *edit) {
+		t := e.table(r.table)
+		t.Indexes = append(t.Indexes, &also)
+	})
+}
+
+// about tells whether a definition names an old column.
+func (r *reshape) about(p *planner, columns []string, definition string) bool {
+	if slices.ContainsFunc(columns, func(c string) bool { return slices.Contains(r.rule.old, c) }) {
+		return true
+	}
+	d := sqltoken.Of(p.engine.name())
+	return slices.ContainsFunc(sqltoken.Split(definition, d), func(t sqltoken.Token) bool {
+		return t.IsName() && slices.ContainsFunc(r.rule.old, func(c string) bool { return t.Names(c, d) })
+	})
+}
+
+func (r *reshape) replaced(columns []string) []string {
+	out := slices.Clone(columns)
+	for i, c := range out {
+		if now, ok := r.same[c]; ok {
+			out[i] = now
+		}
+	}
+	return out
+}
+
+// replace writes a definition with the new columns in it; what a foreign key points to stays.
+func (r *reshape) replace(p *planner, definition string, foreign bool) string {
+	d := sqltoken.Of(p.engine.name())
+	behind := false
+	return sqltoken.Replace(definition, d, func(list []sqltoken.Token, i int) (string, bool) {
+		behind = behind || foreign && list[i].Is("references")
+		if behind || !list[i].IsName() || i > 0 && (list[i-1].IsSign(".") || list[i-1].Is("on") || list[i-1].Is("index")) {
+			return "", false
+		}
+		for old, now := range r.same {
+			if list[i].Names(old, d) {
+				return p.engine.quote(now), true
+			}
+		}
+		return "", false
+	})
+}
+
+// renameIndex writes an index's definition with another name, where it says its name.
+func (r *reshape) renameIndex(p *planner, definition, from, to string) string {
+	d := sqltoken.Of(p.engine.name())
+	return sqltoken.Replace(definition, d, func(list []sqltoken.Token, i int) (string, bool) {
+		if i > 0 && list[i-1].Is("index") && list[i].Names(from, d) {
+			return p.engine.quote(to), true
+		}
+		return "", false
+	})
+}
+
+func (r *reshape) contract(p *planner) error {
+	for _, m := range r.moved {
+		if err := r.exchange(p, m); err != nil {
+			return err
+		}
+	}
+	var renames []diff.Rename
+	for _, c := range slices.Concat(r.rule.old, r.rule.new) {
+		if to, ok := r.rule.renamed[c]; ok {
+			renames = append(renames, diff.Rename{Kind: schema.KindColumn, Schema: r.table.Schema, Parent: r.table.Name, From: c, To: to})
+		}
+	}
+	if err := p.rename(renames); err != nil {
+		return err
+	}
+	if !r.total {
+		for _, c := range r.added {
+			if !c.NotNull {
+				continue
+			}
+			name := r.rule.name(c.Name, after)
+			if err := p.step(nil, func(e *edit) { e.column(r.table, name).NotNull = true }); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// exchange gives the name of an old constraint or index to the new one.
+func (r *reshape) exchange(p *planner, m moved) error {
+	if m.kind == schema.KindIndex {
+		return p.rename([]diff.Rename{
+			{Kind: schema.KindIndex, Schema: r.table.Schema, Parent: r.table.Name, From: m.name, To: m.old},
+			{Kind: schema.KindIndex, Schema: r.table.Schema, Parent: r.table.Name, From: m.temp, To: m.name},
+		})
+	}
+	for _, way := range [][2]string{{m.name, m.old}, {m.temp, m.name}} {
+		forward, ok := p.engine.renameConstraint(r.table, way[0], way[1])
+		if !ok {
+			p.note("Constraint %s of %s keeps the name %s: %s cannot rename it.", m.name, r.table, m.temp, p.engine.name())
+			return nil
+		}
+		back, _ := p.engine.renameConstraint(r.table, way[1], way[0])
+		p.raw([]Statement{{SQL: forward, Why: "Changes the catalogue only."}}, []Statement{{SQL: back, Why: "Changes the catalogue only."}}, func(e *edit) {
+			t := e.table(r.table)
+			for i, k := range t.Constraints {
+				if k.Name == way[0] {
+					named := *k
+					named.Name = way[1]
+					t.Constraints[i] = &named
+				}
+			}
+		})
+	}
+	return nil
+}
+
+func (r *reshape) purge(p *planner) error {
+	return p.step(nil, func(e *edit) {
+		t := e.table(r.table)
+		for _, c := range r.rule.old {
+			attic := r.rule.name(c, after)
+			t.Constraints = slices.DeleteFunc(t.Constraints, func(k *schema.Constraint) bool { return slices.Contains(k.Columns, attic) })
+			t.Indexes = slices.DeleteFunc(t.Indexes, func(x *schema.Index) bool { return slices.Contains(x.Columns, attic) })
+			t.Grants = slices.DeleteFunc(t.Grants, func(g *schema.Grant) bool { return g.Column == attic })
+			e.dropColumn(r.table, attic)
+		}
+	})
+}
+
+// rename is a step that renames.
+func (p *planner) rename(renames []diff.Rename) error {
+	next, err := diff.Renamed(p.now, renames)
+	if err != nil {
+		return err
+	}
+	return p.step(renames, func(e *edit) { e.database = next })
+}
+
+// newReshape checks what all reshapes have in common, and names what goes to the attic.
+func newReshape(p *planner, op Operation, table Table, rule *rule, added []*schema.Column) (*reshape, error) {
+	t := p.now.Schema(table.Schema).Table(table.Name)
+	rule.types, rule.initial = map[string]string{}, map[string]string{}
+	if rule.renamed == nil {
+		rule.renamed = map[string]string{}
+	}
+	for _, name := range rule.old {
+		c := t.Column(name)
+		switch {
+		case c == nil:
+			return nil, &Error{op, fmt.Sprintf("table %s has no column %s", table, word(name)), "switchback schema show " + table.String()}
+		case c.Generated != "":
+			return nil, &Error{op, fmt.Sprintf("column %s is generated: nothing can be written to it", word(name)), "add the new column with the expression, and drop this one"}
+		case slices.ContainsFunc(t.Constraints, func(k *schema.Constraint) bool {
+			return k.Type == schema.PrimaryKey && slices.Contains(k.Columns, name)
+		}):
+			return nil, &Error{op, fmt.Sprintf("column %s is part of the primary key", word(name)), ""}
+		}
+		rule.types[name] = c.Type
+		rule.renamed[name] = fit(p.engine.limit(), oldPrefix, name)
+		if t.Column(rule.renamed[name]) != nil {
+			return nil, &Error{op, fmt.Sprintf("the attic of %s holds a column %s already", table, word(name)), "switchback purge, for the change that put it there"}
+		}
+	}
+	for _, c := range added {
+		if t.Column(c.Name) != nil {
+			return nil, &Error{op, fmt.Sprintf("table %s has a column %s already", table, word(c.Name)), ""}
+		}
+		rule.types[c.Name] = c.Type
+		if isConstant(c.Default) {
+			rule.initial[c.Name] = c.Default
+		}
+	}
+	if _, err := p.walkable(op, table); err != nil {
+		return nil, err
+	}
+	return &reshape{op: op, table: table, rule: rule, added: added, same: map[string]string{}}, nil
+}
+
+// walkable makes sure that a table has a key to walk by.
+func (p *planner) walkable(op Operation, table Table) ([]string, error) {
+	key := walkKey(p.now.Schema(table.Schema).Table(table.Name))
+	if key == nil {
+		return nil, noKey(op, table)
+	}
+	return key, nil
+}
+
+// isConstant tells whether a default is the same for every row, and can be written into a trigger.
+func isConstant(expression string) bool {
+	text := strings.ToLower(expression)
+	return text != "" && !strings.Contains(text, "(") && !strings.HasPrefix(text, "current_") && !strings.HasPrefix(text, "local") && text != "null" && !strings.HasPrefix(text, "null::")
+}
+
+// successor is a column that takes the place of another, under another name or with another type.
+func successor(c *schema.Column, name string) *schema.Column {
+	out := *c
+	out.Name, out.Identity = name, ""
+	out.Options = slices.DeleteFunc(slices.Clone(c.Options), func(o schema.Property) bool { return o.Name == "sequence" })
+	return &out
+}
+
+func only(key, value string) map[string]string { return map[string]string{key: value} }
+
+func merged(a, b map[string]string) map[string]string {
+	out := maps.Clone(a)
+	maps.Copy(out, b)
+	return out
+}

@@ -1,0 +1,92 @@
+package recipe
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/switchbackdb/switchback/migrate"
+)
+
+// File is a file of a change folder.
+type File struct {
+	Name string // such as expand.rollback.sql
+	Text string
+}
+
+// titles say at the head of a script what it is for.
+var titles = map[string]string{
+	"expand.sql":            "Adds the new shape. Nothing that the running version uses changes.",
+	"expand.rollback.sql":   "Takes the new shape away again.",
+	"backfill.sql":          "Fills the new shape while both versions go on; each statement takes effect by itself.",
+	"backfill.rollback.sql": "Takes back what backfill added once the rows were filled. The rows stay filled.",
+	"contract.sql":          "Puts the old shape into the attic. Only the new version runs from here on.",
+	"contract.rollback.sql": "Takes the old shape out of the attic, with all that was written since in it.",
+	"purge.sql":             "Empties the attic. There is no way back from here but a snapshot.",
+}
+
+// Files writes the draft as the scripts of a change folder, in the order of the phases. The same draft gives
+// the same bytes.
+func (d *Draft) Files(engine migrate.Engine) []File {
+	var files []File
+	for _, phase := range migrate.Phases() {
+		s := d.Phase(phase)
+		if s == nil {
+			continue
+		}
+		files = append(files, d.file(engine, string(phase)+".sql", s.Forward))
+		if len(s.Back) > 0 || phase == migrate.Expand || phase == migrate.Contract {
+			files = append(files, d.file(engine, string(phase)+".rollback.sql", s.Back))
+		}
+	}
+	return files
+}
+
+func (d *Draft) file(engine migrate.Engine, name string, statements []Statement) File {
+	var b strings.Builder
+	comment(&b, titles[name])
+	if name == "expand.sql" {
+		for _, op := range d.Operations {
+			comment(&b, "  "+op.String())
+		}
+		for _, note := range d.Notes {
+			comment(&b, "NOTE: "+note)
+		}
+	}
+	if slices.ContainsFunc(statements, func(s Statement) bool { return s.Outside || s.Batch != nil }) || strings.HasPrefix(name, "backfill.") {
+		b.WriteString("-- switchback:no-transaction\n")
+	}
+	for i, s := range statements {
+		b.WriteByte('\n')
+		if s.Together && (i == 0 || !statements[i-1].Together) {
+			b.WriteString("-- switchback:together\n")
+		}
+		s.write(&b, engine)
+		if s.Together && (i+1 == len(statements) || !statements[i+1].Together) {
+			b.WriteString("-- switchback:apart\n")
+		}
+	}
+	return File{Name: name, Text: b.String()}
+}
+
+func (s Statement) write(b *strings.Builder, engine migrate.Engine) {
+	comment(b, s.Why)
+	switch {
+	case s.Batch != nil:
+		fmt.Fprintf(b, "-- switchback:batch table=%s key=%s\n", s.Batch.Table, strings.Join(s.Batch.Key, ","))
+	case s.Assert != "":
+		fmt.Fprintf(b, "-- switchback:assert %s\n", s.Assert)
+	}
+	if (engine == migrate.MySQL || engine == migrate.MariaDB) && strings.Contains(s.SQL, ";") {
+		fmt.Fprintf(b, "DELIMITER //\n%s//\nDELIMITER ;\n", s.SQL)
+		return
+	}
+	fmt.Fprintf(b, "%s;\n", s.SQL)
+}
+
+// comment writes text as comment lines. What was a line break in it cannot end the comment.
+func comment(b *strings.Builder, text string) {
+	for _, line := range strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		fmt.Fprintf(b, "-- %s\n", line)
+	}
+}
