@@ -75,3 +75,21 @@ func (g *postgres) retype(constant, from, to string) string {
 	}
 	return bare + "::" + to
 }
+
+func (g *postgres) zero(typ string) string {
+	switch {
+	case slices.Contains(integers, typ), strings.HasPrefix(typ, "numeric"), typ == "real", typ == "double precision", typ == "money":
+		return "0"
+	case length(typ) >= 0, typ == "bytea":
+		return "''::" + typ
+	case typ == "boolean":
+		return "false"
+	case typ == "json", typ == "jsonb":
+		return "'{}'::" + typ
+	case typ == "date", strings.HasPrefix(typ, "timestamp"):
+		return "'1970-01-01'::" + typ
+	case strings.HasSuffix(typ, "[]"):
+		return "'{}'::" + typ
+	}
+	return ""
+}

@@ -131,6 +131,11 @@ func (p *planner) contract(recipes []recipe) error {
 		}
 	}
 	p.together = false
+	for _, r := range recipes {
+		if err := r.settle(p); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

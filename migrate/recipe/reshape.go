@@ -2,7 +2,6 @@ package recipe
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -266,13 +265,8 @@ func (r *reshape) exchange(p *planner, m moved) error {
 
 func (r *reshape) purge(p *planner) error {
 	return p.step(nil, func(e *edit) {
-		t := e.table(r.table)
 		for _, c := range r.rule.old {
-			attic := r.rule.name(c, after)
-			t.Constraints = slices.DeleteFunc(t.Constraints, func(k *schema.Constraint) bool { return slices.Contains(k.Columns, attic) })
-			t.Indexes = slices.DeleteFunc(t.Indexes, func(x *schema.Index) bool { return slices.Contains(x.Columns, attic) })
-			t.Grants = slices.DeleteFunc(t.Grants, func(g *schema.Grant) bool { return g.Column == attic })
-			e.dropColumn(r.table, attic)
+			e.purgeColumn(r.table, r.rule.name(c, after))
 		}
 	})
 }
@@ -350,9 +344,3 @@ func successor(c *schema.Column, name string) *schema.Column {
 }
 
 func only(key, value string) map[string]string { return map[string]string{key: value} }
-
-func merged(a, b map[string]string) map[string]string {
-	out := maps.Clone(a)
-	maps.Copy(out, b)
-	return out
-}
