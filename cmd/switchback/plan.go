@@ -76,7 +76,11 @@ func runPlan(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	draft, err := recipe.Plan(s.Database, operations, recipe.Options{Engine: engine, Writer: writer, ID: filepath.Base(path)})
+	sizes, err := p.sizes(c)
+	if err != nil {
+		return err
+	}
+	draft, err := recipe.Plan(s.Database, operations, recipe.Options{Engine: engine, Writer: writer, ID: filepath.Base(path), Sizes: sizes})
 	if err != nil {
 		return err
 	}
@@ -102,6 +106,23 @@ func runPlan(c *cli.Context) error {
 	}
 	p.out.printf("  next: read the scripts, then: switchback expand")
 	return p.out.document(map[string]any{"change": filepath.Base(path), "path": path, "notes": draft.Notes})
+}
+
+// sizes are those of the tables of the target, where the flags name one.
+func (p *project) sizes(c *cli.Context) (map[recipe.Table]recipe.Size, error) {
+	if c.String("url") == "" && c.String("env") == "" && c.String("from") != "" {
+		return nil, nil
+	}
+	env, err := p.environment(c)
+	if err != nil {
+		return nil, err
+	}
+	db, err := openDatabase(c.Context, env.URL, false)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = db.Close() }()
+	return database.Sizes(c.Context, db)
 }
 
 func readOperations(texts []string) ([]recipe.Operation, error) {

@@ -35,6 +35,7 @@ func (s *Scripts) step(forward, back []Statement) {
 type Statement struct {
 	SQL      string
 	Why      string // why it is safe, or what is lost by it
+	Effect   string // what it locks and touches
 	Destroys bool   // rows or a definition are lost by it
 	Outside  bool   // the engine refuses it inside a transaction
 	Batch    *Batch // it runs in batches

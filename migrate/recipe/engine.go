@@ -39,6 +39,8 @@ type engine interface {
 	// conversion returns expressions that take a column from a type to another and back, total when neither
 	// direction can fail or lose anything. ok is false where only the user can know.
 	conversion(column, converted, from, to string) (up, down string, total, ok bool)
+	// effects are what its statements lock and touch.
+	effects() []kind
 	// updatable makes a view of all columns of a table one that is written to as the table is.
 	updatable(v *schema.View)
 	// zero is a value of a type that says nothing, such as 0; empty where the type has none.
