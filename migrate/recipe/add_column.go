@@ -42,6 +42,7 @@ func (o AddColumn) recipe(p *planner) (recipe, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.Column.Type = p.engine.canonical(o.Column.Type)
 	c := o.Column
 	if t.Column(c.Name) != nil {
 		return nil, &Error{o, fmt.Sprintf("table %s has a column %s already", table, word(c.Name)), ""}

@@ -36,6 +36,7 @@ func (o ChangeType) recipe(p *planner) (recipe, error) {
 	if c == nil {
 		return nil, noColumn(o, table, o.Column)
 	}
+	o.Type = p.engine.canonical(o.Type)
 	if strings.EqualFold(c.Type, o.Type) {
 		return nil, &Error{o, "the column has that type already", ""}
 	}

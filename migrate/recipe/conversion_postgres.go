@@ -93,3 +93,26 @@ func (g *postgres) zero(typ string) string {
 	}
 	return ""
 }
+
+// aliases are names of types that PostgreSQL writes otherwise.
+var aliases = map[string]string{
+	"int": "integer", "int4": "integer", "int8": "bigint", "int2": "smallint", "bool": "boolean",
+	"varchar": "character varying", "char": "character", "decimal": "numeric", "float8": "double precision", "float": "double precision",
+	"float4": "real", "timestamptz": "timestamp with time zone", "timestamp": "timestamp without time zone",
+	"timetz": "time with time zone", "time": "time without time zone", "varbit": "bit varying",
+}
+
+var typeParts = regexp.MustCompile(`^([a-z0-9]+)\s*(\([^)]*\))?((?:\[\])*)$`)
+
+func (g *postgres) canonical(typ string) string {
+	m := typeParts.FindStringSubmatch(strings.ToLower(strings.TrimSpace(typ)))
+	if m == nil || aliases[m[1]] == "" {
+		return typ
+	}
+	full := aliases[m[1]]
+	modifier := strings.ReplaceAll(m[2], " ", "")
+	if first, rest, ok := strings.Cut(full, " with"); ok { // timestamp(3) with time zone
+		return first + modifier + " with" + rest + m[3]
+	}
+	return full + modifier + m[3]
+}

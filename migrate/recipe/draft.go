@@ -8,6 +8,7 @@ import (
 type Draft struct {
 	Operations []Operation
 	Notes      []string // what the reader has to know; they stand in change.yaml and at the head of expand.sql
+	Checks     []Check  // questions to the target's rows
 	scripts    map[migrate.Phase]*Scripts
 }
 

@@ -45,6 +45,8 @@ type engine interface {
 	updatable(v *schema.View)
 	// zero is a value of a type that says nothing, such as 0; empty where the type has none.
 	zero(typ string) string
+	// canonical writes a type as the server does, as far as that can be told from its name.
+	canonical(typ string) string
 	// retype writes a constant default for another type; empty where that cannot be.
 	retype(constant, from, to string) string
 }

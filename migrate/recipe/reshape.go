@@ -78,6 +78,15 @@ func (r *reshape) expand(p *planner) error {
 		return err
 	}
 	s.rules = append(s.rules, r.rule)
+	if !r.total {
+		var required []string
+		for _, c := range r.added {
+			if c.NotNull {
+				required = append(required, c.Name)
+			}
+		}
+		p.check(r.table, s.key, r.rule, required)
+	}
 	return nil
 }
 

@@ -74,7 +74,7 @@ func replaceColumns(p *planner, op Operation, name Table, old []string, into []P
 	for _, c := range into {
 		rule.new = append(rule.new, c.Name)
 		rule.up[c.Name] = c.Up
-		added = append(added, &schema.Column{Name: c.Name, Type: c.Type, NotNull: c.NotNull})
+		added = append(added, &schema.Column{Name: c.Name, Type: p.engine.canonical(c.Type), NotNull: c.NotNull})
 	}
 	return newReshape(p, op, table, rule, added)
 }
