@@ -40,6 +40,9 @@ func (o ChangeType) recipe(p *planner) (recipe, error) {
 	if strings.EqualFold(c.Type, o.Type) {
 		return nil, &Error{o, "the column has that type already", ""}
 	}
+	if keyed(p.now, table, o.Column) {
+		return newKeyChange(p, o, table)
+	}
 	temp := fit(p.engine.limit(), newPrefix, o.Column)
 	up, down, total, ok := p.engine.conversion(o.Column, temp, c.Type, o.Type)
 	if o.Up != "" {

@@ -23,6 +23,7 @@ type reshape struct {
 	total bool              // up gives NOT NULL columns a value for every row that the old shape can hold
 	same  map[string]string // an old column: the new one that takes its place in constraints and indexes
 	moved []moved
+	key   bool // of a keyChange, which sees to primary and foreign keys itself
 }
 
 // moved is a constraint or index that the new shape has as well.
@@ -125,7 +126,7 @@ func (r *reshape) notNull(p *planner) error {
 
 // copyConstraint gives the new columns a constraint of the old ones.
 func (r *reshape) copyConstraint(p *planner, k *schema.Constraint) error {
-	if k.Type == schema.NotNull || k.Type == schema.PrimaryKey || !r.about(p, k.Columns, k.Definition) {
+	if k.Type == schema.NotNull || k.Type == schema.PrimaryKey || r.key && k.Type == schema.ForeignKey || !r.about(p, k.Columns, k.Definition) {
 		return nil
 	}
 	if len(r.same) == 0 {
@@ -291,6 +292,16 @@ func (p *planner) rename(renames []diff.Rename) error {
 
 // newReshape checks what all reshapes have in common, and names what goes to the attic.
 func newReshape(p *planner, op Operation, table Table, rule *rule, added []*schema.Column) (*reshape, error) {
+	for _, name := range rule.old {
+		if p.now.Schema(table.Schema).Table(table.Name).Column(name) != nil && keyed(p.now, table, name) {
+			return nil, &Error{op, fmt.Sprintf("column %s is part of the primary key, or foreign keys point to it", word(name)), "only its type can be changed, as in: change type " + table.String() + "." + word(name) + " bigint"}
+		}
+	}
+	return newKeyReshape(p, op, table, rule, added)
+}
+
+// newKeyReshape is newReshape for columns that may be keys.
+func newKeyReshape(p *planner, op Operation, table Table, rule *rule, added []*schema.Column) (*reshape, error) {
 	t := p.now.Schema(table.Schema).Table(table.Name)
 	rule.types, rule.initial = map[string]string{}, map[string]string{}
 	if rule.renamed == nil {
@@ -303,10 +314,6 @@ func newReshape(p *planner, op Operation, table Table, rule *rule, added []*sche
 			return nil, &Error{op, fmt.Sprintf("table %s has no column %s", table, word(name)), "switchback schema show " + table.String()}
 		case c.Generated != "":
 			return nil, &Error{op, fmt.Sprintf("column %s is generated: nothing can be written to it", word(name)), "add the new column with the expression, and drop this one"}
-		case slices.ContainsFunc(t.Constraints, func(k *schema.Constraint) bool {
-			return k.Type == schema.PrimaryKey && slices.Contains(k.Columns, name)
-		}):
-			return nil, &Error{op, fmt.Sprintf("column %s is part of the primary key", word(name)), ""}
 		}
 		rule.types[name] = c.Type
 		rule.renamed[name] = fit(p.engine.limit(), oldPrefix, name)
