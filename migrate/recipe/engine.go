@@ -24,6 +24,8 @@ type engine interface {
 	literal(text string) string
 	// distinct is the condition that two expressions of a type differ, NULL being a value like any other.
 	distinct(a, b, typ string) string
+	// transactional tells whether what takes effect together can be one transaction.
+	transactional() bool
 	// limit is how long a name may be, in bytes.
 	limit() int
 	// fillsNotNull tells whether a trigger can give a value to a column that is NOT NULL and was not written.

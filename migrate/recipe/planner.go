@@ -123,7 +123,25 @@ func (p *planner) contract(recipes []recipe) error {
 	for _, s := range p.syncs {
 		p.scripts.step([]Statement{p.engine.assertTriggers(s, before)}, nil)
 	}
+	var moves []move
+	for _, r := range recipes {
+		if m, ok := r.(mover); ok {
+			moves = append(moves, m.moves()...)
+		}
+	}
+	readers := p.dependentsOf(moves)
+	transactional := p.engine.transactional()
+	if !transactional {
+		if err := p.instead(readers); err != nil {
+			return err
+		}
+	}
 	p.together = true
+	if transactional {
+		if err := p.away(readers); err != nil {
+			return err
+		}
+	}
 	for _, s := range p.syncs {
 		if err := p.triggers(p.engine.dropTriggers, s, before); err != nil {
 			return err
@@ -136,6 +154,11 @@ func (p *planner) contract(recipes []recipe) error {
 	}
 	for _, s := range p.syncs {
 		if err := p.triggers(p.engine.addTriggers, s, after); err != nil {
+			return err
+		}
+	}
+	if transactional {
+		if err := p.again(readers); err != nil {
 			return err
 		}
 	}
