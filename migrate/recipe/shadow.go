@@ -16,7 +16,9 @@ type PartitionTable struct {
 }
 
 // String implements Operation.
-func (o PartitionTable) String() string { return fmt.Sprintf("partition table %s by (%s)", o.Table, o.By) }
+func (o PartitionTable) String() string {
+	return fmt.Sprintf("partition table %s by (%s)", o.Table, o.By)
+}
 
 func (o PartitionTable) recipe(p *planner) (recipe, error) {
 	return newShadow(p, o, o.Table, func(t *schema.Table) error {
