@@ -44,6 +44,10 @@ func newEngine(name migrate.Engine, id string) (engine, error) {
 	switch name {
 	case migrate.Postgres:
 		return &postgres{id: id}, nil
+	case migrate.MySQL:
+		return &mysql{id: id}, nil
+	case migrate.MariaDB:
+		return &mysql{id: id, mariadb: true}, nil
 	}
 	return nil, fmt.Errorf("there are no recipes for %q", name)
 }
