@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/switchbackdb/switchback/schema"
 )
 
 // AssertError is a query of a script that had to find nothing and found something.
@@ -21,9 +23,14 @@ func (e *AssertError) Error() string {
 // maxAssertRows is how many of the rows that an assertion finds are shown.
 const maxAssertRows = 5
 
+// Sample runs a query and returns what it finds as an *AssertError; nil when it finds nothing.
+func Sample(ctx context.Context, q schema.Queryer, query, message string) error {
+	return assert(ctx, q, &Assert{Message: message}, query)
+}
+
 // assert runs a query and returns an *AssertError when it finds a row.
-func assert(ctx context.Context, conn *sql.Conn, a *Assert, query string) error {
-	rows, err := conn.QueryContext(ctx, query)
+func assert(ctx context.Context, q schema.Queryer, a *Assert, query string) error {
+	rows, err := q.QueryContext(ctx, query)
 	if err != nil {
 		return err
 	}

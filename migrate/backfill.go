@@ -97,6 +97,7 @@ type walk struct {
 	sql   string   // the statement, cut at the placeholder
 	types []string // of the key columns, as the server writes them
 	size  int
+	span  int64 // rows of the batch under way
 }
 
 // backfill runs a batched statement from where an earlier run left it to the end.
@@ -113,7 +114,7 @@ func (s *Session) backfill(ctx context.Context, step Step, e Entry, st *Statemen
 	for {
 		took, more, err := w.next(ctx)
 		if err != nil {
-			return err
+			return w.blame(ctx, err)
 		}
 		if !more {
 			break
@@ -211,14 +212,15 @@ func (w *walk) next(ctx context.Context) (took time.Duration, more bool, err err
 
 // run does the work of a batch inside its transaction.
 func (w *walk) run(ctx context.Context) (more bool, err error) {
-	upper, n, err := w.upper(ctx)
+	upper, n, err := w.upper(ctx, w.size)
 	if err != nil || n == 0 {
 		return false, err
 	}
+	w.span = n
 	statement, args := w.statement(upper)
 	result, err := w.s.conn.ExecContext(ctx, statement, args...)
 	if err != nil {
-		return false, fmt.Errorf("batch behind key %v: %w", w.at.Key, err)
+		return false, &batchError{err}
 	}
 	touched, err := result.RowsAffected()
 	if err != nil {
@@ -232,7 +234,7 @@ func (w *walk) run(ctx context.Context) (more bool, err error) {
 }
 
 // upper returns the last key of the next batch and how many rows it spans.
-func (w *walk) upper(ctx context.Context) ([]keyValue, int64, error) {
+func (w *walk) upper(ctx context.Context, size int) ([]keyValue, int64, error) {
 	d := w.s.db.Dialect()
 	var read, order, reverse, quoted []string
 	for i, column := range w.batch.Key {
@@ -247,7 +249,7 @@ func (w *walk) upper(ctx context.Context) ([]keyValue, int64, error) {
 		where, args = w.bound(">", w.at.Key, 0)
 		where = " WHERE " + where
 	}
-	inner := fmt.Sprintf("SELECT %s FROM %s%s ORDER BY %s LIMIT %d", strings.Join(quoted, ", "), quoteTable(d, w.batch.Table), where, strings.Join(order, ", "), w.size)
+	inner := fmt.Sprintf("SELECT %s FROM %s%s ORDER BY %s LIMIT %d", strings.Join(quoted, ", "), quoteTable(d, w.batch.Table), where, strings.Join(order, ", "), size)
 	query := fmt.Sprintf("SELECT %s, (SELECT count(*) FROM (%s) AS b) FROM (%s) AS k ORDER BY %s LIMIT 1", strings.Join(read, ", "), inner, inner, strings.Join(reverse, ", "))
 	values := make([]any, len(read))
 	into := make([]any, 0, len(read)+1)

@@ -187,6 +187,10 @@ func stopped(ctx context.Context, step Step, err error) error {
 }
 
 func (s *Session) stepError(step Step, at *Statement, err error, state, next string) error {
+	var found *AssertError
+	if errors.As(err, &found) {
+		next = "mend what was found, then run the same command again"
+	}
 	e := &StepError{Step: step, Err: err, State: state, Next: next}
 	if at != nil {
 		e.Line, e.Statement = at.Line, firstLine(at.Text)

@@ -15,6 +15,7 @@ import (
 	"github.com/switchbackdb/switchback/internal/atomicfile"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/migrate/recipe"
+	"github.com/switchbackdb/switchback/schema"
 )
 
 func planCommand() *cli.Command {
@@ -35,6 +36,7 @@ The schema the change is planned on is --from, or else that of the target.
 		Flags: sourceFlags(
 			&cli.StringSliceFlag{Name: "op", Usage: "`OPERATION` to plan; can be repeated"},
 			&cli.StringFlag{Name: "from", Usage: "the `SOURCE` of the schema that the change is planned on"},
+			&cli.BoolFlag{Name: "no-check", Usage: "do not try conversions on the target's rows"},
 			&cli.BoolFlag{Name: "explain", Usage: "show the scripts, write nothing"},
 			&cli.StringFlag{Name: "url", Usage: "the target database: sqlite:FILE, postgres://…, mysql://… or mariadb://…", EnvVars: []string{"SWITCHBACK_URL"}},
 			&cli.StringFlag{Name: "env", Usage: "the target database by its `NAME` in switchback.yaml"},
@@ -76,7 +78,7 @@ func runPlan(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	draft, err := recipe.Plan(s.Database, operations, recipe.Options{Engine: engine, Writer: writer, ID: filepath.Base(path)})
+	draft, err := p.draft(c, s.Database, operations, recipe.Options{Engine: engine, Writer: writer, ID: filepath.Base(path)})
 	if err != nil {
 		return err
 	}
@@ -102,6 +104,35 @@ func runPlan(c *cli.Context) error {
 	}
 	p.out.printf("  next: read the scripts, then: switchback expand")
 	return p.out.document(map[string]any{"change": filepath.Base(path), "path": path, "notes": draft.Notes})
+}
+
+// draft plans the operations, with the sizes of the target's tables, and tries their conversions on its rows,
+// where the flags name a target.
+func (p *project) draft(c *cli.Context, from *schema.Database, operations []recipe.Operation, o recipe.Options) (*recipe.Draft, error) {
+	if c.String("url") == "" && c.String("env") == "" && c.String("from") != "" {
+		return recipe.Plan(from, operations, o)
+	}
+	env, err := p.environment(c)
+	if err != nil {
+		return nil, err
+	}
+	db, err := openDatabase(c.Context, env.URL, false)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = db.Close() }()
+	if o.Sizes, err = database.Sizes(c.Context, db); err != nil {
+		return nil, err
+	}
+	draft, err := recipe.Plan(from, operations, o)
+	if err != nil || c.Bool("no-check") {
+		return draft, err
+	}
+	notes, err := ask(c.Context, db, draft.Checks)
+	for _, n := range notes {
+		p.out.printf("note: %s", n)
+	}
+	return draft, err
 }
 
 func readOperations(texts []string) ([]recipe.Operation, error) {

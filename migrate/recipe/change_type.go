@@ -36,8 +36,12 @@ func (o ChangeType) recipe(p *planner) (recipe, error) {
 	if c == nil {
 		return nil, noColumn(o, table, o.Column)
 	}
+	o.Type = p.engine.canonical(o.Type)
 	if strings.EqualFold(c.Type, o.Type) {
 		return nil, &Error{o, "the column has that type already", ""}
+	}
+	if keyed(p.now, table, o.Column) {
+		return newKeyChange(p, o, table)
 	}
 	temp := fit(p.engine.limit(), newPrefix, o.Column)
 	up, down, total, ok := p.engine.conversion(o.Column, temp, c.Type, o.Type)

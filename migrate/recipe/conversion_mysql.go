@@ -145,9 +145,6 @@ func numberIn(x string, to span) string {
 
 func (g *mysql) conversion(column, converted, from, to string) (up, down string, total, ok bool) {
 	a, b := g.quote(column), g.quote(converted)
-	if !strings.Contains(to, "'") {
-		to = strings.NewReplacer("integer", "int", "numeric", "decimal", ", ", ",").Replace(strings.ToLower(to))
-	}
 	fromSpan, fromExact := exact(from)
 	toSpan, toExact := exact(to)
 	_, fromMost, fromText := room(from)
@@ -215,4 +212,64 @@ func (g *mysql) retype(constant, from, to string) string {
 // keepsCollation tells whether a column that changes its type keeps its collation.
 func (*mysql) keepsCollation(from, to string) bool {
 	return byBytes.MatchString(from) && textType.MatchString(to)
+}
+
+func (g *mysql) zero(typ string) string {
+	_, number := exact(typ)
+	switch {
+	case number, strings.HasPrefix(typ, "float"), strings.HasPrefix(typ, "double"), typ == "year":
+		return "0"
+	case strings.HasPrefix(typ, "bit"):
+		return "b'0'"
+	case strings.HasPrefix(typ, "char"), strings.HasPrefix(typ, "varchar"), strings.HasPrefix(typ, "set("), g.mariadb && inBytes(typ):
+		return "''"
+	case strings.HasPrefix(typ, "enum("):
+		first, _, _ := strings.Cut(enumType.FindStringSubmatch(typ)[1], "','")
+		return strings.TrimSuffix(first, "'") + "'"
+	case typ == "date", strings.HasPrefix(typ, "datetime"):
+		return "'1970-01-01'"
+	case strings.HasPrefix(typ, "timestamp"):
+		return "'1970-01-02 00:00:00'" // its first day is another one in some time zones
+	case strings.HasPrefix(typ, "time"):
+		return "'00:00:00'"
+	}
+	return "" // the other types have no constant default
+}
+
+// mysqlAliases are names of types that the servers write otherwise.
+var mysqlAliases = map[string]string{
+	"integer": "int", "int4": "int", "int8": "bigint", "int2": "smallint", "int1": "tinyint", "int3": "mediumint", "middleint": "mediumint",
+	"bool": "tinyint(1)", "boolean": "tinyint(1)", "numeric": "decimal", "dec": "decimal", "fixed": "decimal", "character": "char",
+	"real": "double", "double precision": "double", "float8": "double", "float4": "float",
+	"character varying": "varchar", "nvarchar": "varchar", "nchar": "char", "long": "mediumtext", "long varchar": "mediumtext",
+}
+
+var mysqlType = regexp.MustCompile(`^([a-z0-9]+(?: precision| varying| varchar)?)\s*(\([^)]*\))?(.*)$`)
+
+func (*mysql) canonical(typ string) string {
+	if strings.ContainsAny(typ, "'\"") { // labels of an enum or a set
+		name, rest, _ := strings.Cut(typ, "(")
+		return strings.ToLower(strings.TrimSpace(name)) + "(" + rest
+	}
+	m := mysqlType.FindStringSubmatch(strings.Join(strings.Fields(strings.ToLower(typ)), " "))
+	if m == nil {
+		return typ
+	}
+	name, modifier := m[1], strings.ReplaceAll(m[2], " ", "")
+	if full := mysqlAliases[name]; full != "" {
+		name = full
+	}
+	switch {
+	case name == "decimal" && modifier == "":
+		modifier = "(10,0)"
+	case name == "decimal" && !strings.Contains(modifier, ","):
+		modifier = strings.TrimSuffix(modifier, ")") + ",0)"
+	case (name == "char" || name == "binary" || name == "bit") && modifier == "":
+		modifier = "(1)"
+	case strings.HasSuffix(name, "int") && (name != "tinyint" || modifier != "(1)"):
+		modifier = "" // the width for showing it
+	case strings.HasSuffix(name, "(1)"):
+		modifier = ""
+	}
+	return name + modifier + m[3]
 }

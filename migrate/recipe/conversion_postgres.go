@@ -75,3 +75,44 @@ func (g *postgres) retype(constant, from, to string) string {
 	}
 	return bare + "::" + to
 }
+
+func (g *postgres) zero(typ string) string {
+	switch {
+	case slices.Contains(integers, typ), strings.HasPrefix(typ, "numeric"), typ == "real", typ == "double precision", typ == "money":
+		return "0"
+	case length(typ) >= 0, typ == "bytea":
+		return "''::" + typ
+	case typ == "boolean":
+		return "false"
+	case typ == "json", typ == "jsonb":
+		return "'{}'::" + typ
+	case typ == "date", strings.HasPrefix(typ, "timestamp"):
+		return "'1970-01-01'::" + typ
+	case strings.HasSuffix(typ, "[]"):
+		return "'{}'::" + typ
+	}
+	return ""
+}
+
+// aliases are names of types that PostgreSQL writes otherwise.
+var aliases = map[string]string{
+	"int": "integer", "int4": "integer", "int8": "bigint", "int2": "smallint", "bool": "boolean",
+	"varchar": "character varying", "char": "character", "decimal": "numeric", "float8": "double precision", "float": "double precision",
+	"float4": "real", "timestamptz": "timestamp with time zone", "timestamp": "timestamp without time zone",
+	"timetz": "time with time zone", "time": "time without time zone", "varbit": "bit varying",
+}
+
+var typeParts = regexp.MustCompile(`^([a-z0-9]+)\s*(\([^)]*\))?((?:\[\])*)$`)
+
+func (g *postgres) canonical(typ string) string {
+	m := typeParts.FindStringSubmatch(strings.ToLower(strings.TrimSpace(typ)))
+	if m == nil || aliases[m[1]] == "" {
+		return typ
+	}
+	full := aliases[m[1]]
+	modifier := strings.ReplaceAll(m[2], " ", "")
+	if first, rest, ok := strings.Cut(full, " with"); ok { // timestamp(3) with time zone
+		return first + modifier + " with" + rest + m[3]
+	}
+	return full + modifier + m[3]
+}

@@ -8,6 +8,7 @@ import (
 type Draft struct {
 	Operations []Operation
 	Notes      []string // what the reader has to know; they stand in change.yaml and at the head of expand.sql
+	Checks     []Check  // questions to the target's rows
 	scripts    map[migrate.Phase]*Scripts
 }
 
@@ -35,6 +36,7 @@ func (s *Scripts) step(forward, back []Statement) {
 type Statement struct {
 	SQL      string
 	Why      string   // why it is safe, or what is lost by it
+	Effect   string   // what it locks and touches
 	Destroys bool     // rows or a definition are lost by it
 	Outside  bool     // the engine refuses it inside a transaction
 	Batch    *Batch   // it runs in batches

@@ -60,6 +60,15 @@ func (e *edit) dropColumn(name Table, column string) {
 	t.Columns = slices.DeleteFunc(t.Columns, func(c *schema.Column) bool { return c.Name == column })
 }
 
+// purgeColumn drops a column with the constraints, indexes and grants that stand on it.
+func (e *edit) purgeColumn(name Table, column string) {
+	t := e.table(name)
+	t.Constraints = slices.DeleteFunc(t.Constraints, func(k *schema.Constraint) bool { return slices.Contains(k.Columns, column) })
+	t.Indexes = slices.DeleteFunc(t.Indexes, func(x *schema.Index) bool { return slices.Contains(x.Columns, column) })
+	t.Grants = slices.DeleteFunc(t.Grants, func(g *schema.Grant) bool { return g.Column == column })
+	e.dropColumn(name, column)
+}
+
 func (e *edit) dropTrigger(name Table, trigger string) {
 	t := e.table(name)
 	t.Triggers = slices.DeleteFunc(t.Triggers, func(g *schema.Trigger) bool { return g.Name == trigger })
@@ -68,4 +77,19 @@ func (e *edit) dropTrigger(name Table, trigger string) {
 func (e *edit) dropRoutine(in, routine string) {
 	s := e.schema(in)
 	s.Routines = slices.DeleteFunc(s.Routines, func(r *schema.Routine) bool { return r.Name == routine })
+}
+
+func (e *edit) dropView(in, view string) {
+	s := e.schema(in)
+	s.Views = slices.DeleteFunc(s.Views, func(v *schema.View) bool { return v.Name == view })
+}
+
+func (e *edit) dropTable(name Table) {
+	s := e.schema(name.Schema)
+	s.Tables = slices.DeleteFunc(s.Tables, func(t *schema.Table) bool { return t.Name == name.Name })
+}
+
+func (e *edit) dropForeignKeys(name Table) {
+	t := e.table(name)
+	t.Constraints = slices.DeleteFunc(t.Constraints, func(k *schema.Constraint) bool { return k.Type == schema.ForeignKey })
 }

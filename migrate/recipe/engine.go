@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/schema"
 )
 
 // engine is how the SQL that recipes write themselves differs.
@@ -17,6 +18,8 @@ type engine interface {
 	quote(name string) string
 	// table writes a table's name.
 	table(t Table) string
+	// walkName writes a table's name as the directive batch takes it.
+	walkName(t Table) string
 	// literal writes a text.
 	literal(text string) string
 	// distinct is the condition that two expressions of a type differ, NULL being a value like any other.
@@ -36,6 +39,14 @@ type engine interface {
 	// conversion returns expressions that take a column from a type to another and back, total when neither
 	// direction can fail or lose anything. ok is false where only the user can know.
 	conversion(column, converted, from, to string) (up, down string, total, ok bool)
+	// effects are what its statements lock and touch.
+	effects() []kind
+	// updatable makes a view of all columns of a table one that is written to as the table is.
+	updatable(v *schema.View)
+	// zero is a value of a type that says nothing, such as 0; empty where the type has none.
+	zero(typ string) string
+	// canonical writes a type as the server does, as far as that can be told from its name.
+	canonical(typ string) string
 	// retype writes a constant default for another type; empty where that cannot be.
 	retype(constant, from, to string) string
 }

@@ -28,6 +28,7 @@ func (g *mysql) name() string {
 
 func (*mysql) quote(name string) string   { return writer.Quote(name) }
 func (*mysql) table(t Table) string       { return writer.Quote(t.Name) }
+func (*mysql) walkName(t Table) string    { return t.Name }
 func (*mysql) literal(text string) string { return writer.Literal(text) }
 func (*mysql) limit() int                 { return 64 }
 func (*mysql) fillsNotNull() bool         { return true }
@@ -123,8 +124,8 @@ func (g *mysql) body(s *sync, st state, h half) string {
 	var parts []string
 	if h.pass == "up" {
 		for _, r := range s.rules {
-			if r.ups(st) {
-				parts = append(parts, g.up(r, st, h.event))
+			if text := g.up(r, st, h.event); r.ups(st) && text != "" {
+				parts = append(parts, text)
 			}
 		}
 	} else {
@@ -139,6 +140,9 @@ func (g *mysql) body(s *sync, st state, h half) string {
 
 // up is a rule's part of the first pass.
 func (g *mysql) up(r *rule, st state, event string) string {
+	if r.once && event == "UPDATE" {
+		return ""
+	}
 	untouched := g.each(r, r.new, st, " AND ", func(c, q string) string { return g.same("NEW."+q, or(r.initial[c], "NULL"), r.types[c]) })
 	kept := g.each(r, r.new, st, " AND ", func(c, q string) string { return g.same("NEW."+q, "OLD."+q, r.types[c]) })
 	changed := g.each(r, r.old, st, " OR ", g.changed(r))
@@ -255,6 +259,11 @@ func (g *mysql) resync(s *sync, r *rule, st state) (Statement, bool) {
 		Why:     "Only after a crash: what was written while the triggers were not there.",
 		Resumed: true,
 	}, true
+}
+
+// updatable has rights checked for who writes, not for who made the view.
+func (*mysql) updatable(v *schema.View) {
+	v.Options = append(v.Options, schema.Property{Name: "security", Value: "INVOKER"})
 }
 
 // cannot says why a column cannot be taken through a change, or nothing.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/switchbackdb/switchback/internal/sqltoken"
+	"github.com/switchbackdb/switchback/schema"
 )
 
 // SyntaxError is the error for an operation that cannot be read.
@@ -31,6 +32,20 @@ func forms() []form {
 	return []form{
 		{"rename column", "rename column TABLE.COLUMN NAME", "both names are there until contract", readRenameColumn},
 		{"change type", "change type TABLE.COLUMN TYPE [up (EXPRESSION)] [down (EXPRESSION)]", "values are converted both ways", readChangeType},
+		{"split column", "split column TABLE.COLUMN into NAME TYPE [not null] = (EXPRESSION), … down (EXPRESSION)", "several columns for one", readSplitColumn},
+		{"merge columns", "merge columns TABLE (COLUMN, …) into NAME TYPE [not null] = (EXPRESSION) down (EXPRESSION), …", "one column for several", readMergeColumns},
+		{"add column", "add column TABLE.COLUMN TYPE [not null] [default (EXPRESSION)] [fill (EXPRESSION)]", "rows that are there get the default, or are filled in batches", readAddColumn},
+		{"drop column", "drop column TABLE.COLUMN [fill (EXPRESSION)]", "into the attic; fill is for rows that are written without it", readDropColumn},
+		{"set not null", "set not null TABLE.COLUMN [fill (EXPRESSION)]", "fill is for rows without a value", readSetNotNull},
+		{"drop not null", "drop not null TABLE.COLUMN [fill (EXPRESSION)]", "fill is for the way back", readDropNotNull},
+		{"set default", "set default TABLE.COLUMN (EXPRESSION)", "at contract", readSetDefault},
+		{"drop default", "drop default TABLE.COLUMN", "at contract", readDropDefault},
+		{"add constraint", "add constraint TABLE.NAME CHECK (…) | UNIQUE (…) | FOREIGN KEY (…) REFERENCES TABLE (…)", "once no row is against it", readAddConstraint},
+		{"drop constraint", "drop constraint TABLE.NAME", "at contract", readDropConstraint},
+		{"add index", "add index TABLE.NAME CREATE INDEX …", "built while others write", readAddIndex},
+		{"drop index", "drop index TABLE.NAME", "at contract", readDropIndex},
+		{"rename table", "rename table TABLE NAME", "a view has the new name until contract", readRenameTable},
+		{"drop table", "drop table TABLE", "into the attic", readDropTable},
 	}
 }
 
@@ -235,4 +250,236 @@ func readChangeType(r *reader) (Operation, error) {
 	}
 	op.Down, err = r.optional("down")
 	return op, err
+}
+
+func (r *reader) part() (Part, error) {
+	var c Part
+	var err error
+	if c.Name, err = r.name(); err != nil {
+		return c, err
+	}
+	if c.Type, err = r.until("not", "="); err != nil {
+		return c, err
+	}
+	c.NotNull = r.words("not null")
+	if !r.sign("=") {
+		return c, errSyntax
+	}
+	c.Up, err = r.expression()
+	return c, err
+}
+
+func readSplitColumn(r *reader) (Operation, error) {
+	t, c, err := r.column()
+	if err != nil || !r.words("into") {
+		return nil, errSyntax
+	}
+	op := SplitColumn{Table: t, Column: c}
+	for {
+		part, err := r.part()
+		if err != nil {
+			return nil, err
+		}
+		op.Into = append(op.Into, part)
+		if !r.sign(",") {
+			break
+		}
+	}
+	if !r.words("down") {
+		return nil, errSyntax
+	}
+	op.Down, err = r.expression()
+	return op, err
+}
+
+func readMergeColumns(r *reader) (Operation, error) {
+	t, err := r.table()
+	if err != nil || !r.sign("(") {
+		return nil, errSyntax
+	}
+	op := MergeColumns{Table: t}
+	for {
+		name, err := r.name()
+		if err != nil {
+			return nil, err
+		}
+		op.Columns = append(op.Columns, name)
+		if !r.sign(",") {
+			break
+		}
+	}
+	if !r.sign(")") || !r.words("into") {
+		return nil, errSyntax
+	}
+	if op.Into, err = r.part(); err != nil || !r.words("down") {
+		return nil, errSyntax
+	}
+	for {
+		x, err := r.expression()
+		if err != nil {
+			return nil, err
+		}
+		op.Down = append(op.Down, x)
+		if !r.sign(",") {
+			return op, nil
+		}
+	}
+}
+
+func readAddColumn(r *reader) (Operation, error) {
+	t, c, err := r.column()
+	if err != nil {
+		return nil, err
+	}
+	op := AddColumn{Table: t}
+	op.Column.Name = c
+	if op.Column.Type, err = r.until("not", "default", "fill"); err != nil {
+		return nil, err
+	}
+	op.Column.NotNull = r.words("not null")
+	if op.Column.Default, err = r.optional("default"); err != nil {
+		return nil, err
+	}
+	op.Fill, err = r.optional("fill")
+	return op, err
+}
+
+// filled reads a column and, if it is there, its fill.
+func (r *reader) filled() (t Table, c, fill string, err error) {
+	if t, c, err = r.column(); err != nil {
+		return t, c, "", err
+	}
+	fill, err = r.optional("fill")
+	return t, c, fill, err
+}
+
+func readDropColumn(r *reader) (Operation, error) {
+	t, c, fill, err := r.filled()
+	return DropColumn{t, c, fill}, err
+}
+
+func readSetNotNull(r *reader) (Operation, error) {
+	t, c, fill, err := r.filled()
+	return SetNotNull{t, c, fill}, err
+}
+
+func readDropNotNull(r *reader) (Operation, error) {
+	t, c, fill, err := r.filled()
+	return DropNotNull{t, c, fill}, err
+}
+
+func readSetDefault(r *reader) (Operation, error) {
+	t, c, err := r.column()
+	if err != nil {
+		return nil, err
+	}
+	x, err := r.expression()
+	return SetDefault{t, c, x}, err
+}
+
+func readDropDefault(r *reader) (Operation, error) {
+	t, c, err := r.column()
+	return SetDefault{Table: t, Column: c}, err
+}
+
+func readAddConstraint(r *reader) (Operation, error) {
+	t, name, err := r.column()
+	if err != nil {
+		return nil, err
+	}
+	k := schema.Constraint{Name: name}
+	rest := *r
+	if k.Definition, err = r.until(); err != nil {
+		return nil, err
+	}
+	switch {
+	case rest.words("check"):
+		k.Type = schema.Check
+	case rest.words("unique"):
+		k.Type = schema.Unique
+	case rest.words("primary key"):
+		k.Type = schema.PrimaryKey
+	case rest.words("foreign key"):
+		k.Type = schema.ForeignKey
+	default:
+		return nil, errSyntax
+	}
+	if k.Type == schema.Check {
+		return AddConstraint{t, k}, nil
+	}
+	if k.Columns, err = rest.list(); err != nil || k.Type != schema.ForeignKey {
+		return AddConstraint{t, k}, err
+	}
+	if !rest.words("references") {
+		return nil, errSyntax
+	}
+	parent, err := rest.table()
+	if err != nil {
+		return nil, err
+	}
+	k.References = &schema.Reference{Schema: parent.Schema, Table: parent.Name}
+	k.References.Columns, err = rest.list()
+	return AddConstraint{t, k}, err
+}
+
+// list reads names in parentheses.
+func (r *reader) list() ([]string, error) {
+	if !r.sign("(") {
+		return nil, errSyntax
+	}
+	var names []string
+	for {
+		n, err := r.name()
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, n)
+		if !r.sign(",") {
+			break
+		}
+	}
+	if !r.sign(")") {
+		return nil, errSyntax
+	}
+	return names, nil
+}
+
+func readDropConstraint(r *reader) (Operation, error) {
+	t, name, err := r.column()
+	return DropConstraint{t, name}, err
+}
+
+func readAddIndex(r *reader) (Operation, error) {
+	t, name, err := r.column()
+	if err != nil {
+		return nil, err
+	}
+	x := schema.Index{Name: name}
+	rest := *r
+	if !rest.words("create") {
+		return nil, errSyntax
+	}
+	x.Unique = rest.words("unique")
+	x.Definition, err = r.until()
+	return AddIndex{t, x}, err
+}
+
+func readDropIndex(r *reader) (Operation, error) {
+	t, name, err := r.column()
+	return DropIndex{t, name}, err
+}
+
+func readRenameTable(r *reader) (Operation, error) {
+	t, err := r.table()
+	if err != nil {
+		return nil, err
+	}
+	_ = r.words("to")
+	to, err := r.name()
+	return RenameTable{t, to}, err
+}
+
+func readDropTable(r *reader) (Operation, error) {
+	t, err := r.table()
+	return DropTable{t}, err
 }

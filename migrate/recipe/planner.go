@@ -15,8 +15,9 @@ import (
 // Options say for what a change is planned.
 type Options struct {
 	Engine migrate.Engine
-	Writer ddl.Writer // of the engine
-	ID     string     // of the change: its digits tell its triggers from those of other changes
+	Writer ddl.Writer     // of the engine
+	ID     string         // of the change: its digits tell its triggers from those of other changes
+	Sizes  map[Table]Size // of the target's tables, for the reviewer; may be empty
 }
 
 // Plan plans operations on a schema, in their order; later ones see what earlier ones do. The error is an
@@ -26,7 +27,7 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 	if err != nil {
 		return nil, err
 	}
-	p := &planner{engine: e, writer: o.Writer, id: digits(o.ID), now: from, draft: &Draft{Operations: operations, scripts: map[migrate.Phase]*Scripts{}}}
+	p := &planner{engine: e, writer: o.Writer, id: digits(o.ID), now: from, sizes: o.Sizes, draft: &Draft{Operations: operations, scripts: map[migrate.Phase]*Scripts{}}}
 	var recipes []recipe
 	for _, op := range operations {
 		r, err := op.recipe(p)
@@ -43,6 +44,13 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 		p.draft.scripts[run.phase] = p.scripts
 		if err := run.do(recipes); err != nil {
 			return nil, fmt.Errorf("plan %s: %w", run.phase, err)
+		}
+	}
+	for _, s := range p.draft.scripts {
+		for _, list := range [][]Statement{s.Forward, s.Back} {
+			for i := range list {
+				list[i].Effect = p.describe(list[i])
+			}
 		}
 	}
 	return p.draft, nil
@@ -70,8 +78,9 @@ type planner struct {
 	scripts  *Scripts // of the phase being planned
 	together bool     // steps take effect with their neighbours
 	locks    []string // tables that nobody else reads or writes meanwhile
-	saying   string   // of the step being planned: why it is safe, where the writer cannot know
-	syncs    []*sync  // the tables that have two shapes, in the order in which they were met
+	sizes    map[Table]Size
+	saying   string  // of the step being planned: why it is safe, where the writer cannot know
+	syncs    []*sync // the tables that have two shapes, in the order in which they were met
 }
 
 // triggers is a step that makes or drops the triggers of a table.
@@ -144,10 +153,8 @@ func (p *planner) contract(recipes []recipe) error {
 	}
 	p.together, p.locks = false, nil
 	for _, r := range recipes {
-		if late, ok := r.(interface{ settle(*planner) error }); ok {
-			if err := late.settle(p); err != nil {
-				return err
-			}
+		if err := r.settle(p); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -18,6 +18,7 @@ func (*postgres) quote(name string) string { return writer.Identifier(name) }
 func (*postgres) table(t Table) string {
 	return writer.Identifier(t.Schema) + "." + writer.Identifier(t.Name)
 }
+func (*postgres) walkName(t Table) string    { return t.Schema + "." + t.Name }
 func (*postgres) literal(text string) string { return writer.Literal(text) }
 func (*postgres) limit() int                 { return 63 }
 func (*postgres) fillsNotNull() bool         { return true }
@@ -101,7 +102,7 @@ func (g *postgres) up(s *sync, st state) string {
 		})
 		switch {
 		case r.once:
-			fmt.Fprintf(&text, "  IF %s THEN\n", unwritten)
+			fmt.Fprintf(&text, "  IF TG_OP = 'INSERT' AND %s THEN\n", unwritten)
 		case r.hidden:
 			fmt.Fprintf(&text, "  IF TG_OP = 'INSERT' OR %s THEN\n", g.each(r, r.old, st, " OR ", g.changed(r)))
 		default:
@@ -184,4 +185,9 @@ func or(text, otherwise string) string {
 		return otherwise
 	}
 	return text
+}
+
+// updatable has rights and row security checked for who writes, not for the view's owner.
+func (g *postgres) updatable(v *schema.View) {
+	v.Options = []schema.Property{{Name: "storage", Value: "security_invoker=true"}}
 }

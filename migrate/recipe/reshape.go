@@ -2,7 +2,6 @@ package recipe
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -24,6 +23,7 @@ type reshape struct {
 	total bool              // up gives NOT NULL columns a value for every row that the old shape can hold
 	same  map[string]string // an old column: the new one that takes its place in constraints and indexes
 	moved []moved
+	key   bool // of a keyChange, which sees to primary and foreign keys itself
 }
 
 // moved is a constraint or index that the new shape has as well.
@@ -80,6 +80,15 @@ func (r *reshape) expand(p *planner) error {
 		return err
 	}
 	s.rules = append(s.rules, r.rule)
+	if !r.total {
+		var required []string
+		for _, c := range r.added {
+			if c.NotNull {
+				required = append(required, c.Name)
+			}
+		}
+		p.check(r.table, s.key, r.rule, required)
+	}
 	return nil
 }
 
@@ -118,7 +127,7 @@ func (r *reshape) notNull(p *planner) error {
 
 // copyConstraint gives the new columns a constraint of the old ones.
 func (r *reshape) copyConstraint(p *planner, k *schema.Constraint) error {
-	if k.Type == schema.NotNull || k.Type == schema.PrimaryKey || !r.about(p, k.Columns, k.Definition) {
+	if k.Type == schema.NotNull || k.Type == schema.PrimaryKey || r.key && k.Type == schema.ForeignKey || !r.about(p, k.Columns, k.Definition) {
 		return nil
 	}
 	if len(r.same) == 0 {
@@ -299,13 +308,8 @@ func (r *reshape) exchange(p *planner, m moved) error {
 
 func (r *reshape) purge(p *planner) error {
 	return p.step(nil, func(e *edit) {
-		t := e.table(r.table)
 		for _, c := range r.rule.old {
-			attic := r.rule.name(c, after)
-			t.Constraints = slices.DeleteFunc(t.Constraints, func(k *schema.Constraint) bool { return slices.Contains(k.Columns, attic) })
-			t.Indexes = slices.DeleteFunc(t.Indexes, func(x *schema.Index) bool { return slices.Contains(x.Columns, attic) })
-			t.Grants = slices.DeleteFunc(t.Grants, func(g *schema.Grant) bool { return g.Column == attic })
-			e.dropColumn(r.table, attic)
+			e.purgeColumn(r.table, r.rule.name(c, after))
 		}
 	})
 }
@@ -321,6 +325,16 @@ func (p *planner) rename(renames []diff.Rename) error {
 
 // newReshape checks what all reshapes have in common, and names what goes to the attic.
 func newReshape(p *planner, op Operation, table Table, rule *rule, added []*schema.Column) (*reshape, error) {
+	for _, name := range rule.old {
+		if p.now.Schema(table.Schema).Table(table.Name).Column(name) != nil && keyed(p.now, table, name) {
+			return nil, &Error{op, fmt.Sprintf("column %s is part of the primary key, or foreign keys point to it", word(name)), "only its type can be changed, as in: change type " + table.String() + "." + word(name) + " bigint"}
+		}
+	}
+	return newKeyReshape(p, op, table, rule, added)
+}
+
+// newKeyReshape is newReshape for columns that may be keys.
+func newKeyReshape(p *planner, op Operation, table Table, rule *rule, added []*schema.Column) (*reshape, error) {
 	t := p.now.Schema(table.Schema).Table(table.Name)
 	rule.types, rule.initial = map[string]string{}, map[string]string{}
 	if rule.renamed == nil {
@@ -333,10 +347,6 @@ func newReshape(p *planner, op Operation, table Table, rule *rule, added []*sche
 			return nil, &Error{op, fmt.Sprintf("table %s has no column %s", table, word(name)), "switchback schema show " + table.String()}
 		case c.Generated != "":
 			return nil, &Error{op, fmt.Sprintf("column %s is generated: nothing can be written to it", word(name)), "add the new column with the expression, and drop this one"}
-		case slices.ContainsFunc(t.Constraints, func(k *schema.Constraint) bool {
-			return k.Type == schema.PrimaryKey && slices.Contains(k.Columns, name)
-		}):
-			return nil, &Error{op, fmt.Sprintf("column %s is part of the primary key", word(name)), ""}
 		}
 		if e, ok := p.engine.(interface {
 			cannot(*schema.Table, *schema.Column) (string, string)
@@ -390,9 +400,3 @@ func successor(c *schema.Column, name string) *schema.Column {
 }
 
 func only(key, value string) map[string]string { return map[string]string{key: value} }
-
-func merged(a, b map[string]string) map[string]string {
-	out := maps.Clone(a)
-	maps.Copy(out, b)
-	return out
-}

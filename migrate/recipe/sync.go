@@ -166,12 +166,8 @@ func (p *planner) walk(s *sync) error {
 		}
 	}
 	check := fmt.Sprintf("SELECT %s\nFROM %s\nWHERE %s\nLIMIT 5", strings.Join(quoted, ", "), e.table(s.table), strings.Join(wrong, "\n   OR "))
-	table := s.table.Name
-	if e.name() == "postgres" {
-		table = s.table.Schema + "." + s.table.Name
-	}
 	p.scripts.step([]Statement{
-		{SQL: update, Why: "Fills the rows that were there before the triggers were, a batch a transaction: no write waits longer than for one batch.", Batch: &Batch{Table: table, Key: s.key}},
+		{SQL: update, Why: "Fills the rows that were there before the triggers were, a batch a transaction: no write waits longer than for one batch.", Batch: &Batch{Table: e.walkName(s.table), Key: s.key}},
 		{SQL: check, Why: "Reads the table without a lock.", Assert: "rows of " + s.table.String() + " are not the same in both shapes"},
 	}, nil)
 	return nil

@@ -71,6 +71,7 @@ func (d *Draft) file(engine migrate.Engine, name string, statements []Statement)
 
 func (s Statement) write(b *strings.Builder, engine migrate.Engine) {
 	comment(b, s.Why)
+	comment(b, s.Effect)
 	switch {
 	case s.Batch != nil:
 		fmt.Fprintf(b, "-- switchback:batch table=%s key=%s\n", wordList([]string{s.Batch.Table}), wordList(s.Batch.Key))

@@ -1,0 +1,127 @@
+package recipe
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/switchbackdb/switchback/schema"
+)
+
+// AddConstraint adds a check, a foreign key or a unique key, once no row is against it.
+type AddConstraint struct {
+	Table      Table
+	Constraint schema.Constraint // its definition is as the engine writes it, such as CHECK (price > 0)
+}
+
+// String implements Operation.
+func (o AddConstraint) String() string {
+	return fmt.Sprintf("add constraint %s.%s %s", o.Table, word(o.Constraint.Name), o.Constraint.Definition)
+}
+
+type addConstraint struct {
+	nothing
+	op    AddConstraint
+	table Table
+}
+
+func (o AddConstraint) recipe(p *planner) (recipe, error) {
+	table, t, err := p.table(o, o.Table)
+	if err != nil {
+		return nil, err
+	}
+	if t.Constraint(o.Constraint.Name) != nil {
+		return nil, &Error{o, fmt.Sprintf("table %s has a constraint %s already", table, word(o.Constraint.Name)), ""}
+	}
+	if o.Constraint.Type == schema.PrimaryKey {
+		for _, c := range o.Constraint.Columns {
+			if t.Column(c) != nil && !t.Column(c).NotNull {
+				return nil, &Error{o, fmt.Sprintf("column %s may be NULL", word(c)), "set not null first, in a change of its own"}
+			}
+		}
+	}
+	return &addConstraint{op: o, table: table}, nil
+}
+
+func (r *addConstraint) fill(p *planner) error {
+	if s, ok := r.against(p); ok {
+		p.scripts.step([]Statement{s}, nil)
+	}
+	k := r.op.Constraint
+	return p.step(nil, func(e *edit) {
+		t := e.table(r.table)
+		t.Constraints = append(t.Constraints, &k)
+	})
+}
+
+// against asserts that no row is against the constraint, where that can be asked.
+func (r *addConstraint) against(p *planner) (Statement, bool) {
+	e, k := p.engine, r.op.Constraint
+	s := Statement{Why: "Reads the table without a lock.", Assert: fmt.Sprintf("rows of %s are against %s", r.table, k.Name)}
+	var quoted []string
+	for _, c := range k.Columns {
+		quoted = append(quoted, e.quote(c))
+	}
+	list := strings.Join(quoted, ", ")
+	switch {
+	case k.Type == schema.Check:
+		expression := strings.TrimSpace(k.Definition[min(len(k.Definition), len("CHECK")):])
+		s.SQL = fmt.Sprintf("SELECT *\nFROM %s\nWHERE NOT %s\nLIMIT 5", e.table(r.table), withoutWords(expression))
+	case k.Type == schema.Unique && len(k.Columns) > 0:
+		s.SQL = fmt.Sprintf("SELECT %s, count(*)\nFROM %s\nWHERE %s IS NOT NULL\nGROUP BY %s\nHAVING count(*) > 1\nLIMIT 5", list, e.table(r.table), strings.Join(quoted, " IS NOT NULL AND "), list)
+	case k.Type == schema.ForeignKey && k.References != nil && len(k.References.Columns) == len(k.Columns):
+		var same, given []string
+		for i, c := range k.Columns {
+			same = append(same, "parent."+e.quote(k.References.Columns[i])+" = child."+e.quote(c))
+			given = append(given, "child."+e.quote(c)+" IS NOT NULL")
+		}
+		parent := Table{Schema: or(k.References.Schema, r.table.Schema), Name: k.References.Table}
+		s.SQL = fmt.Sprintf("SELECT child.*\nFROM %s AS child\nWHERE %s\n  AND NOT EXISTS (SELECT 1 FROM %s AS parent WHERE %s)\nLIMIT 5", e.table(r.table), strings.Join(given, " AND "), e.table(parent), strings.Join(same, " AND "))
+	default:
+		return s, false
+	}
+	return s, true
+}
+
+// withoutWords cuts what may stand behind the parentheses of a check.
+func withoutWords(expression string) string {
+	if i := strings.LastIndex(expression, ")"); i >= 0 {
+		return expression[:i+1]
+	}
+	return expression
+}
+
+// DropConstraint drops a constraint, at contract: until then the old version relies on it.
+type DropConstraint struct {
+	Table Table
+	Name  string
+}
+
+// String implements Operation.
+func (o DropConstraint) String() string {
+	return fmt.Sprintf("drop constraint %s.%s", o.Table, word(o.Name))
+}
+
+type dropConstraint struct {
+	nothing
+	op    DropConstraint
+	table Table
+}
+
+func (o DropConstraint) recipe(p *planner) (recipe, error) {
+	table, t, err := p.table(o, o.Table)
+	if err != nil {
+		return nil, err
+	}
+	if t.Constraint(o.Name) == nil {
+		return nil, &Error{o, fmt.Sprintf("table %s has no constraint %s", table, word(o.Name)), "switchback schema show " + table.String()}
+	}
+	return &dropConstraint{op: o, table: table}, nil
+}
+
+func (r *dropConstraint) settle(p *planner) error {
+	return p.step(nil, func(e *edit) {
+		t := e.table(r.table)
+		t.Constraints = slices.DeleteFunc(t.Constraints, func(k *schema.Constraint) bool { return k.Name == r.op.Name })
+	})
+}

@@ -1,0 +1,39 @@
+package recipe
+
+import "fmt"
+
+// SetDefault gives a column another default, or none. Both versions share it, so it changes at contract.
+type SetDefault struct {
+	Table   Table
+	Column  string
+	Default string // an expression; empty for none
+}
+
+// String implements Operation.
+func (o SetDefault) String() string {
+	if o.Default == "" {
+		return fmt.Sprintf("drop default %s.%s", o.Table, word(o.Column))
+	}
+	return fmt.Sprintf("set default %s.%s (%s)", o.Table, word(o.Column), o.Default)
+}
+
+type setDefault struct {
+	nothing
+	op    SetDefault
+	table Table
+}
+
+func (o SetDefault) recipe(p *planner) (recipe, error) {
+	table, _, c, err := p.column(o, o.Table, o.Column)
+	if err != nil {
+		return nil, err
+	}
+	if c.Default == o.Default {
+		return nil, &Error{o, "it is so already", ""}
+	}
+	return &setDefault{op: o, table: table}, nil
+}
+
+func (r *setDefault) contract(p *planner) error {
+	return p.step(nil, func(e *edit) { e.column(r.table, r.op.Column).Default = r.op.Default })
+}

@@ -1,0 +1,112 @@
+package recipe
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/switchbackdb/switchback/diff"
+	"github.com/switchbackdb/switchback/schema"
+)
+
+// RenameTable gives a table another name. Until contract a view that can be written to has the new one.
+type RenameTable struct {
+	Table Table
+	To    string
+}
+
+// String implements Operation.
+func (o RenameTable) String() string { return fmt.Sprintf("rename table %s %s", o.Table, word(o.To)) }
+
+type renameTable struct {
+	nothing
+	op    RenameTable
+	table Table
+	view  *schema.View
+}
+
+func (o RenameTable) recipe(p *planner) (recipe, error) {
+	table, t, err := p.table(o, o.Table)
+	if err != nil {
+		return nil, err
+	}
+	if s := p.now.Schema(table.Schema); s.Table(o.To) != nil || s.View(o.To) != nil {
+		return nil, &Error{o, fmt.Sprintf("there is a %s already", word(o.To)), ""}
+	}
+	var columns []string
+	for _, c := range t.Columns {
+		columns = append(columns, p.engine.quote(c.Name))
+	}
+	v := &schema.View{Name: o.To, Owner: t.Owner, Grants: t.Grants, Definition: fmt.Sprintf("SELECT %s\nFROM %s", strings.Join(columns, ", "), p.engine.table(table)),
+		Needs: []schema.Key{{Schema: table.Schema, Kind: schema.KindTable, Name: table.Name}}}
+	p.engine.updatable(v)
+	return &renameTable{op: o, table: table, view: v}, nil
+}
+
+func (r *renameTable) expand(p *planner) error {
+	p.saying = "Both names are there: what is written to one is written to the other."
+	defer func() { p.saying = "" }()
+	return p.step(nil, func(e *edit) {
+		s := e.schema(r.table.Schema)
+		s.Views = append(s.Views, r.view)
+	})
+}
+
+func (r *renameTable) contract(p *planner) error {
+	p.saying = "The view makes room for the table. No row is in it."
+	defer func() { p.saying = "" }()
+	if err := p.step(nil, func(e *edit) { e.dropView(r.table.Schema, r.op.To) }); err != nil {
+		return err
+	}
+	p.saying = "Changes the catalogue only."
+	return p.rename([]diff.Rename{{Kind: schema.KindTable, Schema: r.table.Schema, From: r.table.Name, To: r.op.To}})
+}
+
+// DropTable drops a table: at contract it goes to the attic, under another name, until purge.
+type DropTable struct{ Table Table }
+
+// String implements Operation.
+func (o DropTable) String() string { return fmt.Sprintf("drop table %s", o.Table) }
+
+type dropTable struct {
+	nothing
+	op    DropTable
+	table Table
+	attic string
+}
+
+func (o DropTable) recipe(p *planner) (recipe, error) {
+	table, _, err := p.table(o, o.Table)
+	if err != nil {
+		return nil, err
+	}
+	attic := fit(p.engine.limit(), oldPrefix, table.Name)
+	if p.now.Schema(table.Schema).Table(attic) != nil {
+		return nil, &Error{o, fmt.Sprintf("the attic holds a table %s already", word(table.Name)), "switchback purge, for the change that put it there"}
+	}
+	for _, in := range p.now.Schemas {
+		for _, t := range in.Tables {
+			for _, k := range t.Constraints {
+				here := Table{in.Name, t.Name}
+				if here != table && k.References != nil && k.References.Table == table.Name && or(k.References.Schema, in.Name) == table.Schema {
+					return nil, &Error{o, fmt.Sprintf("foreign key %s of %s points to it", word(k.Name), here), fmt.Sprintf("drop constraint %s.%s first, in a change of its own", here, word(k.Name))}
+				}
+			}
+		}
+	}
+	return &dropTable{op: o, table: table, attic: attic}, nil
+}
+
+// contract puts the table away. Its foreign keys go, or rows of the tables they point to could not be
+// deleted any more.
+func (r *dropTable) contract(p *planner) error {
+	if err := p.step(nil, func(e *edit) { e.dropForeignKeys(r.table) }); err != nil {
+		return err
+	}
+	p.saying = "Into the attic, with all its rows. Changes the catalogue only."
+	defer func() { p.saying = "" }()
+	return p.rename([]diff.Rename{{Kind: schema.KindTable, Schema: r.table.Schema, From: r.table.Name, To: r.attic}})
+}
+
+func (r *dropTable) purge(p *planner) error {
+	return p.step(nil, func(e *edit) { e.dropTable(Table{r.table.Schema, r.attic}) })
+}
