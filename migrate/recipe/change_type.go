@@ -56,6 +56,9 @@ func (o ChangeType) recipe(p *planner) (recipe, error) {
 	}
 	added := successor(c, temp)
 	added.Type, added.Collation = o.Type, ""
+	if k, ok := p.engine.(interface{ keepsCollation(from, to string) bool }); ok && k.keepsCollation(c.Type, o.Type) {
+		added.Collation = c.Collation
+	}
 	if c.Default != "" && isConstant(c.Default) {
 		added.Default = p.engine.retype(c.Default, c.Type, o.Type)
 	}

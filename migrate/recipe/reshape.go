@@ -38,6 +38,7 @@ func (r *reshape) expand(p *planner) error {
 		for _, c := range r.added {
 			bare := *c
 			bare.NotNull, bare.Default = false, ""
+			bare.Options = slices.DeleteFunc(slices.Clone(c.Options), func(o schema.Property) bool { return o.Name == "on update" })
 			t.Columns = append(t.Columns, &bare)
 			for _, old := range r.rule.old {
 				for _, g := range t.Grants {
@@ -98,13 +99,13 @@ func (r *reshape) fill(p *planner) error {
 		}
 	}
 	t := p.now.Schema(r.table.Schema).Table(r.table.Name)
-	for _, k := range t.Constraints {
-		if err := r.copyConstraint(p, k); err != nil {
+	for _, x := range t.Indexes { // first: a foreign key would make one of its own where there is none
+		if err := r.copyIndex(p, x); err != nil {
 			return err
 		}
 	}
-	for _, x := range t.Indexes {
-		if err := r.copyIndex(p, x); err != nil {
+	for _, k := range t.Constraints {
+		if err := r.copyConstraint(p, k); err != nil {
 			return err
 		}
 	}
@@ -227,18 +228,50 @@ func (r *reshape) contract(p *planner) error {
 			renames = append(renames, diff.Rename{Kind: schema.KindColumn, Schema: r.table.Schema, Parent: r.table.Name, From: c, To: to})
 		}
 	}
+	s, err := p.sync(r.op, r.table)
+	if err != nil {
+		return err
+	}
+	p.resync(s, r.rule, before, true)
 	if err := p.rename(renames); err != nil {
 		return err
 	}
-	if !r.total {
-		for _, c := range r.added {
-			if !c.NotNull {
-				continue
-			}
-			name := r.rule.name(c.Name, after)
-			if err := p.step(nil, func(e *edit) { e.column(r.table, name).NotNull = true }); err != nil {
-				return err
-			}
+	p.resync(s, r.rule, after, false)
+	return r.byItself(p)
+}
+
+// settle sets the new columns NOT NULL that the old shape could not fill for certain. It reads all rows, so it
+// is no part of the group.
+func (r *reshape) settle(p *planner) error {
+	if r.total {
+		return nil
+	}
+	for _, c := range r.added {
+		if !c.NotNull {
+			continue
+		}
+		name := r.rule.name(c.Name, after)
+		if err := p.step(nil, func(e *edit) { e.column(r.table, name).NotNull = true }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// byItself gives the new columns what fills them by itself: a default that is not the same for every row, and the
+// time of a change. Before contract the new column would look as if somebody had written it.
+func (r *reshape) byItself(p *planner) error {
+	for _, c := range r.added {
+		name := r.rule.name(c.Name, after)
+		now := p.now.Schema(r.table.Schema).Table(r.table.Name).Column(name)
+		if now.Default == c.Default && schema.Value(now.Options, "on update") == schema.Value(c.Options, "on update") {
+			continue
+		}
+		if err := p.step(nil, func(e *edit) {
+			column := e.column(r.table, name)
+			column.Default, column.Options = c.Default, c.Options
+		}); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -327,6 +360,13 @@ func newKeyReshape(p *planner, op Operation, table Table, rule *rule, added []*s
 		}
 		if err := p.readable(op, table, name); err != nil {
 			return nil, err
+		}
+		if e, ok := p.engine.(interface {
+			cannot(*schema.Table, *schema.Column) (string, string)
+		}); ok {
+			if reason, next := e.cannot(t, c); reason != "" {
+				return nil, &Error{op, fmt.Sprintf("column %s: %s", word(name), reason), next}
+			}
 		}
 		rule.types[name] = c.Type
 		rule.renamed[name] = fit(p.engine.limit(), oldPrefix, name)
