@@ -27,6 +27,8 @@ func (o ChangeType) String() string {
 	return text
 }
 
+func (o ChangeType) on() Table { return o.Table }
+
 func (o ChangeType) recipe(p *planner) (recipe, error) {
 	table, t, err := p.table(o, o.Table)
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 // String is what Parse reads.
 type Operation interface {
 	fmt.Stringer
+	// on is the table the operation is about, by the name it is given.
+	on() Table
 	// recipe checks the operation against the model as it is before the change.
 	recipe(p *planner) (recipe, error)
 }
