@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -24,6 +25,8 @@ type bencher struct {
 	rounds int
 	scale  float64 // of the amounts, for a quick look
 	report *report
+	tables []int         // how many tables the catalogues have that are read
+	limit  time.Duration // for whoever reads one
 }
 
 func main() {
@@ -40,8 +43,20 @@ func run(ctx context.Context) error {
 	cases := flag.String("cases", "migrations,backfill,proxy,inspect,data", "which to run")
 	rounds := flag.Int("rounds", 3, "rounds of each")
 	scale := flag.Float64("scale", 1, "scales the amounts, for a quick look")
+	tables := flag.String("tables", "100,1000,10000", "numbers of tables in the catalogues of the case inspect")
+	limit := flag.Duration("limit", time.Minute, "for each reading and comparison of the case inspect")
 	flag.Parse()
-	b := &bencher{rounds: *rounds, scale: *scale, report: &report{out: os.Stdout}}
+	if flag.Arg(0) == "once" {
+		return inspectOnce(ctx, flag.Args()[1:])
+	}
+	b := &bencher{rounds: *rounds, scale: *scale, report: &report{out: os.Stdout}, limit: *limit}
+	for _, text := range strings.Split(*tables, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return fmt.Errorf("-tables %s: %w", *tables, err)
+		}
+		b.tables = append(b.tables, b.amount(n))
+	}
 	for _, c := range []struct {
 		name string
 		run  func(context.Context, *bencher) error
