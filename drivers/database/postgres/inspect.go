@@ -10,7 +10,7 @@ import (
 )
 
 // Inspect reads the catalogue into the model with a fixed number of queries, however many tables there
-// are. Definitions come from the server's own deparser. Objects of extensions, of the system and of
+// are: one for each kind of object that the database has. Definitions come from the server's own deparser. Objects of extensions, of the system and of
 // Switchback itself are left out.
 //
 // Given a *sql.DB it reads in a transaction of its own, so that all queries see the same moment; given a
@@ -45,6 +45,7 @@ type inspection struct {
 	version   int               // as in 170002
 	name      string            // as in 17.2
 	before    []schema.Property // the session's settings
+	made      map[string]bool   // whether somebody has made a row in a rare catalogue
 	settings  []*schema.Setting
 	items     []*schema.Item
 	list      []*schema.Schema
@@ -56,7 +57,7 @@ type inspection struct {
 }
 
 func newInspection() *inspection {
-	return &inspection{schemas: map[string]*schema.Schema{}, relations: map[int64]*relation{}, objects: map[ref]*object{}}
+	return &inspection{made: map[string]bool{}, schemas: map[string]*schema.Schema{}, relations: map[int64]*relation{}, objects: map[ref]*object{}}
 }
 
 // ref is an object as the catalogue names it.

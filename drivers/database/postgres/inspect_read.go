@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -19,8 +20,19 @@ import (
 type part struct {
 	name    string
 	query   string
-	columns int // of the query, where it can be put into a larger one
+	columns int      // of the query, where it can be put into a larger one
+	of      []string // the catalogues of a rare kind: the query is left out where nobody has made a row in them
 	row     func(in *inspection, r []string)
+}
+
+// rare are the catalogues in which a database often has no rows of its own. To look for one, whose oid is 16384 or
+// more, takes less than to plan the query.
+func rare() []string {
+	return []string{
+		"pg_policy", "pg_proc", "pg_collation", "pg_ts_parser", "pg_ts_template", "pg_ts_dict", "pg_ts_config", "pg_operator", "pg_opfamily", "pg_opclass",
+		"pg_cast", "pg_conversion", "pg_transform", "pg_am", "pg_foreign_data_wrapper", "pg_foreign_server", "pg_statistic_ext", "pg_event_trigger",
+		"pg_publication", "pg_subscription", "pg_default_acl",
+	}
 }
 
 // readUnder are the settings under which the catalogue is read. The search path decides which names the
@@ -41,19 +53,32 @@ func set(settings []schema.Property, transaction bool) part {
 
 // versionPart reads what the queries depend on, and the settings that are about to be changed.
 func versionPart() part {
-	query, names := "SELECT current_setting('server_version_num'), current_setting('server_version')", readUnder()
-	for _, s := range names {
+	query, settings, catalogues := "SELECT current_setting('server_version_num'), current_setting('server_version')", readUnder(), rare()
+	for _, s := range settings {
 		query += ", current_setting(" + postgres.Literal(s.Name) + ")"
+	}
+	for _, c := range catalogues {
+		query += ",\n  EXISTS (SELECT 1 FROM " + c + " WHERE oid >= 16384)::text"
 	}
 	return part{
 		name: "version", query: query,
 		row: func(in *inspection, r []string) {
 			in.version, in.name = int(number(r[0])), r[1]
-			for i, s := range names {
+			for i, s := range settings {
 				in.before = append(in.before, schema.Property{Name: s.Name, Value: r[2+i]})
+			}
+			for i, c := range catalogues {
+				in.made[c] = yes(r[2+len(settings)+i])
 			}
 		},
 	}
+}
+
+// parts are the queries that this database needs.
+func (in *inspection) parts() []part {
+	return slices.DeleteFunc(parts(in.version), func(p part) bool {
+		return len(p.of) > 0 && !slices.ContainsFunc(p.of, func(c string) bool { return in.made[c] })
+	})
 }
 
 // readMoment reads everything in a transaction of its own, which sees one moment.
@@ -69,7 +94,7 @@ func (in *inspection) readMoment(ctx context.Context, conn *sql.Conn) (err error
 	if err := in.send(ctx, conn, begin, set(readUnder(), true), versionPart()); err != nil {
 		return err
 	}
-	return in.send(ctx, conn, append(parts(in.version), end)...)
+	return in.send(ctx, conn, append(in.parts(), end)...)
 }
 
 // readConnection reads everything in whatever transaction the connection is. One message is a transaction by
@@ -78,7 +103,7 @@ func (in *inspection) readConnection(ctx context.Context, conn *sql.Conn) error 
 	if err := in.send(ctx, conn, versionPart()); err != nil {
 		return err
 	}
-	list := append([]part{set(readUnder(), false)}, parts(in.version)...)
+	list := append([]part{set(readUnder(), false)}, in.parts()...)
 	return in.send(ctx, conn, append(list, set(in.before, false))...)
 }
 
@@ -96,7 +121,7 @@ func (in *inspection) readEach(ctx context.Context, q schema.Queryer) (err error
 			err = serr
 		}
 	}()
-	for _, part := range parts(in.version) {
+	for _, part := range in.parts() {
 		if err := in.read(ctx, q, part); err != nil {
 			return err
 		}

@@ -348,7 +348,7 @@ WHERE NOT g.tgisinternal AND g.tgparentid = 0 AND ` + userNamespace + only + ` O
 
 func policiesPart(only string) part {
 	return part{
-		name: "policies", columns: 5,
+		name: "policies", of: []string{"pg_policy"}, columns: 5,
 		query: `SELECT p.polrelid::text, p.oid::text, p.polname,
   concat_ws(' ', CASE WHEN NOT p.polpermissive THEN 'AS RESTRICTIVE' END,
     CASE p.polcmd WHEN 'r' THEN 'FOR SELECT' WHEN 'a' THEN 'FOR INSERT' WHEN 'w' THEN 'FOR UPDATE' WHEN 'd' THEN 'FOR DELETE' END,
