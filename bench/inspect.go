@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -41,6 +42,9 @@ func inspections(ctx context.Context, b *bencher) error {
 		in := &inspectBench{bencher: b, kind: k, engine: "sqlite", slow: map[string]bool{}}
 		if k != nil {
 			in.engine = k.Engine
+		}
+		if !slices.Contains(b.engines, in.engine) {
+			continue
 		}
 		for _, tables := range b.tables {
 			if in.engine == "sqlite" && tables > sqliteTables {
@@ -178,7 +182,7 @@ func (in *inspectBench) contenders(urls [2]string) []*contender {
 	return list
 }
 
-// measure adds one measurement of a contender, who has until the limit.
+// measure adds one measurement of a contender. The others have until the limit.
 func (in *inspectBench) measure(ctx context.Context, c *contender) error {
 	over := fmt.Sprintf("> %g", in.limit.Seconds())
 	id := c.time.who + " " + string(c.what)
@@ -186,12 +190,15 @@ func (in *inspectBench) measure(ctx context.Context, c *contender) error {
 		c.time.none = "not asked"
 		return nil
 	}
-	limited, cancel := context.WithTimeout(ctx, in.limit)
+	limited, cancel := ctx, func() {}
+	if c.time.who != "switchback" {
+		limited, cancel = context.WithTimeout(ctx, in.limit)
+	}
 	defer cancel()
 	begun := time.Now()
 	o, err := c.run(limited)
 	c.last = time.Since(begun)
-	if limited.Err() != nil && ctx.Err() == nil && c.time.who != "switchback" {
+	if limited.Err() != nil && ctx.Err() == nil {
 		in.slow[id], c.time.none = true, over
 		return nil
 	}

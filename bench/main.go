@@ -22,11 +22,12 @@ import (
 
 // bencher is what a case works with.
 type bencher struct {
-	rounds int
-	scale  float64 // of the amounts, for a quick look
-	report *report
-	tables []int         // how many tables the catalogues have that are read
-	limit  time.Duration // for whoever reads one
+	rounds  int
+	scale   float64 // of the amounts, for a quick look
+	report  *report
+	engines []string      // whose catalogues are read
+	tables  []int         // how many tables these have
+	limit   time.Duration // for each peer that reads one
 }
 
 func main() {
@@ -44,12 +45,13 @@ func run(ctx context.Context) error {
 	rounds := flag.Int("rounds", 3, "rounds of each")
 	scale := flag.Float64("scale", 1, "scales the amounts, for a quick look")
 	tables := flag.String("tables", "100,1000,10000", "numbers of tables in the catalogues of the case inspect")
-	limit := flag.Duration("limit", time.Minute, "for each reading and comparison of the case inspect")
+	engines := flag.String("engines", "postgres,mysql,sqlite", "those of the case inspect")
+	limit := flag.Duration("limit", time.Minute, "for each reading and comparison by the peers of the case inspect")
 	flag.Parse()
 	if flag.Arg(0) == "once" {
 		return inspectOnce(ctx, flag.Args()[1:])
 	}
-	b := &bencher{rounds: *rounds, scale: *scale, report: &report{out: os.Stdout}, limit: *limit}
+	b := &bencher{rounds: *rounds, scale: *scale, report: &report{out: os.Stdout}, limit: *limit, engines: strings.Split(*engines, ",")}
 	for _, text := range strings.Split(*tables, ",") {
 		n, err := strconv.Atoi(text)
 		if err != nil {
