@@ -3,7 +3,7 @@
 // for rates. Each figure is the median of several rounds that take turns; the spread is printed beside.
 //
 //	make bench                      everything
-//	make bench CASES=migrations     one case: migrations, backfill, proxy, inspect, data
+//	make bench CASES=migrations     one case: migrations, backfill, proxy, inspect, data, recipes
 //
 // `make bench` starts the servers it needs. None of it is a test: machines differ.
 package main
@@ -37,7 +37,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	cases := flag.String("cases", "migrations,backfill,proxy,inspect,data", "which to run")
+	cases := flag.String("cases", "migrations,backfill,proxy,inspect,data,recipes", "which to run")
 	rounds := flag.Int("rounds", 3, "rounds of each")
 	scale := flag.Float64("scale", 1, "scales the amounts, for a quick look")
 	flag.Parse()
@@ -45,7 +45,7 @@ func run(ctx context.Context) error {
 	for _, c := range []struct {
 		name string
 		run  func(context.Context, *bencher) error
-	}{{"migrations", migrations}, {"backfill", backfills}, {"proxy", proxies}, {"inspect", inspections}, {"data", dataComparison}} {
+	}{{"migrations", migrations}, {"backfill", backfills}, {"proxy", proxies}, {"inspect", inspections}, {"data", dataComparison}, {"recipes", recipes}} {
 		if !slices.Contains(strings.Split(*cases, ","), c.name) {
 			continue
 		}

@@ -40,6 +40,9 @@ func (o ChangeType) recipe(p *planner) (recipe, error) {
 	if strings.EqualFold(c.Type, o.Type) {
 		return nil, &Error{o, "the column has that type already", ""}
 	}
+	if keyed(p.now, table, o.Column) {
+		return newKeyChange(p, o, table)
+	}
 	temp := fit(p.engine.limit(), newPrefix, o.Column)
 	up, down, total, ok := p.engine.conversion(o.Column, temp, c.Type, o.Type)
 	if o.Up != "" {
@@ -53,6 +56,9 @@ func (o ChangeType) recipe(p *planner) (recipe, error) {
 	}
 	added := successor(c, temp)
 	added.Type, added.Collation = o.Type, ""
+	if k, ok := p.engine.(interface{ keepsCollation(from, to string) bool }); ok && k.keepsCollation(c.Type, o.Type) {
+		added.Collation = c.Collation
+	}
 	if c.Default != "" && isConstant(c.Default) {
 		added.Default = p.engine.retype(c.Default, c.Type, o.Type)
 	}

@@ -23,6 +23,7 @@ type reshape struct {
 	total bool              // up gives NOT NULL columns a value for every row that the old shape can hold
 	same  map[string]string // an old column: the new one that takes its place in constraints and indexes
 	moved []moved
+	key   bool // of a keyChange, which sees to primary and foreign keys itself
 }
 
 // moved is a constraint or index that the new shape has as well.
@@ -37,6 +38,7 @@ func (r *reshape) expand(p *planner) error {
 		for _, c := range r.added {
 			bare := *c
 			bare.NotNull, bare.Default = false, ""
+			bare.Options = slices.DeleteFunc(slices.Clone(c.Options), func(o schema.Property) bool { return o.Name == "on update" })
 			t.Columns = append(t.Columns, &bare)
 			for _, old := range r.rule.old {
 				for _, g := range t.Grants {
@@ -97,13 +99,13 @@ func (r *reshape) fill(p *planner) error {
 		}
 	}
 	t := p.now.Schema(r.table.Schema).Table(r.table.Name)
-	for _, k := range t.Constraints {
-		if err := r.copyConstraint(p, k); err != nil {
+	for _, x := range t.Indexes { // first: a foreign key would make one of its own where there is none
+		if err := r.copyIndex(p, x); err != nil {
 			return err
 		}
 	}
-	for _, x := range t.Indexes {
-		if err := r.copyIndex(p, x); err != nil {
+	for _, k := range t.Constraints {
+		if err := r.copyConstraint(p, k); err != nil {
 			return err
 		}
 	}
@@ -125,7 +127,7 @@ func (r *reshape) notNull(p *planner) error {
 
 // copyConstraint gives the new columns a constraint of the old ones.
 func (r *reshape) copyConstraint(p *planner, k *schema.Constraint) error {
-	if k.Type == schema.NotNull || k.Type == schema.PrimaryKey || !r.about(p, k.Columns, k.Definition) {
+	if k.Type == schema.NotNull || k.Type == schema.PrimaryKey || r.key && k.Type == schema.ForeignKey || !r.about(p, k.Columns, k.Definition) {
 		return nil
 	}
 	if len(r.same) == 0 {
@@ -226,21 +228,63 @@ func (r *reshape) contract(p *planner) error {
 			renames = append(renames, diff.Rename{Kind: schema.KindColumn, Schema: r.table.Schema, Parent: r.table.Name, From: c, To: to})
 		}
 	}
+	s, err := p.sync(r.op, r.table)
+	if err != nil {
+		return err
+	}
+	p.resync(s, r.rule, before, true)
 	if err := p.rename(renames); err != nil {
 		return err
 	}
-	if !r.total {
-		for _, c := range r.added {
-			if !c.NotNull {
-				continue
-			}
-			name := r.rule.name(c.Name, after)
-			if err := p.step(nil, func(e *edit) { e.column(r.table, name).NotNull = true }); err != nil {
-				return err
-			}
+	p.resync(s, r.rule, after, false)
+	return r.byItself(p)
+}
+
+// settle sets the new columns NOT NULL that the old shape could not fill for certain. It reads all rows, so it
+// is no part of the group.
+func (r *reshape) settle(p *planner) error {
+	if r.total {
+		return nil
+	}
+	for _, c := range r.added {
+		if !c.NotNull {
+			continue
+		}
+		name := r.rule.name(c.Name, after)
+		if err := p.step(nil, func(e *edit) { e.column(r.table, name).NotNull = true }); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// byItself gives the new columns what fills them by itself: a default that is not the same for every row, and the
+// time of a change. Before contract the new column would look as if somebody had written it.
+func (r *reshape) byItself(p *planner) error {
+	for _, c := range r.added {
+		name := r.rule.name(c.Name, after)
+		now := p.now.Schema(r.table.Schema).Table(r.table.Name).Column(name)
+		if now.Default == c.Default && schema.Value(now.Options, "on update") == schema.Value(c.Options, "on update") {
+			continue
+		}
+		if err := p.step(nil, func(e *edit) {
+			column := e.column(r.table, name)
+			column.Default, column.Options = c.Default, c.Options
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reshape) moves() []move {
+	var out []move
+	for _, old := range r.rule.old {
+		if now, ok := r.same[old]; ok {
+			out = append(out, move{r.table, old, r.rule.name(now, after)})
+		}
+	}
+	return out
 }
 
 // exchange gives the name of an old constraint or index to the new one.
@@ -291,6 +335,16 @@ func (p *planner) rename(renames []diff.Rename) error {
 
 // newReshape checks what all reshapes have in common, and names what goes to the attic.
 func newReshape(p *planner, op Operation, table Table, rule *rule, added []*schema.Column) (*reshape, error) {
+	for _, name := range rule.old {
+		if p.now.Schema(table.Schema).Table(table.Name).Column(name) != nil && keyed(p.now, table, name) {
+			return nil, &Error{op, fmt.Sprintf("column %s is part of the primary key, or foreign keys point to it", word(name)), "only its type can be changed, as in: change type " + table.String() + "." + word(name) + " bigint"}
+		}
+	}
+	return newKeyReshape(p, op, table, rule, added)
+}
+
+// newKeyReshape is newReshape for columns that may be keys.
+func newKeyReshape(p *planner, op Operation, table Table, rule *rule, added []*schema.Column) (*reshape, error) {
 	t := p.now.Schema(table.Schema).Table(table.Name)
 	rule.types, rule.initial = map[string]string{}, map[string]string{}
 	if rule.renamed == nil {
@@ -303,10 +357,16 @@ func newReshape(p *planner, op Operation, table Table, rule *rule, added []*sche
 			return nil, &Error{op, fmt.Sprintf("table %s has no column %s", table, word(name)), "switchback schema show " + table.String()}
 		case c.Generated != "":
 			return nil, &Error{op, fmt.Sprintf("column %s is generated: nothing can be written to it", word(name)), "add the new column with the expression, and drop this one"}
-		case slices.ContainsFunc(t.Constraints, func(k *schema.Constraint) bool {
-			return k.Type == schema.PrimaryKey && slices.Contains(k.Columns, name)
-		}):
-			return nil, &Error{op, fmt.Sprintf("column %s is part of the primary key", word(name)), ""}
+		}
+		if err := p.readable(op, table, name); err != nil {
+			return nil, err
+		}
+		if e, ok := p.engine.(interface {
+			cannot(*schema.Table, *schema.Column) (string, string)
+		}); ok {
+			if reason, next := e.cannot(t, c); reason != "" {
+				return nil, &Error{op, fmt.Sprintf("column %s: %s", word(name), reason), next}
+			}
 		}
 		rule.types[name] = c.Type
 		rule.renamed[name] = fit(p.engine.limit(), oldPrefix, name)
