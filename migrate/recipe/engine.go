@@ -55,6 +55,8 @@ func newEngine(name migrate.Engine, id string) (engine, error) {
 	switch name {
 	case migrate.Postgres:
 		return &postgres{id: id}, nil
+	case migrate.SQLite:
+		return &sqlite{id: id}, nil
 	}
 	return nil, fmt.Errorf("there are no recipes for %q", name)
 }
