@@ -85,7 +85,7 @@ func (d *Directives) add(line int, text string) error {
 		}
 		d.Asserts = append(d.Asserts, Assert{Line: line, Message: message})
 	case "batch":
-		b, err := parseBatch(words[1:])
+		b, err := parseBatch(quotedWords(text)[1:])
 		b.Line = line
 		d.Batches = append(d.Batches, b)
 		return err
@@ -125,9 +125,9 @@ func parseBatch(words []string) (Batch, error) {
 		var err error
 		switch name {
 		case "table":
-			b.Table = value
+			b.Table = strings.Join(unquoted(value, ','), ",")
 		case "key":
-			b.Key = strings.Split(value, ",")
+			b.Key = unquoted(value, ',')
 		case "size":
 			b.Size, err = strconv.Atoi(value)
 		case "pause":
@@ -148,6 +148,40 @@ func parseBatch(words []string) (Batch, error) {
 		return b, fmt.Errorf("directive batch: pause=%s is negative", b.Pause)
 	}
 	return b, nil
+}
+
+// quotedWords are the words of a text. Blanks in double quotes end none.
+func quotedWords(text string) []string {
+	inside := false
+	return strings.FieldsFunc(text, func(r rune) bool {
+		if r == '"' {
+			inside = !inside
+		}
+		return !inside && (r == ' ' || r == '\t')
+	})
+}
+
+// unquoted cuts a text at a separator outside of double quotes, and takes the quotes away. Two of them
+// stand for one.
+func unquoted(text string, separator rune) []string {
+	parts := []string{""}
+	inside, behind := false, false // behind a quote that closed
+	for _, r := range text {
+		last := &parts[len(parts)-1]
+		switch {
+		case r == '"' && behind:
+			*last += `"`
+			inside, behind = true, false
+		case r == '"':
+			inside, behind = !inside, inside
+		case r == separator && !inside:
+			parts, behind = append(parts, ""), false
+		default:
+			*last += string(r)
+			behind = false
+		}
+	}
+	return parts
 }
 
 // batchFor returns the batch directive that stands between the end of the statement before and the

@@ -77,7 +77,7 @@ func (s Statement) write(b *strings.Builder, engine migrate.Engine) {
 	comment(b, s.Effect)
 	switch {
 	case s.Batch != nil:
-		fmt.Fprintf(b, "-- switchback:batch table=%s key=%s\n", s.Batch.Table, strings.Join(s.Batch.Key, ","))
+		fmt.Fprintf(b, "-- switchback:batch table=%s key=%s\n", batchWord(s.Batch.Table), strings.Join(batchWords(s.Batch.Key), ","))
 	case s.Assert != "":
 		fmt.Fprintf(b, "-- switchback:assert %s\n", s.Assert)
 	}
@@ -86,6 +86,22 @@ func (s Statement) write(b *strings.Builder, engine migrate.Engine) {
 		return
 	}
 	fmt.Fprintf(b, "%s;\n", s.SQL)
+}
+
+// batchWord writes a name as the directive batch takes it: in quotes where it could be taken for several.
+func batchWord(name string) string {
+	if !strings.ContainsAny(name, " \t,\"") {
+		return name
+	}
+	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+}
+
+func batchWords(names []string) []string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = batchWord(n)
+	}
+	return out
 }
 
 // comment writes text as comment lines. What was a line break in it cannot end the comment.
