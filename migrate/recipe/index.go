@@ -37,7 +37,7 @@ func (o AddIndex) recipe(p *planner) (recipe, error) {
 	return &addIndex{op: o, table: table}, nil
 }
 
-func (r *addIndex) fill(p *planner) error {
+func (r *addIndex) index(p *planner) error {
 	x := r.op.Index
 	return p.step(nil, func(e *edit) {
 		t := e.table(r.table)
