@@ -12,15 +12,20 @@ import (
 	"github.com/switchbackdb/switchback/migrate"
 )
 
-// Waiters implements migrate.Database, for the locks of rows.
+// Waiters implements migrate.Database, for the locks of rows. The one that renews our lock while a batch
+// keeps it from being taken over is not counted.
 func (d *Database) Waiters(ctx context.Context, session string) (int, error) {
 	query := `
 SELECT count(DISTINCT w.requesting_trx_id) FROM information_schema.innodb_lock_waits w
-JOIN information_schema.innodb_trx b ON b.trx_id = w.blocking_trx_id WHERE b.trx_mysql_thread_id = ?`
+JOIN information_schema.innodb_trx b ON b.trx_id = w.blocking_trx_id
+JOIN information_schema.innodb_trx r ON r.trx_id = w.requesting_trx_id
+WHERE b.trx_mysql_thread_id = ? AND coalesce(r.trx_query, '') NOT LIKE 'UPDATE switchback\_lock %'`
 	if d.engine == migrate.MySQL {
 		query = `
 SELECT count(DISTINCT w.requesting_thread_id) FROM performance_schema.data_lock_waits w
-JOIN performance_schema.threads b ON b.thread_id = w.blocking_thread_id WHERE b.processlist_id = ?`
+JOIN performance_schema.threads b ON b.thread_id = w.blocking_thread_id
+JOIN performance_schema.threads r ON r.thread_id = w.requesting_thread_id
+WHERE b.processlist_id = ? AND coalesce(r.processlist_info, '') NOT LIKE 'UPDATE switchback\_lock %'`
 	}
 	var n int
 	if err := d.db.QueryRowContext(ctx, query, session).Scan(&n); err != nil {
