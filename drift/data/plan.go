@@ -1,6 +1,7 @@
 package data
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,12 +26,13 @@ func NewPlan(schemaName string, from, to *schema.Table, integer func(column stri
 		if b == nil {
 			continue
 		}
-		alike := a.Type == b.Type
-		if !alike {
+		if a.Type != b.Type {
 			retyped = append(retyped, fmt.Sprintf("%s (%s and %s)", a.Name, a.Type, b.Type))
 		}
-		p.From.Columns = append(p.From.Columns, Column{Name: a.Name, Type: a.Type, Alike: alike})
-		p.To.Columns = append(p.To.Columns, Column{Name: b.Name, Type: b.Type, Alike: alike})
+		column := Column{Name: a.Name, Type: a.Type, Alike: a.Type == b.Type && charset(from, a) == charset(to, b), Nullable: !a.NotNull || !b.NotNull}
+		p.From.Columns = append(p.From.Columns, column)
+		column.Type = b.Type
+		p.To.Columns = append(p.To.Columns, column)
 	}
 	p.note("columns of the first side only are left out: %s", missing(from, to))
 	p.note("columns of the second side only are left out: %s", missing(to, from))
@@ -47,6 +49,14 @@ func NewPlan(schemaName string, from, to *schema.Table, integer func(column stri
 		p.From.Integer, p.To.Integer = true, true
 	}
 	return p
+}
+
+// charset is the character set of a column where it goes by its collation, which then begins with it; on
+// other engines all texts of a database have the same.
+func charset(t *schema.Table, c *schema.Column) string {
+	collation := cmp.Or(c.Collation, schema.Value(t.Options, "collation"))
+	set, _, _ := strings.Cut(collation, "_")
+	return set
 }
 
 func (p *Plan) note(format string, names []string) {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/switchbackdb/switchback/drift/data"
@@ -103,17 +102,8 @@ func (r *rowReader) Sums(ctx context.Context, t data.Table, p data.Part) (map[in
 	if err != nil {
 		return nil, fmt.Errorf("add up the rows of %s: %w", t.Name, err)
 	}
-	defer rows.Close()
 	sums := map[int64]data.Sum{}
-	for rows.Next() {
-		var b int64
-		var s data.Sum
-		if err := rows.Scan(&b, &s.Rows, &s.Check); err != nil {
-			return nil, fmt.Errorf("add up the rows of %s: %w", t.Name, err)
-		}
-		sums[b] = s
-	}
-	if err := rows.Err(); err != nil {
+	if err := data.AddSums(rows, sums); err != nil {
 		return nil, fmt.Errorf("add up the rows of %s: %w", t.Name, err)
 	}
 	return sums, nil
@@ -141,17 +131,7 @@ func rowTable(t data.Table) string { return quote(t.Schema) + "." + quote(t.Name
 
 // rowWhere chooses the rows of a part.
 func rowWhere(t data.Table, p data.Part) string {
-	switch {
-	case p.Bounded:
-		return fmt.Sprintf(" WHERE %s BETWEEN %d AND %d", quote(t.KeyColumns()[0].Name), p.Low, p.High)
-	case p.Buckets != nil:
-		var list []string
-		for _, b := range p.Buckets {
-			list = append(list, strconv.FormatInt(b, 10))
-		}
-		return fmt.Sprintf(" WHERE %s = ANY ('{%s}'::bigint[])", rowBucket(t, p.Bits), strings.Join(list, ","))
-	}
-	return ""
+	return p.Where(quote(t.KeyColumns()[0].Name), rowBucket(t, p.Bits))
 }
 
 // rowBucket is the bucket of a row by the hash of its key, or of all of it.
