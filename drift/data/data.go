@@ -57,18 +57,18 @@ type Part struct {
 	Buckets   []int64 // Rows: only these buckets, by Bits; nil for all
 }
 
-// Where is the WHERE clause that chooses the rows of a part, by the column of an Integer key and the
-// expression of a bucket; empty for the whole table.
-func (p Part) Where(key, bucket string) string {
+// Where is the WHERE clause that chooses the rows of a part: by the column of an Integer key as quote writes
+// it, or by the expression of a bucket by so many bits; empty for the whole table.
+func (t Table) Where(p Part, quote func(name string) string, bucket func(t Table, bits int) string) string {
 	switch {
 	case p.Bounded:
-		return fmt.Sprintf(" WHERE %s BETWEEN %d AND %d", key, p.Low, p.High)
+		return fmt.Sprintf(" WHERE %s BETWEEN %d AND %d", quote(t.KeyColumns()[0].Name), p.Low, p.High)
 	case p.Buckets != nil:
 		list := make([]string, len(p.Buckets))
 		for i, b := range p.Buckets {
 			list[i] = strconv.FormatInt(b, 10)
 		}
-		return fmt.Sprintf(" WHERE %s IN (%s)", bucket, strings.Join(list, ", "))
+		return fmt.Sprintf(" WHERE %s IN (%s)", bucket(t, p.Bits), strings.Join(list, ", "))
 	}
 	return ""
 }

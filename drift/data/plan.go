@@ -41,14 +41,36 @@ func NewPlan(schemaName string, from, to *schema.Table, integer func(column stri
 	if p.Key == nil {
 		p.Notes = append(p.Notes, "no key of columns that are never null is on both sides, so whole rows are counted: one that differs is a row of each side only")
 	}
-	for _, name := range p.Key {
-		i := slices.IndexFunc(p.From.Columns, func(c Column) bool { return c.Name == name })
-		p.From.Key, p.To.Key = append(p.From.Key, i), append(p.To.Key, i)
-	}
+	p.place()
 	if len(p.Key) == 1 && integer(p.Key[0]) {
 		p.From.Integer, p.To.Integer = true, true
 	}
 	return p
+}
+
+// LeaveOut leaves columns out of the comparison for a reason, but for those of the key.
+func (p *Plan) LeaveOut(leave func(column string) (reason string, out bool)) {
+	var from, to []Column
+	for i, c := range p.From.Columns {
+		if !slices.Contains(p.Key, c.Name) {
+			if reason, out := leave(c.Name); out {
+				p.Notes = append(p.Notes, fmt.Sprintf("column %s is left out: %s", c.Name, reason))
+				continue
+			}
+		}
+		from, to = append(from, c), append(to, p.To.Columns[i])
+	}
+	p.From.Columns, p.To.Columns = from, to
+	p.place()
+}
+
+// place finds the columns of the key.
+func (p *Plan) place() {
+	p.From.Key, p.To.Key = nil, nil
+	for _, name := range p.Key {
+		i := slices.IndexFunc(p.From.Columns, func(c Column) bool { return c.Name == name })
+		p.From.Key, p.To.Key = append(p.From.Key, i), append(p.To.Key, i)
+	}
 }
 
 // charset is the character set of a column where it goes by its collation, which then begins with it; on

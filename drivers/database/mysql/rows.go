@@ -103,14 +103,14 @@ const rangesAtOnce = 32
 func (r *rowReader) Sums(ctx context.Context, t data.Table, p data.Part) (map[int64]data.Sum, error) {
 	sums := map[int64]data.Sum{}
 	if p.Width == 0 {
-		return sums, r.sum(ctx, t, fmt.Sprintf("SELECT %s AS bucket, count(*), %s FROM %s%s GROUP BY bucket", rowBucket(t, p.Bits), r.check(t), quote(t.Name), rowWhere(t, p)), sums)
+		return sums, r.sum(ctx, t, fmt.Sprintf("SELECT %s AS bucket, count(*), %s FROM %s%s GROUP BY bucket", rowBucket(t, p.Bits), r.check(t), quote(t.Name), t.Where(p, quote, rowBucket)), sums)
 	}
 	var list []string
 	last := p.High / p.Width
 	for b := p.Low / p.Width; ; b++ {
 		within := data.Part{Bounded: true}
 		within.Low, within.High = data.Edges(b, p.Width, p.Low, p.High)
-		list = append(list, fmt.Sprintf("SELECT %d, count(*), %s FROM %s%s HAVING count(*) > 0", b, r.check(t), quote(t.Name), rowWhere(t, within)))
+		list = append(list, fmt.Sprintf("SELECT %d, count(*), %s FROM %s%s HAVING count(*) > 0", b, r.check(t), quote(t.Name), t.Where(within, quote, rowBucket)))
 		if len(list) < rangesAtOnce && b < last {
 			continue
 		}
@@ -163,16 +163,11 @@ func (r *rowReader) Rows(ctx context.Context, t data.Table, p data.Part) (data.C
 	for _, c := range t.Columns {
 		list = append(list, rowValue(c))
 	}
-	rows, err := r.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s%s ORDER BY switchback_key", strings.Join(list, ", "), quote(t.Name), rowWhere(t, p))) //nolint:rowserrcheck // the cursor does
+	rows, err := r.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s%s ORDER BY switchback_key", strings.Join(list, ", "), quote(t.Name), t.Where(p, quote, rowBucket))) //nolint:rowserrcheck // the cursor does
 	if err != nil {
 		return nil, fmt.Errorf("read the rows of %s: %w", t.Name, err)
 	}
 	return data.NewCursor(rows, t.Integer)
-}
-
-// rowWhere chooses the rows of a part.
-func rowWhere(t data.Table, p data.Part) string {
-	return p.Where(quote(t.KeyColumns()[0].Name), rowBucket(t, p.Bits))
 }
 
 // rowBucket is the bucket of a row by the hash of its key, or of all of it. It need be even, no more.
@@ -182,8 +177,9 @@ func rowBucket(t data.Table, bits int) string {
 
 // rowText is the text of a row as bytes, from which its values can be told: which are null, how long the
 // texts are, the values that have no comma, and the texts. The last text needs no length, for it goes to
-// the end. The separator is binary, so that the server joins what it has and converts nothing, which costs
-// more than all the rest; quoting the texts, or putting a word for a null, costs as much.
+// the end. The separator is binary, and explicitly so, or it would give way to the columns: the server joins
+// the bytes it has and converts nothing, which costs more than all the rest, as quoting texts does, or
+// putting a word for a null.
 func rowText(columns []data.Column) string {
 	var nulls, lengths, plain, texts []string
 	for _, c := range columns {
@@ -201,7 +197,10 @@ func rowText(columns []data.Column) string {
 		texts = append(texts, value)
 	}
 	list := append(append(append(rowFlags(nulls), lengths...), plain...), texts...)
-	return "CONCAT_WS(_binary',', " + strings.Join(list, ", ") + ")"
+	if len(list) == 0 {
+		return "''"
+	}
+	return "CONCAT_WS(_binary',' COLLATE `binary`, " + strings.Join(list, ", ") + ")"
 }
 
 // flagsAtOnce is how many conditions make a number, which is cheaper than as many numbers.

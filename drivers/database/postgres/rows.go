@@ -98,7 +98,7 @@ func (r *rowReader) Sums(ctx context.Context, t data.Table, p data.Part) (map[in
 	if p.Width > 0 {
 		bucket = fmt.Sprintf("%s::bigint / %d", quote(t.KeyColumns()[0].Name), p.Width)
 	}
-	rows, err := r.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s, count(*), sum(%s)::text FROM %s%s GROUP BY 1", bucket, rowHash(t), rowTable(t), rowWhere(t, p)))
+	rows, err := r.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s, count(*), sum(%s)::text FROM %s%s GROUP BY 1", bucket, rowHash(t), rowTable(t), t.Where(p, quote, rowBucket)))
 	if err != nil {
 		return nil, fmt.Errorf("add up the rows of %s: %w", t.Name, err)
 	}
@@ -120,7 +120,7 @@ func (r *rowReader) Rows(ctx context.Context, t data.Table, p data.Part) (data.C
 	for _, c := range t.Columns {
 		list = append(list, quote(c.Name)+"::text")
 	}
-	rows, err := r.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s%s ORDER BY 1", strings.Join(list, ", "), rowTable(t), rowWhere(t, p))) //nolint:rowserrcheck // the cursor does
+	rows, err := r.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s%s ORDER BY 1", strings.Join(list, ", "), rowTable(t), t.Where(p, quote, rowBucket))) //nolint:rowserrcheck // the cursor does
 	if err != nil {
 		return nil, fmt.Errorf("read the rows of %s: %w", t.Name, err)
 	}
@@ -128,11 +128,6 @@ func (r *rowReader) Rows(ctx context.Context, t data.Table, p data.Part) (data.C
 }
 
 func rowTable(t data.Table) string { return quote(t.Schema) + "." + quote(t.Name) }
-
-// rowWhere chooses the rows of a part.
-func rowWhere(t data.Table, p data.Part) string {
-	return p.Where(quote(t.KeyColumns()[0].Name), rowBucket(t, p.Bits))
-}
 
 // rowBucket is the bucket of a row by the hash of its key, or of all of it.
 func rowBucket(t data.Table, bits int) string {
