@@ -144,30 +144,45 @@ func rowText(columns []data.Column) string {
 }
 
 // rowHash hashes a row. The hash of a record is a sum of those of its columns, and sums of such sums stay
-// the same when rows swap their values of a column; so it is hashed once more.
+// the same when rows swap their values of a column; so it is hashed once more. As a numeric, because the
+// server's hash of a bigint is that of its halves, folded into one.
 func rowHash(t data.Table) string {
 	var list []string
 	for _, c := range t.Columns {
 		list = append(list, hashed(c))
 	}
-	return "hashint8extended(hash_record_extended(ROW(" + strings.Join(list, ", ") + "), 0), 0)"
+	return "hash_numeric_extended(hash_record_extended(ROW(" + strings.Join(list, ", ") + "), 0)::numeric, 0)"
 }
 
 // exact are the types for which values are the same by their hash when, and only when, their texts are.
 // Hashing them as they are saves writing them as text, which is most of the cost. Others are not exact:
 // an interval of a day is equal to one of 24 hours, a numeric 1.0 to 1.00, an enum has another number in
 // another database.
-var exact = regexp.MustCompile(`^(smallint|integer|bigint|boolean|uuid|date|bytea|timestamp(\(\d\))? with(out)? time zone|time(\(\d\))? without time zone|numeric\(\d+,\d+\))$`)
+var exact = regexp.MustCompile(`^(smallint|integer|boolean|uuid|date|bytea|numeric\(\d+,\d+\))$`)
+
+// binary are the types that are hashed as the bytes that the server sends, and the function that makes them.
+// Those of 64 bits are folded when they are hashed as they are: 1 is then the same as 2³², -1 as 2³²-1.
+var binary = []struct {
+	types    *regexp.Regexp
+	function string
+}{
+	{regexp.MustCompile(`^bigint$`), "int8send"},
+	{regexp.MustCompile(`^double precision$`), "float8send"},
+	{regexp.MustCompile(`^real$`), "float4send"},
+	{regexp.MustCompile(`^timestamp(\(\d\))? with time zone$`), "timestamptz_send"},
+	{regexp.MustCompile(`^timestamp(\(\d\))? without time zone$`), "timestamp_send"},
+	{regexp.MustCompile(`^time(\(\d\))? without time zone$`), "time_send"},
+}
 
 func hashed(c data.Column) string {
 	column := quote(c.Name)
-	switch {
-	case c.Alike && exact.MatchString(c.Type):
+	if c.Alike && exact.MatchString(c.Type) {
 		return column
-	case c.Alike && c.Type == "double precision":
-		return "float8send(" + column + ")"
-	case c.Alike && c.Type == "real":
-		return "float4send(" + column + ")"
+	}
+	for _, b := range binary {
+		if c.Alike && b.types.MatchString(c.Type) {
+			return b.function + "(" + column + ")"
+		}
 	}
 	return column + "::text COLLATE \"C\""
 }
