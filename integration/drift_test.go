@@ -325,8 +325,8 @@ func TestRowsCharset(t *testing.T) {
 			execAll(t, dbs[1], "CREATE TABLE x (id bigint PRIMARY KEY, v varchar(9), w varchar(9)) CHARACTER SET latin1", "INSERT INTO x VALUES (1, 'é', 'é'), (2, 'Ã©', 'é'), (3, 'a', 'A')")
 			plan, d := compareRows(t, dbs[0], dbs[1], "x", data.Options{Chunk: 1})
 			require.Equal(t, int64(2), d.Differed)
-			require.False(t, plan.From.Columns[1].Alike)
-			require.True(t, plan.From.Columns[2].Alike, "the same character set, once as that of the table")
+			require.True(t, plan.From.Columns[1].Recoded)
+			require.False(t, plan.From.Columns[2].Recoded, "the same character set, once as that of the table")
 		})
 	}
 }

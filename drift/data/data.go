@@ -32,7 +32,8 @@ type Table struct {
 type Column struct {
 	Name     string
 	Type     string // as the server of this side writes it
-	Alike    bool   // the other side has the same type and, for a text, the same character set
+	Alike    bool   // the other side has the same type
+	Recoded  bool   // a text would be in another character set on the other side
 	Nullable bool   // on either side
 }
 

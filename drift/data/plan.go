@@ -29,7 +29,7 @@ func NewPlan(schemaName string, from, to *schema.Table, integer func(column stri
 		if a.Type != b.Type {
 			retyped = append(retyped, fmt.Sprintf("%s (%s and %s)", a.Name, a.Type, b.Type))
 		}
-		column := Column{Name: a.Name, Type: a.Type, Alike: a.Type == b.Type && charset(from, a) == charset(to, b), Nullable: !a.NotNull || !b.NotNull}
+		column := Column{Name: a.Name, Type: a.Type, Alike: a.Type == b.Type, Recoded: charset(from, a) != charset(to, b), Nullable: !a.NotNull || !b.NotNull}
 		p.From.Columns = append(p.From.Columns, column)
 		column.Type = b.Type
 		p.To.Columns = append(p.To.Columns, column)
@@ -73,8 +73,8 @@ func (p *Plan) place() {
 	}
 }
 
-// charset is the character set of a column where it goes by its collation, which then begins with it; on
-// other engines all texts of a database have the same.
+// charset is the character set of a column, if it is a text, where it goes by its collation, which then begins
+// with it; on other engines all texts of a database have the same.
 func charset(t *schema.Table, c *schema.Column) string {
 	collation := cmp.Or(c.Collation, schema.Value(t.Options, "collation"))
 	set, _, _ := strings.Cut(collation, "_")

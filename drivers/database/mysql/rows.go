@@ -220,11 +220,11 @@ func rowFlags(conditions []string) []string {
 
 // rowPart is what the text of a row has of a value, and whether there may be a comma in it. Values of
 // columns that are not alike are made comparable, which is slow, and then hashed. So are values so long that
-// a row of them does not fit in a packet: its text would be null.
+// a row of them may not fit in a packet: its text would be null.
 func rowPart(c data.Column) (value string, text bool) {
 	column, word := quote(c.Name), typeWord.FindString(strings.ToLower(c.Type))
 	switch {
-	case !c.Alike:
+	case !c.Alike, c.Recoded && encoded(word):
 		return "SHA2(CONVERT(" + rowValue(c) + " USING utf8mb4), 224)", false
 	case slices.Contains([]string{"mediumtext", "longtext", "json", "mediumblob", "longblob"}, word):
 		return "SHA2(" + column + ", 224)", false
@@ -234,13 +234,18 @@ func rowPart(c data.Column) (value string, text bool) {
 	return rowValue(c), false
 }
 
+// encoded tells whether a type has a character set.
+func encoded(word string) bool {
+	return slices.Contains([]string{"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set"}, word)
+}
+
 // rowValue is a value as text. A float is written with six digits unless it is made a double.
 func rowValue(c data.Column) string {
 	column, word := quote(c.Name), typeWord.FindString(strings.ToLower(c.Type))
 	switch {
 	case word == "float":
 		return "CAST(" + column + " AS DOUBLE)"
-	case slices.Contains([]string{"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "json", "enum", "set", "uuid", "inet4", "inet6"}, word):
+	case encoded(word), slices.Contains([]string{"json", "uuid", "inet4", "inet6"}, word):
 		return "CONVERT(" + column + " USING utf8mb4)"
 	case plainType.MatchString(word):
 		return column
