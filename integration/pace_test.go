@@ -41,9 +41,9 @@ func (nobody) StepFinished(migrate.Step, time.Duration)                    {}
 func (nobody) Progress(migrate.Step, migrate.Progress)                     {}
 func (nobody) Resumed(migrate.Step)                                        {}
 
-// filled makes a table of n rows and a change that fills a column of it in batches, each of which takes
+// fillable makes a table of n rows and a change that fills a column of it in batches, each of which takes
 // the server a while.
-func (g *target) filled(n int, directive, slow string) {
+func (g *target) fillable(n int, directive, slow string) {
 	g.exec("CREATE TABLE people (id integer primary key, full_name varchar(90), n integer)")
 	for from := 1; from <= n; from += 1000 {
 		var values []string
@@ -71,7 +71,7 @@ func TestBackfillGivesWay(t *testing.T) {
 				p := &paces{}
 				// As long as the first batch takes, so that its time alone changes nothing.
 				g := open(t, servers.URL(t, k), migrate.Options{BatchTime: 600 * time.Millisecond, Observer: p})
-				g.filled(1500, "size=300", slow[map[bool]string{true: "postgres", false: "mysql"}[k.Engine == "postgres"]])
+				g.fillable(1500, "size=300", slow[map[bool]string{true: "postgres", false: "mysql"}[k.Engine == "postgres"]])
 				ctx, stop := context.WithCancel(t.Context())
 				var writer sync.WaitGroup
 				if writes {
@@ -147,7 +147,7 @@ su postgres -c "PATH=$PATH pg_ctl -D /tmp/standby -o '-p 5433 -c listen_addresse
 		}
 	}
 	g := open(t, server, migrate.Options{MaxLag: 2 * time.Second, Observer: p})
-	g.filled(2000, "size=100 pause=500ms", "'x' || id")
+	g.fillable(2000, "size=100 pause=500ms", "'x' || id")
 	done := make(chan error, 1)
 	go func() { done <- g.forward(migrate.Expand, migrate.Backfill) }()
 	var at migrate.Progress
