@@ -284,6 +284,9 @@ func (p *planner) script(from, to *schema.Database, renames []diff.Rename) ([]St
 		}
 		out = append(out, Statement{SQL: st.SQL, Why: st.Comment, Destroys: st.Destroys, Outside: st.Outside, Together: p.together, Unchecked: unchecked})
 	}
+	if r, ok := p.engine.(rebuilder); ok {
+		out = append(p.known(r, from, out), out...)
+	}
 	return out, nil
 }
 

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -18,11 +19,79 @@ type rebuilder interface {
 	settle(e *edit)
 	// constant writes a default as an expression.
 	constant(text string) string
+	// unknown is a query for the columns, indexes and triggers of a table that the model does not have.
+	unknown(t *schema.Table) string
+	// missing is a query for those of some indexes, triggers and views that are not there.
+	missing(names []string) string
 }
 
 func (p *planner) rebuilds() bool {
 	_, ok := p.engine.(rebuilder)
 	return ok
+}
+
+// known asserts that tables which a script writes anew have nothing that it does not know of and would lose,
+// such as what another change has added since this one was planned; and that what it replaces is there.
+func (p *planner) known(r rebuilder, from *schema.Database, script []Statement) (asserts []Statement) {
+	var replaced []string
+	alters := false
+	for _, s := range script {
+		for _, kind := range []string{"INDEX ", "TRIGGER ", "VIEW "} {
+			if name, drops := strings.CutPrefix(s.SQL, "DROP "+kind); drops {
+				replaced = append(replaced, unquote(name))
+			}
+		}
+		alters = alters || strings.HasPrefix(s.SQL, "ALTER TABLE ")
+		name, drops := strings.CutPrefix(s.SQL, "DROP TABLE ")
+		if !drops {
+			continue
+		}
+		for _, in := range from.Schemas {
+			for _, t := range in.Tables {
+				if p.engine.quote(t.Name) == name {
+					asserts = append(asserts, Statement{
+						SQL: r.unknown(t), Why: "Reads the catalogue.", Together: p.together,
+						Assert: fmt.Sprintf("table %s has what this script does not know and would lose: finish or roll back the change that added it, or plan this one again", word(t.Name)),
+					})
+				}
+			}
+		}
+	}
+	if alters && len(replaced) > 0 {
+		asserts = append(asserts, Statement{
+			SQL: r.missing(replaced), Why: "Reads the catalogue.", Together: p.together,
+			Assert: "something that this script replaces is not there: finish or roll back the change that took it away, or plan this one again",
+		})
+	}
+	return asserts
+}
+
+func unquote(name string) string {
+	if list := sqltoken.Split(name, sqltoken.Of("sqlite")); len(list) == 1 {
+		return list[0].Name
+	}
+	return name
+}
+
+func (g *sqlite) missing(names []string) string {
+	return fmt.Sprintf("SELECT column1 AS name\nFROM (VALUES %s)\nWHERE column1 NOT IN (SELECT name FROM sqlite_schema)", join(names, func(n string) string { return "(" + g.literal(n) + ")" }))
+}
+
+func (g *sqlite) unknown(t *schema.Table) string {
+	columns := join(t.Columns, func(c *schema.Column) string { return g.literal(c.Name) })
+	objects := []string{"''"}
+	for _, x := range t.Indexes {
+		objects = append(objects, g.literal(x.Name))
+	}
+	for _, x := range t.Triggers {
+		objects = append(objects, g.literal(x.Name))
+	}
+	return fmt.Sprintf(`SELECT 'column' AS type, name FROM pragma_table_xinfo(%s)
+WHERE name COLLATE NOCASE NOT IN (%s)
+UNION ALL
+SELECT type, name FROM sqlite_schema
+WHERE tbl_name = %s COLLATE NOCASE AND type IN ('index', 'trigger') AND sql IS NOT NULL
+  AND name COLLATE NOCASE NOT IN (%s)`, g.literal(t.Name), columns, g.literal(t.Name), strings.Join(objects, ", "))
 }
 
 func (g *sqlite) settle(e *edit) {
