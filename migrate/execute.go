@@ -187,6 +187,10 @@ func stopped(ctx context.Context, step Step, err error) error {
 }
 
 func (s *Session) stepError(step Step, at *Statement, err error, state, next string) error {
+	var found *AssertError
+	if errors.As(err, &found) {
+		next = "mend what was found, then run the same command again"
+	}
 	e := &StepError{Step: step, Err: err, State: state, Next: next}
 	if at != nil {
 		e.Line, e.Statement = at.Line, firstLine(at.Text)
@@ -278,9 +282,13 @@ func (r *Runner) bookkeeping(ctx context.Context, f func() error) error {
 // watch returns a function that starts to look, half a lock timeout from now, for what keeps our
 // session waiting; that one returns a function that ends the look and tells what was seen.
 func (s *Session) watch(ctx context.Context, timeout time.Duration) func() func() []Blocker {
+	return s.watchSession(ctx, timeout, s.lock.session)
+}
+
+func (s *Session) watchSession(ctx context.Context, timeout time.Duration, session string) func() func() []Blocker {
 	return func() func() []Blocker {
 		found := make(chan []Blocker, 1)
-		if s.lock.session == "" {
+		if session == "" {
 			return func() []Blocker { return nil }
 		}
 		look, stop := context.WithCancel(ctx)
@@ -289,7 +297,7 @@ func (s *Session) watch(ctx context.Context, timeout time.Duration) func() func(
 			if sleep(look, timeout/2) != nil {
 				return
 			}
-			if b, err := s.db.Blockers(look, s.lock.session); err == nil && len(b) > 0 {
+			if b, err := s.db.Blockers(look, session); err == nil && len(b) > 0 {
 				found <- b
 			}
 		}()

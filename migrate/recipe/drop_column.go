@@ -35,12 +35,17 @@ type dropColumn struct {
 	leaving *schema.Column
 }
 
+func (o DropColumn) on() Table { return o.Table }
+
 func (o DropColumn) recipe(p *planner) (recipe, error) {
 	table, t, c, err := p.column(o, o.Table, o.Column)
 	if err != nil {
 		return nil, err
 	}
 	r := &dropColumn{op: o, table: table, before: t, leaving: c, attic: fit(p.engine.limit(), oldPrefix, o.Column)}
+	if err := p.readable(o, table, o.Column); err != nil {
+		return nil, err
+	}
 	ruled := false
 	for _, k := range t.Constraints {
 		about := slices.Contains(k.Columns, o.Column) || len(named(p.engine, &schema.Table{Columns: []*schema.Column{c}}, k.Definition)) > 0

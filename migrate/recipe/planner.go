@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/switchbackdb/switchback/ddl"
+	ddlmysql "github.com/switchbackdb/switchback/ddl/mysql"
 	"github.com/switchbackdb/switchback/diff"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/schema"
@@ -35,6 +36,9 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 		}
 		recipes = append(recipes, r)
 	}
+	if err := p.alone(operations, recipes); err != nil {
+		return nil, err
+	}
 	for _, run := range []struct {
 		phase migrate.Phase
 		do    func([]recipe) error
@@ -62,6 +66,22 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 	return p.draft, nil
 }
 
+// alone refuses what else is to be done to a table that is copied beside itself: the copy would not have it.
+func (p *planner) alone(operations []Operation, recipes []recipe) error {
+	for i, r := range recipes {
+		s, ok := r.(*shadow)
+		if !ok {
+			continue
+		}
+		for j, op := range operations {
+			if full, _, err := p.table(op, op.on()); i != j && err == nil && full == s.table {
+				return &Error{op, fmt.Sprintf("%q copies the table beside itself, and the copy would not have it", operations[i]), "plan the two one after the other, each in a change of its own"}
+			}
+		}
+	}
+	return nil
+}
+
 // digits is the number that a change's ID begins with.
 func digits(id string) string {
 	end := strings.IndexFunc(id, func(r rune) bool { return r < '0' || r > '9' })
@@ -84,6 +104,7 @@ type planner struct {
 	draft    *Draft
 	scripts  *Scripts // of the phase being planned
 	together bool     // steps take effect with their neighbours
+	locks    []string // tables that nobody else reads or writes meanwhile
 	sizes    map[Table]Size
 	saying   string  // of the step being planned: why it is safe, where the writer cannot know
 	syncs    []*sync // the tables that have two shapes, in the order in which they were met
@@ -147,7 +168,30 @@ func (p *planner) contract(recipes []recipe) error {
 	for _, s := range p.syncs {
 		p.scripts.step([]Statement{p.engine.assertTriggers(s, before)}, nil)
 	}
-	p.together = true
+	var moves []move
+	for _, r := range recipes {
+		if m, ok := r.(mover); ok {
+			moves = append(moves, m.moves()...)
+		}
+	}
+	readers := p.dependentsOf(moves)
+	transactional := !p.engine.locksGroups()
+	if !transactional {
+		if err := p.instead(readers); err != nil {
+			return err
+		}
+	}
+	p.together, p.locks = true, p.locked()
+	if transactional {
+		if err := p.away(readers); err != nil {
+			return err
+		}
+	}
+	for _, s := range p.syncs {
+		for _, r := range s.rules {
+			p.resync(s, r, before, false)
+		}
+	}
 	for _, s := range p.syncs {
 		if err := p.triggers(p.engine.dropTriggers, s, before); err != nil {
 			return err
@@ -168,10 +212,26 @@ func (p *planner) contract(recipes []recipe) error {
 			return err
 		}
 	}
-	p.together = false
+	if transactional {
+		if err := p.again(readers); err != nil {
+			return err
+		}
+	}
+	for _, s := range p.syncs {
+		for _, r := range s.rules {
+			p.resync(s, r, after, true)
+		}
+	}
+	p.together, p.locks = false, nil
+	at := len(p.scripts.Forward)
 	for _, r := range recipes {
 		if err := r.settle(p); err != nil {
 			return err
+		}
+	}
+	for i := range p.scripts.Forward[at:] { // what reads all rows does not do so under the locks of the group
+		if st := &p.scripts.Forward[at+i]; strings.Contains(st.SQL, " VALIDATE CONSTRAINT ") {
+			st.Outside = true
 		}
 	}
 	return nil
@@ -256,7 +316,7 @@ func (p *planner) edited(change func(*edit)) *schema.Database {
 func (p *planner) raw(forward, back []Statement, change func(*edit)) {
 	for _, list := range [][]Statement{forward, back} {
 		for i := range list {
-			list[i].Together = p.together
+			list[i].Together, list[i].Locks = p.together, p.locks
 		}
 	}
 	p.scripts.step(forward, back)
@@ -273,21 +333,68 @@ func (p *planner) script(from, to *schema.Database, renames []diff.Rename) ([]St
 		return nil, err
 	}
 	var out []Statement
+	usual := !slices.ContainsFunc(s.Statements, func(st ddl.Statement) bool { return isSession(st.SQL) && !isUsual(st.SQL) })
 	unchecked := false
 	for _, st := range s.Statements {
-		if st.Frame {
-			unchecked = unchecked || st.SQL == "PRAGMA foreign_keys = OFF"
+		unchecked = unchecked || st.Frame && st.SQL == "PRAGMA foreign_keys = OFF"
+		if st.Frame || usual && isSession(st.SQL) {
 			continue
 		}
 		if p.saying != "" && (!p.rebuilds() || !strings.Contains(st.SQL, "TABLE ") || strings.HasPrefix(st.SQL, "CREATE TRIGGER")) {
 			st.Comment, st.Destroys = p.saying, false
 		}
-		out = append(out, Statement{SQL: st.SQL, Why: st.Comment, Destroys: st.Destroys, Outside: st.Outside, Together: p.together, Unchecked: unchecked})
+		out = append(out, Statement{SQL: st.SQL, Why: st.Comment, Destroys: st.Destroys, Outside: st.Outside, Together: p.together, Locks: p.locks, Unchecked: unchecked})
 	}
 	if r, ok := p.engine.(rebuilder); ok {
 		out = append(p.known(r, from, out), out...)
 	}
 	return out, nil
+}
+
+// locked are the tables that a group locks, on an engine whose statements commit one by one.
+func (p *planner) locked() []string {
+	if !p.engine.locksGroups() {
+		return nil
+	}
+	var list []string
+	for _, s := range p.syncs {
+		list = append(list, s.table.Name)
+	}
+	return list
+}
+
+// resync adds what brings the rows of a rule in step again when a group that was interrupted is taken up: in
+// the scripts forward, or in those back.
+func (p *planner) resync(s *sync, r *rule, st state, forward bool) {
+	e, ok := p.engine.(interface {
+		resync(*sync, *rule, state) (Statement, bool)
+	})
+	if !ok {
+		return
+	}
+	statement, ok := e.resync(s, r, st)
+	if !ok {
+		return
+	}
+	statement.Together, statement.Locks = p.together, p.locks
+	if forward {
+		p.scripts.step([]Statement{statement}, nil)
+	} else {
+		p.scripts.step(nil, []Statement{statement})
+	}
+}
+
+// isSession tells whether a statement only makes the session as MySQL's writer wants it.
+func isSession(sql string) bool {
+	return strings.HasPrefix(sql, "SET NAMES ") || strings.HasPrefix(sql, "SET sql_mode = ") || strings.HasPrefix(sql, "SET time_zone = ")
+}
+
+// isUsual tells whether it is that of every connection, which nobody has to say.
+func isUsual(sql string) bool {
+	return slices.Contains([]string{
+		"SET NAMES utf8mb4", "SET time_zone = 'SYSTEM'", "SET sql_mode = @@GLOBAL.sql_mode, time_zone = @@GLOBAL.time_zone",
+		"SET sql_mode = '" + ddlmysql.DefaultMode(true) + "'", "SET sql_mode = '" + ddlmysql.DefaultMode(false) + "'",
+	}, sql)
 }
 
 // note says something to the reader, once.

@@ -2,6 +2,8 @@ package recipe
 
 import (
 	"fmt"
+	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -23,6 +25,7 @@ type reshape struct {
 	total bool              // up gives NOT NULL columns a value for every row that the old shape can hold
 	same  map[string]string // an old column: the new one that takes its place in constraints and indexes
 	moved []moved
+	key   bool // of a keyChange, which sees to primary and foreign keys itself
 	// standIns are indexes that go at contract.
 	standIns []string
 }
@@ -39,6 +42,7 @@ func (r *reshape) expand(p *planner) error {
 		for _, c := range r.added {
 			bare := *c
 			bare.NotNull, bare.Default = false, ""
+			bare.Options = slices.DeleteFunc(slices.Clone(c.Options), func(o schema.Property) bool { return o.Name == "on update" })
 			t.Columns = append(t.Columns, &bare)
 			for _, old := range r.rule.old {
 				for _, g := range t.Grants {
@@ -74,6 +78,7 @@ func (r *reshape) expand(p *planner) error {
 		return err
 	}
 	s.rules = append(s.rules, r.rule)
+	maps.Copy(s.successors, r.same)
 	if !r.total {
 		var required []string
 		for _, c := range r.added {
@@ -106,6 +111,11 @@ func (r *reshape) fill(p *planner) error {
 		}
 	}
 	t := p.now.Schema(r.table.Schema).Table(r.table.Name)
+	if !p.rebuilds() { // first: a foreign key would make an index of its own where there is none
+		if err := r.indexes(p, t); err != nil {
+			return err
+		}
+	}
 	for _, k := range t.Constraints {
 		if err := r.copyConstraint(p, k); err != nil {
 			return err
@@ -114,16 +124,24 @@ func (r *reshape) fill(p *planner) error {
 	return nil
 }
 
-// index gives the new columns the indexes of the old ones.
-func (r *reshape) index(p *planner) error {
-	t := p.now.Schema(r.table.Schema).Table(r.table.Name)
+// indexes gives the new columns the indexes of the old ones.
+func (r *reshape) indexes(p *planner, t *schema.Table) error {
 	for _, x := range t.Indexes {
 		if err := r.copyIndex(p, x); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// index does what fill cannot do where tables are written anew, and fill comes at contract only.
+func (r *reshape) index(p *planner) error {
 	if !p.rebuilds() {
 		return nil
+	}
+	t := p.now.Schema(r.table.Schema).Table(r.table.Name)
+	if err := r.indexes(p, t); err != nil {
+		return err
 	}
 	for _, k := range t.Constraints {
 		if k.Type == schema.Unique && len(r.same) > 0 && slices.ContainsFunc(k.Columns, func(c string) bool { return r.same[c] != "" }) {
@@ -138,8 +156,12 @@ func (r *reshape) index(p *planner) error {
 // standIn makes a unique index that stands in for a unique constraint until contract, also for ON CONFLICT
 // clauses of the new version.
 func (r *reshape) standIn(p *planner, columns []string) error {
+	s, err := p.sync(r.op, r.table)
+	if err != nil {
+		return err
+	}
 	var quoted []string
-	for _, c := range r.replaced(columns) {
+	for _, c := range s.replaced(columns) {
 		quoted = append(quoted, p.engine.quote(c))
 	}
 	name := fit(p.engine.limit(), newPrefix, strings.Join(append([]string{r.table.Name}, columns...), "_"))
@@ -165,17 +187,21 @@ func (r *reshape) notNull(p *planner) error {
 
 // copyConstraint gives the new columns a constraint of the old ones.
 func (r *reshape) copyConstraint(p *planner, k *schema.Constraint) error {
-	if k.Type == schema.NotNull || k.Type == schema.PrimaryKey || !r.about(p, k.Columns, k.Definition) {
+	if k.Type == schema.NotNull || k.Type == schema.PrimaryKey || r.key && k.Type == schema.ForeignKey || !r.about(p, k.Columns, k.Definition) {
 		return nil
 	}
 	if len(r.same) == 0 {
 		p.note("Constraint %s of %s stands on a column that goes to the attic, and goes with it; give the new columns one of their own.", k.Name, r.table)
 		return nil
 	}
+	s, first, err := r.copies(p, schema.KindConstraint, k.Name)
+	if err != nil || !first {
+		return err
+	}
 	m := moved{schema.KindConstraint, k.Name, fit(p.engine.limit(), oldPrefix, k.Name), fit(p.engine.limit(), newPrefix, k.Name)}
 	also := *k
-	also.Name, also.Definition = m.temp, r.replace(p, k.Definition, k.Type == schema.ForeignKey)
-	also.Columns = r.replaced(k.Columns)
+	also.Name, also.Definition = m.temp, s.replace(p, k.Definition, k.Type == schema.ForeignKey)
+	also.Columns = s.replaced(k.Columns)
 	if k.Unnamed && p.rebuilds() {
 		also.Name = also.Definition
 	} else {
@@ -196,16 +222,32 @@ func (r *reshape) copyIndex(p *planner, x *schema.Index) error {
 		p.note("Index %s of %s stands on a column that goes to the attic, and goes with it; give the new columns one of their own.", x.Name, r.table)
 		return nil
 	}
+	s, first, err := r.copies(p, schema.KindIndex, x.Name)
+	if err != nil || !first {
+		return err
+	}
 	m := moved{schema.KindIndex, x.Name, fit(p.engine.limit(), oldPrefix, x.Name), fit(p.engine.limit(), newPrefix, x.Name)}
 	also := *x
 	also.Name = m.temp
-	also.Columns = r.replaced(x.Columns)
-	also.Definition = r.renameIndex(p, r.replace(p, x.Definition, false), x.Name, m.temp)
+	also.Columns = s.replaced(x.Columns)
+	also.Definition = r.renameIndex(p, s.replace(p, x.Definition, false), x.Name, m.temp)
 	r.moved = append(r.moved, m)
 	return p.step(nil, func(e *edit) {
 		t := e.table(r.table)
 		t.Indexes = append(t.Indexes, &also)
 	})
+}
+
+// copies tells whether nobody has copied a constraint or index yet: one on columns of several reshapes is copied
+// by the first of them, with all that succeeds them in it.
+func (r *reshape) copies(p *planner, kind schema.Kind, name string) (s *sync, first bool, err error) {
+	if s, err = p.sync(r.op, r.table); err != nil {
+		return nil, false, err
+	}
+	k := schema.Key{Kind: kind, Name: name}
+	first = !s.copied[k]
+	s.copied[k] = true
+	return s, first, nil
 }
 
 // about tells whether a definition names an old column.
@@ -219,10 +261,11 @@ func (r *reshape) about(p *planner, columns []string, definition string) bool {
 	})
 }
 
-func (r *reshape) replaced(columns []string) []string {
+// replaced are columns with their successors among them.
+func (s *sync) replaced(columns []string) []string {
 	out := slices.Clone(columns)
 	for i, c := range out {
-		if now, ok := r.same[c]; ok {
+		if now, ok := s.successors[c]; ok {
 			out[i] = now
 		}
 	}
@@ -230,7 +273,7 @@ func (r *reshape) replaced(columns []string) []string {
 }
 
 // replace writes a definition with the new columns in it; what a foreign key points to stays.
-func (r *reshape) replace(p *planner, definition string, foreign bool) string {
+func (s *sync) replace(p *planner, definition string, foreign bool) string {
 	d := sqltoken.Of(p.engine.name())
 	behind := false
 	return sqltoken.Replace(definition, d, func(list []sqltoken.Token, i int) (string, bool) {
@@ -238,7 +281,7 @@ func (r *reshape) replace(p *planner, definition string, foreign bool) string {
 		if behind || !list[i].IsName() || i > 0 && (list[i-1].IsSign(".") || list[i-1].Is("on") || list[i-1].Is("index")) {
 			return "", false
 		}
-		for old, now := range r.same {
+		for old, now := range s.successors {
 			if list[i].Names(old, d) {
 				return p.engine.quote(now), true
 			}
@@ -275,24 +318,34 @@ func (r *reshape) contract(p *planner) error {
 			renames = append(renames, diff.Rename{Kind: schema.KindColumn, Schema: r.table.Schema, Parent: r.table.Name, From: c, To: to})
 		}
 	}
-	if err := p.rename(renames); err != nil {
+	s, err := p.sync(r.op, r.table)
+	if err != nil {
 		return err
 	}
-	if err := r.defaults(p); err != nil {
+	p.resync(s, r.rule, before, true)
+	if err := p.rename(renames); err != nil {
 		return err
 	}
 	if err := r.repoint(p); err != nil {
 		return err
 	}
-	if !r.total {
-		for _, c := range r.added {
-			if !c.NotNull {
-				continue
-			}
-			name := r.rule.name(c.Name, after)
-			if err := p.step(nil, func(e *edit) { e.column(r.table, name).NotNull = true }); err != nil {
-				return err
-			}
+	p.resync(s, r.rule, after, false)
+	return r.byItself(p)
+}
+
+// settle sets the new columns NOT NULL that the old shape could not fill for certain. It reads all rows, so it
+// is no part of the group.
+func (r *reshape) settle(p *planner) error {
+	if r.total {
+		return nil
+	}
+	for _, c := range r.added {
+		if !c.NotNull {
+			continue
+		}
+		name := r.rule.name(c.Name, after)
+		if err := p.step(nil, func(e *edit) { e.column(r.table, name).NotNull = true }); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -314,18 +367,33 @@ func (r *reshape) rebuilt(p *planner) error {
 	})
 }
 
-// defaults gives the new columns the defaults that triggers could not know, such as the time of day.
-func (r *reshape) defaults(p *planner) error {
+// byItself gives the new columns what fills them by itself: a default that is not the same for every row, and the
+// time of a change. Before contract the new column would look as if somebody had written it.
+func (r *reshape) byItself(p *planner) error {
 	for _, c := range r.added {
-		if c.Default == "" || r.rule.initial[c.Name] != "" {
+		name := r.rule.name(c.Name, after)
+		now := p.now.Schema(r.table.Schema).Table(r.table.Name).Column(name)
+		if now.Default == c.Default && schema.Value(now.Options, "on update") == schema.Value(c.Options, "on update") {
 			continue
 		}
-		name := r.rule.name(c.Name, after)
-		if err := p.step(nil, func(e *edit) { e.column(r.table, name).Default = c.Default }); err != nil {
+		if err := p.step(nil, func(e *edit) {
+			column := e.column(r.table, name)
+			column.Default, column.Options = c.Default, c.Options
+		}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (r *reshape) moves() []move {
+	var out []move
+	for _, old := range r.rule.old {
+		if now, ok := r.same[old]; ok {
+			out = append(out, move{r.table, old, r.rule.name(now, after)})
+		}
+	}
+	return out
 }
 
 // repoint makes what followed an old column into the attic read the new one.
@@ -390,6 +458,16 @@ func (p *planner) rename(renames []diff.Rename) error {
 
 // newReshape checks what all reshapes have in common, and names what goes to the attic.
 func newReshape(p *planner, op Operation, table Table, rule *rule, added []*schema.Column) (*reshape, error) {
+	for _, name := range rule.old {
+		if p.now.Schema(table.Schema).Table(table.Name).Column(name) != nil && keyed(p.now, table, name) {
+			return nil, &Error{op, fmt.Sprintf("column %s is part of the primary key, or foreign keys point to it", word(name)), "only its type can be changed, as in: change type " + table.String() + "." + word(name) + " bigint"}
+		}
+	}
+	return newKeyReshape(p, op, table, rule, added)
+}
+
+// newKeyReshape is newReshape for columns that may be keys.
+func newKeyReshape(p *planner, op Operation, table Table, rule *rule, added []*schema.Column) (*reshape, error) {
 	t := p.now.Schema(table.Schema).Table(table.Name)
 	rule.types, rule.initial = map[string]string{}, map[string]string{}
 	if rule.renamed == nil {
@@ -402,10 +480,16 @@ func newReshape(p *planner, op Operation, table Table, rule *rule, added []*sche
 			return nil, &Error{op, fmt.Sprintf("table %s has no column %s", table, word(name)), "switchback schema show " + table.String()}
 		case c.Generated != "":
 			return nil, &Error{op, fmt.Sprintf("column %s is generated: nothing can be written to it", word(name)), "add the new column with the expression, and drop this one"}
-		case slices.ContainsFunc(t.Constraints, func(k *schema.Constraint) bool {
-			return k.Type == schema.PrimaryKey && slices.Contains(k.Columns, name)
-		}):
-			return nil, &Error{op, fmt.Sprintf("column %s is part of the primary key", word(name)), ""}
+		}
+		if err := p.readable(op, table, name); err != nil {
+			return nil, err
+		}
+		if e, ok := p.engine.(interface {
+			cannot(*schema.Table, *schema.Column) (string, string)
+		}); ok {
+			if reason, next := e.cannot(t, c); reason != "" {
+				return nil, &Error{op, fmt.Sprintf("column %s: %s", word(name), reason), next}
+			}
 		}
 		rule.types[name] = c.Type
 		rule.renamed[name] = fit(p.engine.limit(), oldPrefix, name)
@@ -469,9 +553,15 @@ func (p *planner) walkable(op Operation, table Table) ([]string, error) {
 	return key, nil
 }
 
+// typedLiteral is a text with its type behind it.
+var typedLiteral = regexp.MustCompile(`^'([^'\\]|\'\')*'::[a-z_ ]+(\(\d+(,\d+)?\))?[a-z_ ]*(\[\])*$`)
+
 // isConstant tells whether a default is the same for every row, and can be written into a trigger.
 func isConstant(expression string) bool {
 	text := strings.ToLower(expression)
+	if typedLiteral.MatchString(text) {
+		return true
+	}
 	return text != "" && !strings.Contains(text, "(") && !strings.HasPrefix(text, "current_") && !strings.HasPrefix(text, "local") && text != "null" && !strings.HasPrefix(text, "null::")
 }
 

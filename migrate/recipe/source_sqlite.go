@@ -178,7 +178,7 @@ func (g *sqlite) repoint(e *edit, table Table, attic, final string) {
 	}
 	triggers := func(list []*schema.Trigger) {
 		for i, x := range list {
-			if text := replace(x.Source); text != x.Source && !ours(x.Name) {
+			if text := replace(x.Source); text != x.Source && !made(x.Name) {
 				list[i] = sqliteddl.Trigger(x.Name, text)
 				list[i].Needs = x.Needs
 			}
@@ -201,8 +201,8 @@ func (g *sqlite) repoint(e *edit, table Table, attic, final string) {
 	}
 }
 
-// ours tells whether a trigger is one of a change.
-func ours(trigger string) bool { return strings.HasPrefix(trigger, "zz_switchback_") }
+// made tells whether a trigger is one of a change.
+func made(trigger string) bool { return strings.HasPrefix(trigger, "zz_switchback_") }
 
 // readers are the names of the views, triggers and generated columns that name a column of a table.
 func (g *sqlite) readers(s *schema.Schema, t *schema.Table, column string) (names []string) {
@@ -217,7 +217,7 @@ func (g *sqlite) readers(s *schema.Schema, t *schema.Table, column string) (name
 	}
 	triggers := func(list []*schema.Trigger) {
 		for _, x := range list {
-			if reads(x.Source) && !ours(x.Name) {
+			if reads(x.Source) && !made(x.Name) {
 				names = append(names, "trigger "+word(x.Name))
 			}
 		}

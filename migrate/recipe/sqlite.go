@@ -24,6 +24,7 @@ func (*sqlite) table(t Table) string                                  { return s
 func (*sqlite) walkName(t Table) string                               { return t.Name }
 func (*sqlite) literal(text string) string                            { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 func (*sqlite) limit() int                                            { return 255 }
+func (*sqlite) locksGroups() bool                                     { return false }
 func (*sqlite) fillsNotNull() bool                                    { return false }
 func (*sqlite) renameConstraint(Table, string, string) (string, bool) { return "", false }
 

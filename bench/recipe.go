@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/switchbackdb/switchback/drivers/database"
+	"github.com/switchbackdb/switchback/integration/servers"
+	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/migrate/recipe"
+)
+
+const recipeRows = 10_000_000
+
+// recipeSizes are the tables on which a contract is rolled back.
+var recipeSizes = []int{10_000, 1_000_000, recipeRows}
+
+// recipeOperations are what is planned, by what pgroll calls it.
+var recipeOperations = []struct{ operation, pgroll string }{
+	{"rename column people.first_name given_name", `{"name":"bench","operations":[{"alter_column":{"table":"people","column":"first_name","name":"given_name","up":"first_name","down":"given_name","nullable":true}}]}`},
+	{"change type people.touched bigint", `{"name":"bench","operations":[{"alter_column":{"table":"people","column":"touched","type":"bigint","up":"touched","down":"touched::integer"}}]}`},
+}
+
+// recipes takes a table of ten million rows through a rename and a change of type, end to end, while point
+// updates go on; beside it pgroll, where a binary of that name is in the PATH. Then it rolls a contract back on
+// tables of several sizes.
+func recipes(ctx context.Context, b *bencher) error {
+	for _, k := range []servers.Kind{servers.Postgres17, servers.MySQL9} {
+		for _, o := range recipeOperations {
+			if err := recipeOn(ctx, b, k, o.operation, o.pgroll); err != nil {
+				return fmt.Errorf("%s: %s: %w", k.Name, o.operation, err)
+			}
+		}
+		if err := contractBack(ctx, b, k); err != nil {
+			return fmt.Errorf("%s: %w", k.Name, err)
+		}
+	}
+	return nil
+}
+
+// people makes the table of the case with n rows.
+func people(ctx context.Context, k servers.Kind, n int) (url string, db *sql.DB, drop func() error, err error) {
+	url, db, drop, err = fresh(ctx, &k)
+	if err != nil {
+		return "", nil, nil, err
+	}
+	if err := fill(ctx, db, k.Engine, n); err != nil {
+		return "", nil, nil, errors.Join(err, drop())
+	}
+	return url, db, drop, nil
+}
+
+func recipeOn(ctx context.Context, b *bencher, k servers.Kind, operation, pgroll string) error {
+	n := b.amount(recipeRows)
+	var rates, tails []*figure
+	measure := func(who string, change func(url string) error) (err error) {
+		url, db, drop, err := people(ctx, k, n)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, drop()) }()
+		var took time.Duration
+		busy, err := underUpdates(ctx, db, k.Engine, n, func() (err error) {
+			took, err = timed(func() error { return change(url) })
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		rates = append(rates, &figure{who: who, values: []float64{float64(n) / took.Seconds()}})
+		tails = append(tails,
+			&figure{who: who + ", p50", values: []float64{percentile(busy, 50)}},
+			&figure{who: who + ", p99", values: []float64{percentile(busy, 99)}},
+			&figure{who: who + ", longest", values: []float64{percentile(busy, 100)}})
+		return nil
+	}
+	if err := measure("switchback", func(url string) error {
+		_, err := changeWith(ctx, url, operation, migrate.Contract)
+		return err
+	}); err != nil {
+		return err
+	}
+	if path, err := exec.LookPath("pgroll"); err == nil && k.Engine == "postgres" {
+		if err := measure("pgroll", func(url string) error { return pgrollWith(ctx, path, url, pgroll) }); err != nil {
+			return err
+		}
+	}
+	b.report.table(fmt.Sprintf("%s, %d rows on %s, expand to contract, updates going on", operation, n, k.Engine), "rows/s", rates)
+	b.report.table(fmt.Sprintf("a point update on %s meanwhile", k.Engine), "ms", tails)
+	return nil
+}
+
+// changeWith plans an operation and runs it up to a phase. It returns what rolls that phase back.
+func changeWith(ctx context.Context, url, operation string, to migrate.Phase) (back func() error, err error) {
+	op, err := recipe.Parse(operation)
+	if err != nil {
+		return nil, err
+	}
+	db, err := database.Open(ctx, url, database.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	from, err := db.(rowDatabase).Inspect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	engine := db.Dialect().Engine
+	writer, err := database.Writer(string(engine))
+	if err != nil {
+		return nil, err
+	}
+	draft, err := recipe.Plan(from, []recipe.Operation{op}, recipe.Options{Engine: engine, Writer: writer, ID: "1"})
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "switchback-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	files := map[string]string{}
+	for _, f := range draft.Files(engine) {
+		files[filepath.Join(dir, "1_bench", f.Name)] = f.Text
+	}
+	if err := errors.Join(writeFiles(files), migrate.WriteSum(dir)); err != nil {
+		return nil, err
+	}
+	folder, err := migrate.LoadFolder(dir, engine)
+	if err != nil {
+		return nil, err
+	}
+	phases := migrate.Phases()
+	phases = phases[:slices.Index(phases, to)+1]
+	_, err = migrate.NewRunner(db, migrate.Options{}).Run(ctx, "bench", func(_ context.Context, s *migrate.State) ([]migrate.Step, error) {
+		return migrate.PlanForward(folder, s, migrate.ForwardOptions{Phases: phases})
+	})
+	return func() error { return rollBack(ctx, url) }, err
+}
+
+// rollBack takes the last phase back.
+func rollBack(ctx context.Context, url string) (err error) {
+	db, err := database.Open(ctx, url, database.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	_, err = migrate.NewRunner(db, migrate.Options{}).Run(ctx, "bench", func(_ context.Context, s *migrate.State) ([]migrate.Step, error) {
+		return migrate.PlanBack(s, migrate.BackOptions{LastPhase: true})
+	})
+	return err
+}
+
+func pgrollWith(ctx context.Context, path, url, migration string) (err error) {
+	dir, err := os.MkdirTemp("", "switchback-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	file := filepath.Join(dir, "bench.json")
+	if err := writeFiles(map[string]string{file: migration}); err != nil {
+		return err
+	}
+	for _, args := range [][]string{{"init"}, {"start", file}, {"complete"}} {
+		command := exec.CommandContext(ctx, path, append([]string{"--postgres-url", url}, args...)...)
+		if out, err := command.CombinedOutput(); err != nil {
+			return fmt.Errorf("pgroll %s: %w: %s", args[0], err, out)
+		}
+	}
+	return nil
+}
+
+// contractBack rolls a contract back on tables of several sizes.
+func contractBack(ctx context.Context, b *bencher, k servers.Kind) error {
+	var list []*figure
+	for _, size := range recipeSizes {
+		n := b.amount(size)
+		f := &figure{who: fmt.Sprintf("%d rows", n)}
+		if err := contractBackAt(ctx, k, n, f); err != nil {
+			return err
+		}
+		list = append(list, f)
+	}
+	b.report.table("rollback of a contract on "+k.Engine, "s", list)
+	return nil
+}
+
+func contractBackAt(ctx context.Context, k servers.Kind, n int, f *figure) (err error) {
+	url, _, drop, err := people(ctx, k, n)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, drop()) }()
+	back, err := changeWith(ctx, url, recipeOperations[0].operation, migrate.Contract)
+	if err != nil {
+		return err
+	}
+	took, err := timed(back)
+	f.values = append(f.values, took.Seconds())
+	return err
+}
