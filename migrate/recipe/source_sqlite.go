@@ -201,35 +201,25 @@ func (g *sqlite) repoint(e *edit, table Table, attic, final string) {
 	}
 }
 
-// made tells whether a trigger is one of a change.
-func made(trigger string) bool { return strings.HasPrefix(trigger, "zz_switchback_") }
-
-// readers are the names of the views, triggers and generated columns that name a column of a table.
-func (g *sqlite) readers(s *schema.Schema, t *schema.Table, column string) (names []string) {
-	reads := func(sql string) bool {
-		mentions := sqliteddl.Mentions(sql)
-		return mentions[strings.ToLower(column)] && mentions[strings.ToLower(t.Name)]
+// underWay refuses tables that another change still has in two shapes: it would write them anew at contract,
+// without what this one adds.
+func (p *planner) underWay(operations []Operation) error {
+	if !p.rebuilds() {
+		return nil
 	}
-	for _, c := range t.Columns {
-		if sqliteddl.Mentions(c.Generated)[strings.ToLower(column)] {
-			names = append(names, "column "+word(c.Name))
+	for _, op := range operations {
+		full, t, err := p.table(op, op.on())
+		if err != nil {
+			continue // the recipe says more
 		}
-	}
-	triggers := func(list []*schema.Trigger) {
-		for _, x := range list {
-			if reads(x.Source) && !made(x.Name) {
-				names = append(names, "trigger "+word(x.Name))
+		for _, x := range t.Triggers {
+			if number, _, _ := strings.Cut(strings.TrimPrefix(x.Name, "zz_switchback_"), "_"); made(x.Name) && strings.HasSuffix(x.Name, "_"+onOld) {
+				return &Error{op, fmt.Sprintf("change %s has table %s in two shapes", number, full), "finish it first: switchback contract; or roll it back"}
 			}
 		}
 	}
-	for _, v := range s.Views {
-		if reads(v.Source) {
-			names = append(names, "view "+word(v.Name))
-		}
-		triggers(v.Triggers)
-	}
-	for _, other := range s.Tables {
-		triggers(other.Triggers)
-	}
-	return names
+	return nil
 }
+
+// made tells whether a trigger is one of a change.
+func made(trigger string) bool { return strings.HasPrefix(trigger, "zz_switchback_") }
