@@ -132,6 +132,27 @@ func settledView(v *schema.View, source string) *schema.View {
 	return out
 }
 
+// viewKey is what tells a row of a table from the others through a view, where there is no rowid. A primary key
+// that may be NULL does so together with all other columns.
+func viewKey(t *schema.Table) []string {
+	for _, k := range t.Constraints {
+		if k.Type != schema.PrimaryKey {
+			continue
+		}
+		if slices.Equal(sqliteKey(t), k.Columns) {
+			return k.Columns
+		}
+		key := slices.Clone(k.Columns)
+		for _, c := range t.Columns {
+			if !slices.ContainsFunc(key, func(n string) bool { return strings.EqualFold(n, c.Name) }) {
+				key = append(key, c.Name)
+			}
+		}
+		return key
+	}
+	return nil
+}
+
 // updatableOver lets rows of a table be written through a view of all its columns.
 func (g *sqlite) updatableOver(v *schema.View, t *schema.Table, key []string) {
 	var into, values, set, same []string
