@@ -28,6 +28,9 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 		return nil, err
 	}
 	p := &planner{engine: e, writer: o.Writer, id: digits(o.ID), now: from, sizes: o.Sizes, draft: &Draft{Operations: operations, scripts: map[migrate.Phase]*Scripts{}}}
+	if err := p.underWay(operations); err != nil {
+		return nil, err
+	}
 	var recipes []recipe
 	for _, op := range operations {
 		r, err := op.recipe(p)
@@ -207,6 +210,11 @@ func (p *planner) contract(recipes []recipe) error {
 			return err
 		}
 	}
+	if p.rebuilds() { // while the tables are written anew
+		if err := p.settle(recipes); err != nil {
+			return err
+		}
+	}
 	for _, s := range p.syncs {
 		if err := p.triggers(p.engine.addTriggers, s, after); err != nil {
 			return err
@@ -224,14 +232,23 @@ func (p *planner) contract(recipes []recipe) error {
 	}
 	p.together, p.locks = false, nil
 	at := len(p.scripts.Forward)
-	for _, r := range recipes {
-		if err := r.settle(p); err != nil {
+	if !p.rebuilds() {
+		if err := p.settle(recipes); err != nil {
 			return err
 		}
 	}
 	for i := range p.scripts.Forward[at:] { // what reads all rows does not do so under the locks of the group
 		if st := &p.scripts.Forward[at+i]; strings.Contains(st.SQL, " VALIDATE CONSTRAINT ") {
 			st.Outside = true
+		}
+	}
+	return nil
+}
+
+func (p *planner) settle(recipes []recipe) error {
+	for _, r := range recipes {
+		if err := r.settle(p); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -344,6 +361,9 @@ func (p *planner) script(from, to *schema.Database, renames []diff.Rename) ([]St
 			st.Comment, st.Destroys = p.saying, false
 		}
 		out = append(out, Statement{SQL: st.SQL, Why: st.Comment, Destroys: st.Destroys, Outside: st.Outside, Together: p.together, Locks: p.locks, Unchecked: unchecked})
+	}
+	if r, ok := p.engine.(rebuilder); ok {
+		out = append(p.known(r, from, out), out...)
 	}
 	return out, nil
 }

@@ -46,8 +46,8 @@ func (o RenameTable) recipe(p *planner) (recipe, error) {
 	if w, ok := p.engine.(interface {
 		updatableOver(v *schema.View, t *schema.Table, key []string)
 	}); ok {
-		key := walkKey(t)
-		if key == nil || t.Column(key[0]) == nil {
+		key := viewKey(t)
+		if key == nil {
 			return nil, &Error{o, fmt.Sprintf("table %s has no primary key, so a view could not tell which of its rows is written", table), "give it a key first, in a change of its own"}
 		}
 		w.updatableOver(v, t, key)
