@@ -60,12 +60,17 @@ func (e *edit) dropColumn(name Table, column string) {
 	t.Columns = slices.DeleteFunc(t.Columns, func(c *schema.Column) bool { return c.Name == column })
 }
 
-// purgeColumn drops a column with the constraints, indexes and grants that stand on it.
-func (e *edit) purgeColumn(name Table, column string) {
+// freeColumn drops the constraints, indexes and grants that stand on a column.
+func (e *edit) freeColumn(name Table, column string) {
 	t := e.table(name)
 	t.Constraints = slices.DeleteFunc(t.Constraints, func(k *schema.Constraint) bool { return slices.Contains(k.Columns, column) })
 	t.Indexes = slices.DeleteFunc(t.Indexes, func(x *schema.Index) bool { return slices.Contains(x.Columns, column) })
 	t.Grants = slices.DeleteFunc(t.Grants, func(g *schema.Grant) bool { return g.Column == column })
+}
+
+// purgeColumn drops a column with what stands on it.
+func (e *edit) purgeColumn(name Table, column string) {
+	e.freeColumn(name, column)
 	e.dropColumn(name, column)
 }
 
