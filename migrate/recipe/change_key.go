@@ -206,6 +206,14 @@ func foreignDefinition(e engine, k *schema.Constraint, here, there []string) str
 	})
 }
 
+func (r *keyChange) moves() []move {
+	var out []move
+	for _, c := range r.columns {
+		out = append(out, c.moves()...)
+	}
+	return out
+}
+
 func (r *keyChange) expand(p *planner) error {
 	for _, c := range r.columns {
 		if err := c.expand(p); err != nil {
@@ -246,7 +254,7 @@ func (k keyTable) index(p *planner, prefix string, columns []string) *schema.Ind
 
 func (r *keyChange) contract(p *planner) error {
 	const instant = "Changes the catalogue only."
-	r.again(p)
+	r.restore(p)
 	e := p.engine
 	for _, f := range r.foreign {
 		drop := func(name string) string {
@@ -305,9 +313,9 @@ func (r *keyChange) adopt(p *planner, k keyTable, prefix string) Statement {
 	}
 }
 
-// again is what a rollback of contract makes at its end: indexes that the keys have taken over, and the
+// restore is what a rollback of contract makes at its end: indexes that the keys have taken over, and the
 // foreign keys on them.
-func (r *keyChange) again(p *planner) {
+func (r *keyChange) restore(p *planner) {
 	e := p.engine
 	var back []Statement
 	for _, k := range r.tables {

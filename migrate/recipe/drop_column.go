@@ -41,6 +41,9 @@ func (o DropColumn) recipe(p *planner) (recipe, error) {
 		return nil, err
 	}
 	r := &dropColumn{op: o, table: table, before: t, leaving: c, attic: fit(p.engine.limit(), oldPrefix, o.Column)}
+	if err := p.readable(o, table, o.Column); err != nil {
+		return nil, err
+	}
 	ruled := false
 	for _, k := range t.Constraints {
 		about := slices.Contains(k.Columns, o.Column) || len(named(p.engine, &schema.Table{Columns: []*schema.Column{c}}, k.Definition)) > 0

@@ -98,3 +98,8 @@ func (e *edit) dropForeignKeys(name Table) {
 	t := e.table(name)
 	t.Constraints = slices.DeleteFunc(t.Constraints, func(k *schema.Constraint) bool { return k.Type == schema.ForeignKey })
 }
+
+func (e *edit) dropPolicy(name Table, policy string) {
+	t := e.table(name)
+	t.Policies = slices.DeleteFunc(t.Policies, func(k *schema.Policy) bool { return k.Name == policy })
+}

@@ -24,6 +24,9 @@ type engine interface {
 	literal(text string) string
 	// distinct is the condition that two expressions of a type differ, NULL being a value like any other.
 	distinct(a, b, typ string) string
+	// locksGroups tells whether what takes effect together is kept together by locking its tables, since each
+	// statement commits by itself; else it is one transaction.
+	locksGroups() bool
 	// limit is how long a name may be, in bytes.
 	limit() int
 	// fillsNotNull tells whether a trigger can give a value to a column that is NOT NULL and was not written.

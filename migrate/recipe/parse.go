@@ -34,6 +34,9 @@ func forms() []form {
 		{"change type", "change type TABLE.COLUMN TYPE [up (EXPRESSION)] [down (EXPRESSION)]", "values are converted both ways", readChangeType},
 		{"split column", "split column TABLE.COLUMN into NAME TYPE [not null] = (EXPRESSION), … down (EXPRESSION)", "several columns for one", readSplitColumn},
 		{"merge columns", "merge columns TABLE (COLUMN, …) into NAME TYPE [not null] = (EXPRESSION) down (EXPRESSION), …", "one column for several", readMergeColumns},
+		{"move columns", "move columns TABLE (COLUMN, …) to TABLE (KEY, …)", "to a new table, by the primary key", readMoveColumns},
+		{"partition table", "partition table TABLE by (RANGE (…) (PARTITION …))", "by a copy beside it (MySQL, MariaDB)", readPartitionTable},
+		{"convert table", "convert table TABLE COLLATION", "by a copy beside it (MySQL, MariaDB)", readConvertTable},
 		{"add column", "add column TABLE.COLUMN TYPE [not null] [default (EXPRESSION)] [fill (EXPRESSION)]", "rows that are there get the default, or are filled in batches", readAddColumn},
 		{"drop column", "drop column TABLE.COLUMN [fill (EXPRESSION)]", "into the attic; fill is for rows that are written without it", readDropColumn},
 		{"set not null", "set not null TABLE.COLUMN [fill (EXPRESSION)]", "fill is for rows without a value", readSetNotNull},
@@ -294,21 +297,11 @@ func readSplitColumn(r *reader) (Operation, error) {
 
 func readMergeColumns(r *reader) (Operation, error) {
 	t, err := r.table()
-	if err != nil || !r.sign("(") {
-		return nil, errSyntax
+	if err != nil {
+		return nil, err
 	}
 	op := MergeColumns{Table: t}
-	for {
-		name, err := r.name()
-		if err != nil {
-			return nil, err
-		}
-		op.Columns = append(op.Columns, name)
-		if !r.sign(",") {
-			break
-		}
-	}
-	if !r.sign(")") || !r.words("into") {
+	if op.Columns, err = r.list(); err != nil || !r.words("into") {
 		return nil, errSyntax
 	}
 	if op.Into, err = r.part(); err != nil || !r.words("down") {
@@ -482,4 +475,38 @@ func readRenameTable(r *reader) (Operation, error) {
 func readDropTable(r *reader) (Operation, error) {
 	t, err := r.table()
 	return DropTable{t}, err
+}
+
+func readMoveColumns(r *reader) (Operation, error) {
+	var op MoveColumns
+	var err error
+	if op.Table, err = r.table(); err != nil {
+		return nil, err
+	}
+	if op.Columns, err = r.list(); err != nil || !r.words("to") {
+		return nil, errSyntax
+	}
+	if op.To, err = r.table(); err != nil {
+		return nil, err
+	}
+	op.Key, err = r.list()
+	return op, err
+}
+
+func readPartitionTable(r *reader) (Operation, error) {
+	t, err := r.table()
+	if err != nil || !r.words("by") {
+		return nil, errSyntax
+	}
+	by, err := r.expression()
+	return PartitionTable{t, by}, err
+}
+
+func readConvertTable(r *reader) (Operation, error) {
+	t, err := r.table()
+	if err != nil {
+		return nil, err
+	}
+	collation, err := r.name()
+	return ConvertTable{t, collation}, err
 }

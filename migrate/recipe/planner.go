@@ -127,7 +127,25 @@ func (p *planner) contract(recipes []recipe) error {
 	for _, s := range p.syncs {
 		p.scripts.step([]Statement{p.engine.assertTriggers(s, before)}, nil)
 	}
+	var moves []move
+	for _, r := range recipes {
+		if m, ok := r.(mover); ok {
+			moves = append(moves, m.moves()...)
+		}
+	}
+	readers := p.dependentsOf(moves)
+	transactional := !p.engine.locksGroups()
+	if !transactional {
+		if err := p.instead(readers); err != nil {
+			return err
+		}
+	}
 	p.together, p.locks = true, p.locked()
+	if transactional {
+		if err := p.away(readers); err != nil {
+			return err
+		}
+	}
 	for _, s := range p.syncs {
 		for _, r := range s.rules {
 			p.resync(s, r, before, false)
@@ -145,6 +163,11 @@ func (p *planner) contract(recipes []recipe) error {
 	}
 	for _, s := range p.syncs {
 		if err := p.triggers(p.engine.addTriggers, s, after); err != nil {
+			return err
+		}
+	}
+	if transactional {
+		if err := p.again(readers); err != nil {
 			return err
 		}
 	}
@@ -238,7 +261,7 @@ func (p *planner) script(from, to *schema.Database, renames []diff.Rename) ([]St
 
 // locked are the tables that a group locks, on an engine whose statements commit one by one.
 func (p *planner) locked() []string {
-	if l, ok := p.engine.(interface{ locksGroups() bool }); !ok || !l.locksGroups() {
+	if !p.engine.locksGroups() {
 		return nil
 	}
 	var list []string

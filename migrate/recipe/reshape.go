@@ -277,6 +277,16 @@ func (r *reshape) byItself(p *planner) error {
 	return nil
 }
 
+func (r *reshape) moves() []move {
+	var out []move
+	for _, old := range r.rule.old {
+		if now, ok := r.same[old]; ok {
+			out = append(out, move{r.table, old, r.rule.name(now, after)})
+		}
+	}
+	return out
+}
+
 // exchange gives the name of an old constraint or index to the new one.
 func (r *reshape) exchange(p *planner, m moved) error {
 	if m.kind == schema.KindIndex {
@@ -343,6 +353,9 @@ func newKeyReshape(p *planner, op Operation, table Table, rule *rule, added []*s
 			return nil, &Error{op, fmt.Sprintf("table %s has no column %s", table, word(name)), "switchback schema show " + table.String()}
 		case c.Generated != "":
 			return nil, &Error{op, fmt.Sprintf("column %s is generated: nothing can be written to it", word(name)), "add the new column with the expression, and drop this one"}
+		}
+		if err := p.readable(op, table, name); err != nil {
+			return nil, err
 		}
 		if e, ok := p.engine.(interface {
 			cannot(*schema.Table, *schema.Column) (string, string)

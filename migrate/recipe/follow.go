@@ -1,0 +1,252 @@
+package recipe
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/switchbackdb/switchback/internal/sqltoken"
+	"github.com/switchbackdb/switchback/schema"
+)
+
+// readers are what reads a column by its name, as far as the model knows.
+type readers struct {
+	generated []string // columns that are computed from it
+	routines  []string // functions of the table's triggers whose text names it
+}
+
+// readersOf finds what reads a column.
+func readersOf(p *planner, table Table, column string) readers {
+	var r readers
+	t := p.now.Schema(table.Schema).Table(table.Name)
+	bare := &schema.Table{Columns: []*schema.Column{{Name: column}}}
+	for _, c := range t.Columns {
+		if c.Generated != "" && len(named(p.engine, bare, c.Generated)) > 0 {
+			r.generated = append(r.generated, c.Name)
+		}
+	}
+	d := sqltoken.Of(p.engine.name())
+	for _, g := range t.Triggers {
+		for _, k := range g.Needs {
+			if k.Kind != schema.KindRoutine || p.now.Schema(k.Schema) == nil {
+				continue
+			}
+			for _, f := range p.now.Schema(k.Schema).Routines {
+				if f.Name == k.Name && mentions(f.Definition, column, d) {
+					r.routines = append(r.routines, k.Schema+"."+f.Name)
+				}
+			}
+		}
+		if len(g.Needs) == 0 && mentions(g.Definition, column, d) {
+			r.routines = append(r.routines, g.Name)
+		}
+	}
+	return r
+}
+
+// mentions tells whether a text names a column, bodies in dollar quotes included.
+func mentions(text, column string, d sqltoken.Dialect) bool {
+	return slices.ContainsFunc(sqltoken.Split(text, d), func(t sqltoken.Token) bool {
+		if t.Kind == sqltoken.Text && t.Name != text && len(t.Name) > len(column) {
+			return mentions(t.Name, column, d)
+		}
+		return t.IsName() && t.Names(column, d)
+	})
+}
+
+// readable refuses a column that is to go to the attic while a generated one is computed from it, and
+// notes what will not find it there.
+func (p *planner) readable(op Operation, table Table, column string) error {
+	r := readersOf(p, table, column)
+	if len(r.generated) > 0 {
+		return &Error{op, fmt.Sprintf("column %s is computed from it", word(r.generated[0])), fmt.Sprintf("drop column %s.%s first, in a change of its own, and add it again on the new column", table, word(r.generated[0]))}
+	}
+	for _, f := range r.routines {
+		p.note("%s, which a trigger of %s runs, names %s: it fails from contract on, unless the same change replaces it.", f, table, word(column))
+	}
+	return nil
+}
+
+// move is a column that another one takes the place of at contract.
+type move struct {
+	table    Table
+	old, now string // as they are called before contract, and the successor after it
+}
+
+// mover is a recipe that moves columns.
+type mover interface{ moves() []move }
+
+// dependents are the views and policies that read moved columns, and the views on those views. An engine
+// that binds them to the column would have them read the attic; one that keeps their text would not find the
+// column any more.
+type dependents struct {
+	views    []placed[*schema.View]
+	policies []placed[*schema.Policy]
+}
+
+// placed is an object with the table it belongs to, or, of a view, with its schema and no table.
+type placed[T any] struct {
+	in     Table
+	object T
+}
+
+// dependentsOf finds what reads moved columns, with the text it has to have afterwards.
+func (p *planner) dependentsOf(moves []move) dependents {
+	var out dependents
+	reading := map[Table]bool{}
+	for again := true; again; {
+		again = false
+		for _, s := range p.now.Schemas {
+			for _, v := range s.Views {
+				at := Table{s.Name, v.Name}
+				if reading[at] {
+					continue
+				}
+				next, reads := p.moved(s.Name, v, moves)
+				for on := range reading {
+					reads = reads || p.reads(s.Name, v, on)
+				}
+				if reads {
+					reading[at], again = true, true
+					out.views = append(out.views, placed[*schema.View]{at, next})
+				}
+			}
+		}
+	}
+	for _, m := range moves {
+		for _, k := range p.now.Schema(m.table.Schema).Table(m.table.Name).Policies {
+			if text := p.rename1(k.Definition, m, false); text != k.Definition {
+				next := *k
+				next.Definition = text
+				next.Needs = nil
+				out.policies = append(out.policies, placed[*schema.Policy]{m.table, &next})
+			}
+		}
+	}
+	return out
+}
+
+// moved writes a view with the successors in the place of the columns it reads.
+func (p *planner) moved(in string, v *schema.View, moves []move) (*schema.View, bool) {
+	next, reads := *v, false
+	for _, m := range moves {
+		if !p.reads(in, v, m.table) || !p.readsColumn(v, m) {
+			continue
+		}
+		reads = true
+		next.Definition, next.Source = p.rename1(next.Definition, m, true), p.rename1(next.Source, m, true)
+		next.Needs = slices.DeleteFunc(slices.Clone(next.Needs), func(k schema.Key) bool { return k.Kind == schema.KindColumn })
+	}
+	return &next, reads
+}
+
+// reads tells whether a view names a table or view.
+func (p *planner) reads(in string, v *schema.View, on Table) bool {
+	for _, k := range v.Needs {
+		if (k.Kind == schema.KindTable || k.Kind == schema.KindView) && or(k.Schema, in) == on.Schema && k.Name == on.Name {
+			return true
+		}
+	}
+	return len(v.Needs) == 0 && in == on.Schema && mentions(or(v.Source, v.Definition), on.Name, sqltoken.Of(p.engine.name()))
+}
+
+func (p *planner) readsColumn(v *schema.View, m move) bool {
+	known := false
+	for _, k := range v.Needs {
+		if k.Kind == schema.KindColumn {
+			known = true
+			if k.Name == m.table.Name+"."+m.old {
+				return true
+			}
+		}
+	}
+	return !known && mentions(or(v.Source, v.Definition), m.old, sqltoken.Of(p.engine.name()))
+}
+
+// rename1 writes a text with the successor's name for a column. A column of a view's list keeps its name.
+func (p *planner) rename1(text string, m move, list bool) string {
+	if m.old == m.now {
+		return text
+	}
+	d := sqltoken.Of(p.engine.name())
+	return sqltoken.Replace(text, d, func(tokens []sqltoken.Token, i int) (string, bool) {
+		t := tokens[i]
+		if !t.IsName() || !t.Names(m.old, d) || i > 0 && tokens[i-1].Is("as") || i+1 < len(tokens) && (tokens[i+1].IsSign("(") || tokens[i+1].IsSign(".")) {
+			return "", false
+		}
+		first := i
+		for first >= 2 && tokens[first-1].IsSign(".") {
+			first -= 2
+		}
+		item := list && first > 0 && (tokens[first-1].Is("select") || tokens[first-1].IsSign(",") || tokens[first-1].Is("distinct")) &&
+			i+1 < len(tokens) && (tokens[i+1].IsSign(",") || tokens[i+1].Is("from")) && selecting(tokens[:first])
+		if item {
+			return p.engine.quote(m.now) + " AS " + p.engine.quote(m.old), true
+		}
+		return p.engine.quote(m.now), true
+	})
+}
+
+// selecting tells whether what comes after some tokens is an item of a SELECT's list.
+func selecting(tokens []sqltoken.Token) bool {
+	depth := 0
+	for i := len(tokens) - 1; i >= 0; i-- {
+		switch t := tokens[i]; {
+		case t.IsSign(")"):
+			depth++
+		case t.IsSign("("):
+			if depth == 0 {
+				return false
+			}
+			depth--
+		case depth > 0:
+		case t.Is("select"):
+			return true
+		case t.Is("from"), t.Is("by"), t.Is("where"):
+			return false
+		}
+	}
+	return false
+}
+
+// away drops what depends on moved columns, and again makes it.
+func (p *planner) away(d dependents) error {
+	p.saying = "It is made again below, on the new column. Until then nobody sees it missing: it is one transaction."
+	defer func() { p.saying = "" }()
+	return p.step(nil, func(e *edit) {
+		for _, v := range d.views {
+			e.dropView(v.in.Schema, v.in.Name)
+		}
+		for _, k := range d.policies {
+			e.dropPolicy(k.in, k.object.Name)
+		}
+	})
+}
+
+func (p *planner) again(d dependents) error {
+	p.saying = "It reads the new column from here on."
+	defer func() { p.saying = "" }()
+	return p.step(nil, func(e *edit) {
+		for _, v := range d.views {
+			s := e.schema(v.in.Schema)
+			s.Views = append(s.Views, v.object)
+		}
+		for _, k := range d.policies {
+			t := e.table(k.in)
+			t.Policies = append(t.Policies, k.object)
+		}
+	})
+}
+
+// instead replaces views at once, where each statement takes effect by itself: before the columns are renamed,
+// while both are there.
+func (p *planner) instead(d dependents) error {
+	p.saying = "It reads the new column from here on."
+	defer func() { p.saying = "" }()
+	return p.step(nil, func(e *edit) {
+		for _, v := range d.views {
+			s := e.schema(v.in.Schema)
+			i := slices.IndexFunc(s.Views, func(x *schema.View) bool { return x.Name == v.in.Name })
+			s.Views[i] = v.object
+		}
+	})
+}
