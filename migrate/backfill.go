@@ -116,10 +116,10 @@ func (s *Session) backfill(ctx context.Context, step Step, e Entry, st *Statemen
 		if err != nil {
 			return w.blame(ctx, err)
 		}
+		s.opts.Observer.Progress(step, progress(w.at, walked, time.Since(begun), resumed))
 		if !more {
 			break
 		}
-		s.opts.Observer.Progress(step, progress(w.at, walked, time.Since(begun), resumed))
 		w.adapt(took)
 		if err := sleep(ctx, max(b.Pause, took/restShare)); err != nil {
 			return err
@@ -194,7 +194,8 @@ func (w *walk) takeUp(ctx context.Context) error {
 	return nil
 }
 
-// next runs one batch. more is false when there was no row left.
+// next runs one batch. more is false when it came to the end of the table. Rows that are written behind it from then
+// on are no concern of the walk, or it would run after an application that adds rows for ever.
 func (w *walk) next(ctx context.Context) (took time.Duration, more bool, err error) {
 	s := w.s
 	begun := time.Now()
@@ -230,7 +231,7 @@ func (w *walk) run(ctx context.Context) (more bool, err error) {
 	w.at.Key, w.at.Batches, w.at.Walked = upper, w.at.Batches+1, w.at.Walked+n
 	w.entry.Rows += touched
 	w.entry.Detail = encode(w.at)
-	return true, w.s.journal.Progress(ctx, w.s.conn, w.entry)
+	return n >= int64(w.size), w.s.journal.Progress(ctx, w.s.conn, w.entry)
 }
 
 // upper returns the last key of the next batch and how many rows it spans.

@@ -271,5 +271,5 @@ func (*mysql) canonical(typ string) string {
 	case strings.HasSuffix(name, "(1)"):
 		modifier = ""
 	}
-	return name + modifier + m[3]
+	return strings.TrimSpace(name + modifier + " " + strings.TrimSpace(m[3]))
 }
