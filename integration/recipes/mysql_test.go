@@ -248,7 +248,7 @@ func (v *version) holds(column string, as func(string) string, when string) {
 	require.Equal(v.g.t, want, have, "%s: %s of the version that writes %s", when, column, v.column)
 }
 
-func asIs(value string) string { return value }
+func unchanged(value string) string { return value }
 
 // journey takes a change through its phases and back while versions of the application write.
 type journey struct {
@@ -283,7 +283,9 @@ func (j *journey) run() {
 	phase := func(p migrate.Phase) func() error { return func() error { return g.forward(p) } }
 	start := g.model()
 	old := j.columns
-	j.columns = func(bool) map[string]func(string) string { return map[string]func(string) string{j.blue.column: old(false)[j.blue.column]} }
+	j.columns = func(bool) map[string]func(string) string {
+		return map[string]func(string) string{j.blue.column: old(false)[j.blue.column]}
+	}
 	j.during("before", false, func() error { return nil }, j.blue)
 	require.NoError(g.t, g.forward(migrate.Expand))
 	require.NoError(g.t, g.back())
@@ -307,11 +309,15 @@ func (j *journey) run() {
 	g.equal(contracted, "after contract again")
 	require.NoError(g.t, g.back())
 	require.NoError(g.t, g.back())
-	j.columns = func(bool) map[string]func(string) string { return map[string]func(string) string{j.blue.column: old(false)[j.blue.column]} }
+	j.columns = func(bool) map[string]func(string) string {
+		return map[string]func(string) string{j.blue.column: old(false)[j.blue.column]}
+	}
 	j.during("rollback of expand", false, g.back, j.blue)
 	g.equal(start, "after the rollback of all")
 	require.NoError(g.t, g.forward(migrate.Expand, migrate.Backfill, migrate.Contract))
-	j.columns = func(bool) map[string]func(string) string { return map[string]func(string) string{j.green.column: old(true)[j.green.column]} }
+	j.columns = func(bool) map[string]func(string) string {
+		return map[string]func(string) string{j.green.column: old(true)[j.green.column]}
+	}
 	j.during("purge", true, phase(migrate.Purge), j.green)
 	g.t.Logf("blue wrote %d times, green %d times", j.blue.writes, j.green.writes)
 }
@@ -338,7 +344,7 @@ func TestLockersRename(t *testing.T) {
 				if contracted {
 					old = "`" + attic(g, "Us\"er's T") + "`"
 				}
-				return map[string]func(string) string{old: asIs, "`New 'Name'`": asIs}
+				return map[string]func(string) string{old: unchanged, "`New 'Name'`": unchanged}
 			},
 		}
 		j.run()
@@ -377,9 +383,9 @@ func TestLockersChangeType(t *testing.T) {
 					g: g, blue: g.version("t", "c", 1, c.blue), green: g.version("t", "c", 1_000_001, c.green),
 					columns: func(contracted bool) map[string]func(string) string {
 						if contracted {
-							return map[string]func(string) string{"c": asIs, "switchback_old_c": asIs}
+							return map[string]func(string) string{"c": unchanged, "switchback_old_c": unchanged}
 						}
-						return map[string]func(string) string{"c": asIs, "switchback_new_c": asIs}
+						return map[string]func(string) string{"c": unchanged, "switchback_new_c": unchanged}
 					},
 				}
 				j.run()
