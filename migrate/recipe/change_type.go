@@ -27,6 +27,8 @@ func (o ChangeType) String() string {
 	return text
 }
 
+func (o ChangeType) on() Table { return o.Table }
+
 func (o ChangeType) recipe(p *planner) (recipe, error) {
 	table, t, err := p.table(o, o.Table)
 	if err != nil {
@@ -39,6 +41,9 @@ func (o ChangeType) recipe(p *planner) (recipe, error) {
 	o.Type = p.engine.canonical(o.Type)
 	if strings.EqualFold(c.Type, o.Type) {
 		return nil, &Error{o, "the column has that type already", ""}
+	}
+	if keyed(p.now, table, o.Column) && p.engine.locksGroups() && len(pointers(p.now, table, o.Column)) == 0 {
+		return shadowType(p, o, table, c)
 	}
 	if keyed(p.now, table, o.Column) {
 		return newKeyChange(p, o, table)

@@ -35,6 +35,8 @@ type dropColumn struct {
 	leaving *schema.Column
 }
 
+func (o DropColumn) on() Table { return o.Table }
+
 func (o DropColumn) recipe(p *planner) (recipe, error) {
 	table, t, c, err := p.column(o, o.Table, o.Column)
 	if err != nil {

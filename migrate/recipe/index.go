@@ -24,6 +24,8 @@ type addIndex struct {
 	table Table
 }
 
+func (o AddIndex) on() Table { return o.Table }
+
 func (o AddIndex) recipe(p *planner) (recipe, error) {
 	table, t, err := p.table(o, o.Table)
 	if err != nil {
@@ -59,6 +61,8 @@ type dropIndex struct {
 	op    DropIndex
 	table Table
 }
+
+func (o DropIndex) on() Table { return o.Table }
 
 func (o DropIndex) recipe(p *planner) (recipe, error) {
 	table, t, err := p.table(o, o.Table)

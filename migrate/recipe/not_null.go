@@ -29,6 +29,8 @@ type setNotNull struct {
 	table Table
 }
 
+func (o SetNotNull) on() Table { return o.Table }
+
 func (o SetNotNull) recipe(p *planner) (recipe, error) {
 	table, _, c, err := p.column(o, o.Table, o.Column)
 	if err != nil {
@@ -86,6 +88,8 @@ type dropNotNull struct {
 	table  Table
 	before *schema.Table
 }
+
+func (o DropNotNull) on() Table { return o.Table }
 
 func (o DropNotNull) recipe(p *planner) (recipe, error) {
 	table, t, c, err := p.column(o, o.Table, o.Column)

@@ -9,6 +9,8 @@ import (
 // String is what Parse reads.
 type Operation interface {
 	fmt.Stringer
+	// on is the table the operation is about, by the name it is given.
+	on() Table
 	// recipe checks the operation against the model as it is before the change.
 	recipe(p *planner) (recipe, error)
 }
@@ -35,9 +37,10 @@ func (nothing) purge(*planner) error    { return nil }
 // Table names a table. An empty schema is the one that the engine takes when there is none.
 type Table struct{ Schema, Name string }
 
-// String writes the table as Parse reads it.
+// String writes the table as Parse reads it. "main" is the schema of engines that have none: it goes without
+// saying.
 func (t Table) String() string {
-	if t.Schema == "" {
+	if t.Schema == "" || t.Schema == "main" {
 		return word(t.Name)
 	}
 	return word(t.Schema) + "." + word(t.Name)

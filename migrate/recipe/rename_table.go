@@ -24,6 +24,8 @@ type renameTable struct {
 	view  *schema.View
 }
 
+func (o RenameTable) on() Table { return o.Table }
+
 func (o RenameTable) recipe(p *planner) (recipe, error) {
 	table, t, err := p.table(o, o.Table)
 	if err != nil {
@@ -73,6 +75,8 @@ type dropTable struct {
 	table Table
 	attic string
 }
+
+func (o DropTable) on() Table { return o.Table }
 
 func (o DropTable) recipe(p *planner) (recipe, error) {
 	table, _, err := p.table(o, o.Table)

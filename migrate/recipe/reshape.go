@@ -2,6 +2,8 @@ package recipe
 
 import (
 	"fmt"
+	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -80,6 +82,7 @@ func (r *reshape) expand(p *planner) error {
 		return err
 	}
 	s.rules = append(s.rules, r.rule)
+	maps.Copy(s.successors, r.same)
 	if !r.total {
 		var required []string
 		for _, c := range r.added {
@@ -134,10 +137,14 @@ func (r *reshape) copyConstraint(p *planner, k *schema.Constraint) error {
 		p.note("Constraint %s of %s stands on a column that goes to the attic, and goes with it; give the new columns one of their own.", k.Name, r.table)
 		return nil
 	}
+	s, first, err := r.copies(p, schema.KindConstraint, k.Name)
+	if err != nil || !first {
+		return err
+	}
 	m := moved{schema.KindConstraint, k.Name, fit(p.engine.limit(), oldPrefix, k.Name), fit(p.engine.limit(), newPrefix, k.Name)}
 	also := *k
-	also.Name, also.Definition = m.temp, r.replace(p, k.Definition, k.Type == schema.ForeignKey)
-	also.Columns = r.replaced(k.Columns)
+	also.Name, also.Definition = m.temp, s.replace(p, k.Definition, k.Type == schema.ForeignKey)
+	also.Columns = s.replaced(k.Columns)
 	r.moved = append(r.moved, m)
 	return p.step(nil, func(e *edit) {
 		t := e.table(r.table)
@@ -154,16 +161,32 @@ func (r *reshape) copyIndex(p *planner, x *schema.Index) error {
 		p.note("Index %s of %s stands on a column that goes to the attic, and goes with it; give the new columns one of their own.", x.Name, r.table)
 		return nil
 	}
+	s, first, err := r.copies(p, schema.KindIndex, x.Name)
+	if err != nil || !first {
+		return err
+	}
 	m := moved{schema.KindIndex, x.Name, fit(p.engine.limit(), oldPrefix, x.Name), fit(p.engine.limit(), newPrefix, x.Name)}
 	also := *x
 	also.Name = m.temp
-	also.Columns = r.replaced(x.Columns)
-	also.Definition = r.renameIndex(p, r.replace(p, x.Definition, false), x.Name, m.temp)
+	also.Columns = s.replaced(x.Columns)
+	also.Definition = r.renameIndex(p, s.replace(p, x.Definition, false), x.Name, m.temp)
 	r.moved = append(r.moved, m)
 	return p.step(nil, func(e *edit) {
 		t := e.table(r.table)
 		t.Indexes = append(t.Indexes, &also)
 	})
+}
+
+// copies tells whether nobody has copied a constraint or index yet: one on columns of several reshapes is copied
+// by the first of them, with all that succeeds them in it.
+func (r *reshape) copies(p *planner, kind schema.Kind, name string) (s *sync, first bool, err error) {
+	if s, err = p.sync(r.op, r.table); err != nil {
+		return nil, false, err
+	}
+	k := schema.Key{Kind: kind, Name: name}
+	first = !s.copied[k]
+	s.copied[k] = true
+	return s, first, nil
 }
 
 // about tells whether a definition names an old column.
@@ -177,10 +200,11 @@ func (r *reshape) about(p *planner, columns []string, definition string) bool {
 	})
 }
 
-func (r *reshape) replaced(columns []string) []string {
+// replaced are columns with their successors among them.
+func (s *sync) replaced(columns []string) []string {
 	out := slices.Clone(columns)
 	for i, c := range out {
-		if now, ok := r.same[c]; ok {
+		if now, ok := s.successors[c]; ok {
 			out[i] = now
 		}
 	}
@@ -188,7 +212,7 @@ func (r *reshape) replaced(columns []string) []string {
 }
 
 // replace writes a definition with the new columns in it; what a foreign key points to stays.
-func (r *reshape) replace(p *planner, definition string, foreign bool) string {
+func (s *sync) replace(p *planner, definition string, foreign bool) string {
 	d := sqltoken.Of(p.engine.name())
 	behind := false
 	return sqltoken.Replace(definition, d, func(list []sqltoken.Token, i int) (string, bool) {
@@ -196,7 +220,7 @@ func (r *reshape) replace(p *planner, definition string, foreign bool) string {
 		if behind || !list[i].IsName() || i > 0 && (list[i-1].IsSign(".") || list[i-1].Is("on") || list[i-1].Is("index")) {
 			return "", false
 		}
-		for old, now := range r.same {
+		for old, now := range s.successors {
 			if list[i].Names(old, d) {
 				return p.engine.quote(now), true
 			}
@@ -394,9 +418,15 @@ func (p *planner) walkable(op Operation, table Table) ([]string, error) {
 	return key, nil
 }
 
+// typedLiteral is a text with its type behind it.
+var typedLiteral = regexp.MustCompile(`^'([^'\\]|\'\')*'::[a-z_ ]+(\(\d+(,\d+)?\))?[a-z_ ]*(\[\])*$`)
+
 // isConstant tells whether a default is the same for every row, and can be written into a trigger.
 func isConstant(expression string) bool {
 	text := strings.ToLower(expression)
+	if typedLiteral.MatchString(text) {
+		return true
+	}
 	return text != "" && !strings.Contains(text, "(") && !strings.HasPrefix(text, "current_") && !strings.HasPrefix(text, "local") && text != "null" && !strings.HasPrefix(text, "null::")
 }
 

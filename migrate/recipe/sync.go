@@ -14,6 +14,9 @@ type sync struct {
 	table Table
 	key   []string // columns to walk by
 	rules []*rule
+
+	successors map[string]string   // an old column: the new one that takes its place
+	copied     map[schema.Key]bool // constraints and indexes that the new shape has as well
 }
 
 // rule keeps columns of the old shape and columns of the new one in step. Two passes over a row do that:
@@ -70,12 +73,23 @@ func (r *rule) expression(e engine, text string, st state, prefix string) string
 			return "", false
 		}
 		for _, c := range slices.Concat(r.old, r.new) {
-			if list[i].Names(c, d) {
+			if list[i].Names(c, d) && !keyword(e, list, i) {
 				return prefix + e.quote(r.name(c, st)), true
 			}
 		}
 		return "", false
 	})
+}
+
+// keyword tells whether a word that spells a column's name is no name: END is the column "end" in quotes only,
+// and AT begins AT TIME ZONE.
+func keyword(e engine, list []sqltoken.Token, i int) bool {
+	if list[i].Kind != sqltoken.Word {
+		return false
+	}
+	lower := strings.ToLower(list[i].Name)
+	reserved := e.quote(lower) != lower && e.quote("a") == "a" // some engines quote everything
+	return reserved || list[i].Is("at") && i+2 < len(list) && list[i+1].Is("time") && list[i+2].Is("zone")
 }
 
 // ups and downs tell which passes a state has.
@@ -97,7 +111,7 @@ func (p *planner) sync(op Operation, name Table) (*sync, error) {
 	if key == nil {
 		return nil, noKey(op, name)
 	}
-	s := &sync{table: name, key: key}
+	s := &sync{table: name, key: key, successors: map[string]string{}, copied: map[schema.Key]bool{}}
 	p.syncs = append(p.syncs, s)
 	return s, nil
 }
