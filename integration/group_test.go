@@ -69,7 +69,7 @@ func TestGroupCrash(t *testing.T) {
 			filled := g.fingerprint()
 			names := marks(t, "", g.args("contract")...)
 			contracted := g.fingerprint()
-			back := marks(t, "", g.args("rollback", "--phase")...)
+			back := marks(t, "", g.args("rollback", "--to", "20261124093000_users:backfill")...)
 			require.Equal(t, filled, g.fingerprint())
 			for _, mark := range []string{"group: before lock", "group: locked", "group: before statement", "group: after statement", "group: before unlock"} {
 				require.Contains(t, names, mark)
@@ -78,7 +78,7 @@ func TestGroupCrash(t *testing.T) {
 			mended := 0
 			for n := 1; n <= max(len(names), len(back)); n++ {
 				mended += g.crashInGroup(n, names, true, contracted, "contract")
-				mended += g.crashInGroup(n, back, false, filled, "rollback", "--phase")
+				mended += g.crashInGroup(n, back, false, filled, "rollback", "--to", "20261124093000_users:backfill")
 			}
 			require.NotZero(t, mended, "no crash has left the rows out of step")
 			t.Logf("killed at each of %d marks forward and %d back; %d rows were out of step", len(names), len(back), mended)
