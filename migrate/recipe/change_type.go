@@ -59,6 +59,9 @@ func (o ChangeType) recipe(p *planner) (recipe, error) {
 	if !ok && (o.Up == "" || o.Down == "") {
 		return nil, &Error{o, fmt.Sprintf("how %s becomes %s and back is not known", c.Type, o.Type), fmt.Sprintf("say it, as in: up (expression over %s) down (expression over %s)", word(o.Column), word(o.Column))}
 	}
+	if zero := p.engine.zero(c.Type); c.NotNull && o.Down == "" && zero != "" && strings.HasPrefix(down, "CASE ") {
+		down = "coalesce(" + down + ", " + zero + ")" // a value that the old type cannot hold must not stop the new version
+	}
 	added := successor(c, temp)
 	added.Type, added.Collation = o.Type, ""
 	if k, ok := p.engine.(interface{ keepsCollation(from, to string) bool }); ok && k.keepsCollation(c.Type, o.Type) {

@@ -106,6 +106,5 @@ func (r *dropNotNull) expand(p *planner) error {
 	if err := p.step(nil, func(e *edit) { e.column(r.table, r.op.Column).NotNull = false }); err != nil {
 		return err
 	}
-	p.refill(r.table, r.before, r.op.Column, r.op.Fill)
-	return nil
+	return p.refill(r.table, r.before, r.op.Column, r.op.Fill)
 }
