@@ -27,6 +27,8 @@ func (o ChangeType) String() string {
 	return text
 }
 
+func (o ChangeType) on() Table { return o.Table }
+
 func (o ChangeType) recipe(p *planner) (recipe, error) {
 	table, t, err := p.table(o, o.Table)
 	if err != nil {
@@ -56,6 +58,9 @@ func (o ChangeType) recipe(p *planner) (recipe, error) {
 	}
 	if !ok && (o.Up == "" || o.Down == "") {
 		return nil, &Error{o, fmt.Sprintf("how %s becomes %s and back is not known", c.Type, o.Type), fmt.Sprintf("say it, as in: up (expression over %s) down (expression over %s)", word(o.Column), word(o.Column))}
+	}
+	if zero := p.engine.zero(c.Type); c.NotNull && o.Down == "" && zero != "" && strings.HasPrefix(down, "CASE ") {
+		down = "coalesce(" + down + ", " + zero + ")" // a value that the old type cannot hold must not stop the new version
 	}
 	added := successor(c, temp)
 	added.Type, added.Collation = o.Type, ""

@@ -26,6 +26,8 @@ type addConstraint struct {
 	table Table
 }
 
+func (o AddConstraint) on() Table { return o.Table }
+
 func (o AddConstraint) recipe(p *planner) (recipe, error) {
 	table, t, err := p.table(o, o.Table)
 	if err != nil {
@@ -128,6 +130,8 @@ type dropConstraint struct {
 	op    DropConstraint
 	table Table
 }
+
+func (o DropConstraint) on() Table { return o.Table }
 
 func (o DropConstraint) recipe(p *planner) (recipe, error) {
 	table, t, err := p.table(o, o.Table)

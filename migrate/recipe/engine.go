@@ -62,6 +62,8 @@ func newEngine(name migrate.Engine, id string) (engine, error) {
 		return &mysql{id: id}, nil
 	case migrate.MariaDB:
 		return &mysql{id: id, mariadb: true}, nil
+	case migrate.SQLite:
+		return &sqlite{id: id}, nil
 	}
 	return nil, fmt.Errorf("there are no recipes for %q", name)
 }

@@ -87,8 +87,8 @@ func (g *mysql) dropTriggers(e *edit, s *sync, st state) {
 	}
 }
 
-// ours are the triggers of a change, with its number and their pass.
-var ours = regexp.MustCompile(`^switchback_(\d+)_\d_(up|down)_`)
+// passOf are the names of triggers of a change, with its number and their pass.
+var passOf = regexp.MustCompile(`^switchback_(\d+)_\d_(up|down)_`)
 
 // insert puts a trigger where it fires in its turn: behind those of the application, up passes in the order of
 // the changes, then down passes in the reverse one.
@@ -105,7 +105,7 @@ func (g *mysql) insert(t *schema.Table, x *schema.Trigger) {
 
 // firesBefore tells whether a trigger of ours has to fire before another.
 func firesBefore(name, other string) bool {
-	a, b := ours.FindStringSubmatch(name), ours.FindStringSubmatch(other)
+	a, b := passOf.FindStringSubmatch(name), passOf.FindStringSubmatch(other)
 	if b == nil {
 		return false
 	}

@@ -36,14 +36,24 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 		}
 		recipes = append(recipes, r)
 	}
+	if err := p.alone(operations, recipes); err != nil {
+		return nil, err
+	}
 	for _, run := range []struct {
 		phase migrate.Phase
 		do    func([]recipe) error
 	}{{migrate.Expand, p.expand}, {migrate.Backfill, p.backfill}, {migrate.Contract, p.contract}, {migrate.Purge, p.purge}} {
 		p.scripts = &Scripts{}
 		p.draft.scripts[run.phase] = p.scripts
-		if err := run.do(recipes); err != nil {
+		err := run.do(recipes)
+		if err == nil {
+			err = p.flush()
+		}
+		if err != nil {
 			return nil, fmt.Errorf("plan %s: %w", run.phase, err)
+		}
+		if run.phase == migrate.Purge {
+			p.scripts.Back = nil // a verified snapshot stands behind it
 		}
 	}
 	for _, s := range p.draft.scripts {
@@ -54,6 +64,22 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 		}
 	}
 	return p.draft, nil
+}
+
+// alone refuses what else is to be done to a table that is copied beside itself: the copy would not have it.
+func (p *planner) alone(operations []Operation, recipes []recipe) error {
+	for i, r := range recipes {
+		s, ok := r.(*shadow)
+		if !ok {
+			continue
+		}
+		for j, op := range operations {
+			if full, _, err := p.table(op, op.on()); i != j && err == nil && full == s.table {
+				return &Error{op, fmt.Sprintf("%q copies the table beside itself, and the copy would not have it", operations[i]), "plan the two one after the other, each in a change of its own"}
+			}
+		}
+	}
+	return nil
 }
 
 // digits is the number that a change's ID begins with.
@@ -74,6 +100,7 @@ type planner struct {
 	writer   ddl.Writer
 	id       string           // digits
 	now      *schema.Database // the model after the steps so far
+	pending  *pending         // steps that are not written yet
 	draft    *Draft
 	scripts  *Scripts // of the phase being planned
 	together bool     // steps take effect with their neighbours
@@ -116,6 +143,22 @@ func (p *planner) backfill(recipes []recipe) error {
 			return err
 		}
 	}
+	if !p.rebuilds() {
+		if err := p.fill(recipes); err != nil {
+			return err
+		}
+	}
+	for _, r := range recipes {
+		if err := r.index(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill gives the new shape what only filled rows can have. Where a table is written anew for that, it is done
+// at contract, which is one transaction.
+func (p *planner) fill(recipes []recipe) error {
 	for _, r := range recipes {
 		if err := r.fill(p); err != nil {
 			return err
@@ -157,6 +200,11 @@ func (p *planner) contract(recipes []recipe) error {
 			return err
 		}
 	}
+	if p.rebuilds() {
+		if err := p.fill(recipes); err != nil {
+			return err
+		}
+	}
 	for _, r := range recipes {
 		if err := r.contract(p); err != nil {
 			return err
@@ -178,9 +226,15 @@ func (p *planner) contract(recipes []recipe) error {
 		}
 	}
 	p.together, p.locks = false, nil
+	at := len(p.scripts.Forward)
 	for _, r := range recipes {
 		if err := r.settle(p); err != nil {
 			return err
+		}
+	}
+	for i := range p.scripts.Forward[at:] { // what reads all rows does not do so under the locks of the group
+		if st := &p.scripts.Forward[at+i]; strings.Contains(st.SQL, " VALIDATE CONSTRAINT ") {
+			st.Outside = true
 		}
 	}
 	return nil
@@ -197,28 +251,68 @@ func (p *planner) purge(recipes []recipe) error {
 			return err
 		}
 	}
-	p.scripts.Back = nil // a verified snapshot stands behind it
 	return nil
+}
+
+// pending are steps that are written as one.
+type pending struct {
+	from    *schema.Database // the model before them
+	renames []diff.Rename
 }
 
 // step changes the model, and writes what leads there and back.
 func (p *planner) step(renames []diff.Rename, change func(*edit)) error {
-	e := newEdit(p.now)
-	change(e)
-	next := e.database
-	forward, err := p.script(p.now, next, renames)
+	next := p.edited(change)
+	if p.rebuilds() && p.saying == "" {
+		if p.pending == nil {
+			p.pending = &pending{from: p.now}
+		}
+		p.pending.renames = append(p.pending.renames, renames...)
+		p.now = next
+		return nil
+	}
+	if err := p.flush(); err != nil {
+		return err
+	}
+	from := p.now
+	p.now = next
+	return p.write(from, renames)
+}
+
+// flush writes the steps that are pending.
+func (p *planner) flush() error {
+	if p.pending == nil {
+		return nil
+	}
+	s, saying := p.pending, p.saying
+	p.pending, p.saying = nil, ""
+	defer func() { p.saying = saying }()
+	return p.write(s.from, s.renames)
+}
+
+// write writes what leads from a model to the one now, and back.
+func (p *planner) write(from *schema.Database, renames []diff.Rename) error {
+	forward, err := p.script(from, p.now, renames)
 	if err != nil {
 		return err
 	}
 	inverse := diff.Invert(renames)
 	slices.Reverse(inverse)
-	back, err := p.script(next, p.now, inverse)
+	back, err := p.script(p.now, from, inverse)
 	if err != nil {
 		return err
 	}
 	p.scripts.step(forward, back)
-	p.now = next
 	return nil
+}
+
+func (p *planner) edited(change func(*edit)) *schema.Database {
+	e := newEdit(p.now)
+	change(e)
+	if r, ok := p.engine.(rebuilder); ok {
+		r.settle(e)
+	}
+	return e.database
 }
 
 // raw is a step whose statements the recipe writes itself.
@@ -229,9 +323,7 @@ func (p *planner) raw(forward, back []Statement, change func(*edit)) {
 		}
 	}
 	p.scripts.step(forward, back)
-	e := newEdit(p.now)
-	change(e)
-	p.now = e.database
+	p.now = p.edited(change)
 }
 
 func (p *planner) script(from, to *schema.Database, renames []diff.Rename) ([]Statement, error) {
@@ -245,14 +337,16 @@ func (p *planner) script(from, to *schema.Database, renames []diff.Rename) ([]St
 	}
 	var out []Statement
 	usual := !slices.ContainsFunc(s.Statements, func(st ddl.Statement) bool { return isSession(st.SQL) && !isUsual(st.SQL) })
+	unchecked := false
 	for _, st := range s.Statements {
+		unchecked = unchecked || st.Frame && st.SQL == "PRAGMA foreign_keys = OFF"
 		if st.Frame || usual && isSession(st.SQL) {
 			continue
 		}
-		if p.saying != "" {
+		if p.saying != "" && (!p.rebuilds() || !strings.Contains(st.SQL, "TABLE ") || strings.HasPrefix(st.SQL, "CREATE TRIGGER")) {
 			st.Comment, st.Destroys = p.saying, false
 		}
-		out = append(out, Statement{SQL: st.SQL, Why: st.Comment, Destroys: st.Destroys, Outside: st.Outside, Together: p.together, Locks: p.locks})
+		out = append(out, Statement{SQL: st.SQL, Why: st.Comment, Destroys: st.Destroys, Outside: st.Outside, Together: p.together, Locks: p.locks, Unchecked: unchecked})
 	}
 	return out, nil
 }

@@ -26,6 +26,8 @@ type reshape struct {
 	same  map[string]string // an old column: the new one that takes its place in constraints and indexes
 	moved []moved
 	key   bool // of a keyChange, which sees to primary and foreign keys itself
+	// standIns are indexes that go at contract.
+	standIns []string
 }
 
 // moved is a constraint or index that the new shape has as well.
@@ -66,14 +68,8 @@ func (r *reshape) expand(p *planner) error {
 			return err
 		}
 	}
-	if !p.engine.fillsNotNull() {
-		if err := p.step(nil, func(e *edit) {
-			for _, c := range r.rule.old {
-				if column := e.column(r.table, c); column.NotNull && column.Default == "" {
-					column.NotNull = false
-				}
-			}
-		}); err != nil {
+	if !p.engine.fillsNotNull() && !r.rule.hidden {
+		if err := r.free(p); err != nil {
 			return err
 		}
 	}
@@ -95,6 +91,19 @@ func (r *reshape) expand(p *planner) error {
 	return nil
 }
 
+// free lets old columns be NULL that the new version does not write. Where nothing but the old shape is
+// written before contract, that is when it is done.
+func (r *reshape) free(p *planner) error {
+	return p.step(nil, func(e *edit) {
+		for _, c := range r.rule.old {
+			if column := e.column(r.table, c); column.NotNull && column.Default == "" {
+				column.NotNull = false
+				r.rule.freed = append(r.rule.freed, c)
+			}
+		}
+	})
+}
+
 func (r *reshape) fill(p *planner) error {
 	if r.total {
 		if err := r.notNull(p); err != nil {
@@ -102,8 +111,8 @@ func (r *reshape) fill(p *planner) error {
 		}
 	}
 	t := p.now.Schema(r.table.Schema).Table(r.table.Name)
-	for _, x := range t.Indexes { // first: a foreign key would make one of its own where there is none
-		if err := r.copyIndex(p, x); err != nil {
+	if !p.rebuilds() { // first: a foreign key would make an index of its own where there is none
+		if err := r.indexes(p, t); err != nil {
 			return err
 		}
 	}
@@ -113,6 +122,54 @@ func (r *reshape) fill(p *planner) error {
 		}
 	}
 	return nil
+}
+
+// indexes gives the new columns the indexes of the old ones.
+func (r *reshape) indexes(p *planner, t *schema.Table) error {
+	for _, x := range t.Indexes {
+		if err := r.copyIndex(p, x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// index does what fill cannot do where tables are written anew, and fill comes at contract only.
+func (r *reshape) index(p *planner) error {
+	if !p.rebuilds() {
+		return nil
+	}
+	t := p.now.Schema(r.table.Schema).Table(r.table.Name)
+	if err := r.indexes(p, t); err != nil {
+		return err
+	}
+	for _, k := range t.Constraints {
+		if k.Type == schema.Unique && len(r.same) > 0 && slices.ContainsFunc(k.Columns, func(c string) bool { return r.same[c] != "" }) {
+			if err := r.standIn(p, k.Columns); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// standIn makes a unique index that stands in for a unique constraint until contract, also for ON CONFLICT
+// clauses of the new version.
+func (r *reshape) standIn(p *planner, columns []string) error {
+	s, err := p.sync(r.op, r.table)
+	if err != nil {
+		return err
+	}
+	var quoted []string
+	for _, c := range s.replaced(columns) {
+		quoted = append(quoted, p.engine.quote(c))
+	}
+	name := fit(p.engine.limit(), newPrefix, strings.Join(append([]string{r.table.Name}, columns...), "_"))
+	r.standIns = append(r.standIns, name)
+	return p.step(nil, func(e *edit) {
+		t := e.table(r.table)
+		t.Indexes = append(t.Indexes, &schema.Index{Name: name, Unique: true, Definition: fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s (%s)", p.engine.quote(name), p.engine.table(r.table), strings.Join(quoted, ", "))})
+	})
 }
 
 // notNull sets the new columns NOT NULL that have to be.
@@ -145,7 +202,11 @@ func (r *reshape) copyConstraint(p *planner, k *schema.Constraint) error {
 	also := *k
 	also.Name, also.Definition = m.temp, s.replace(p, k.Definition, k.Type == schema.ForeignKey)
 	also.Columns = s.replaced(k.Columns)
-	r.moved = append(r.moved, m)
+	if k.Unnamed && p.rebuilds() {
+		also.Name = also.Definition
+	} else {
+		r.moved = append(r.moved, m)
+	}
 	return p.step(nil, func(e *edit) {
 		t := e.table(r.table)
 		t.Constraints = append(t.Constraints, &also)
@@ -246,6 +307,11 @@ func (r *reshape) contract(p *planner) error {
 			return err
 		}
 	}
+	if p.rebuilds() {
+		if err := r.rebuilt(p); err != nil {
+			return err
+		}
+	}
 	var renames []diff.Rename
 	for _, c := range slices.Concat(r.rule.old, r.rule.new) {
 		if to, ok := r.rule.renamed[c]; ok {
@@ -258,6 +324,9 @@ func (r *reshape) contract(p *planner) error {
 	}
 	p.resync(s, r.rule, before, true)
 	if err := p.rename(renames); err != nil {
+		return err
+	}
+	if err := r.repoint(p); err != nil {
 		return err
 	}
 	p.resync(s, r.rule, after, false)
@@ -280,6 +349,22 @@ func (r *reshape) settle(p *planner) error {
 		}
 	}
 	return nil
+}
+
+// rebuilt is what can only be done while the table is written anew.
+func (r *reshape) rebuilt(p *planner) error {
+	if r.rule.hidden {
+		if err := r.free(p); err != nil {
+			return err
+		}
+	}
+	if len(r.standIns) == 0 {
+		return nil
+	}
+	return p.step(nil, func(e *edit) {
+		t := e.table(r.table)
+		t.Indexes = slices.DeleteFunc(t.Indexes, func(x *schema.Index) bool { return slices.Contains(r.standIns, x.Name) })
+	})
 }
 
 // byItself gives the new columns what fills them by itself: a default that is not the same for every row, and the
@@ -311,6 +396,23 @@ func (r *reshape) moves() []move {
 	return out
 }
 
+// repoint makes what followed an old column into the attic read the new one.
+func (r *reshape) repoint(p *planner) error {
+	w, ok := p.engine.(interface {
+		repoint(e *edit, table Table, attic, final string)
+	})
+	if !ok || len(r.same) == 0 {
+		return nil
+	}
+	return p.step(nil, func(e *edit) {
+		for _, old := range r.rule.old {
+			if now := r.same[old]; now != "" {
+				w.repoint(e, r.table, r.rule.name(old, after), r.rule.name(now, after))
+			}
+		}
+	})
+}
+
 // exchange gives the name of an old constraint or index to the new one.
 func (r *reshape) exchange(p *planner, m moved) error {
 	if m.kind == schema.KindIndex {
@@ -320,22 +422,19 @@ func (r *reshape) exchange(p *planner, m moved) error {
 		})
 	}
 	for _, way := range [][2]string{{m.name, m.old}, {m.temp, m.name}} {
+		if p.rebuilds() {
+			if err := p.step(nil, func(e *edit) { e.renameConstraint(r.table, way[0], way[1]) }); err != nil {
+				return err
+			}
+			continue
+		}
 		forward, ok := p.engine.renameConstraint(r.table, way[0], way[1])
 		if !ok {
 			p.note("Constraint %s of %s keeps the name %s: %s cannot rename it.", m.name, r.table, m.temp, p.engine.name())
 			return nil
 		}
 		back, _ := p.engine.renameConstraint(r.table, way[1], way[0])
-		p.raw([]Statement{{SQL: forward, Why: "Changes the catalogue only."}}, []Statement{{SQL: back, Why: "Changes the catalogue only."}}, func(e *edit) {
-			t := e.table(r.table)
-			for i, k := range t.Constraints {
-				if k.Name == way[0] {
-					named := *k
-					named.Name = way[1]
-					t.Constraints[i] = &named
-				}
-			}
-		})
+		p.raw([]Statement{{SQL: forward, Why: "Changes the catalogue only."}}, []Statement{{SQL: back, Why: "Changes the catalogue only."}}, func(e *edit) { e.renameConstraint(r.table, way[0], way[1]) })
 	}
 	return nil
 }
@@ -399,11 +498,14 @@ func newKeyReshape(p *planner, op Operation, table Table, rule *rule, added []*s
 		}
 	}
 	for _, c := range added {
+		if w, ok := p.engine.(rebuilder); ok {
+			c.Default = w.constant(c.Default)
+		}
 		if t.Column(c.Name) != nil {
 			return nil, &Error{op, fmt.Sprintf("table %s has a column %s already", table, word(c.Name)), ""}
 		}
 		rule.types[c.Name] = c.Type
-		if isConstant(c.Default) {
+		if isConstant(c.Default) && !(p.rebuilds() && unique(t, rule.old)) {
 			rule.initial[c.Name] = c.Default
 		}
 	}
@@ -411,6 +513,14 @@ func newKeyReshape(p *planner, op Operation, table Table, rule *rule, added []*s
 		return nil, err
 	}
 	return &reshape{op: op, table: table, rule: rule, added: added, same: map[string]string{}}, nil
+}
+
+// unique tells whether a column is part of a unique key: then a default that two rows have for a moment, before
+// a trigger gives them their values, would be one too many.
+func unique(t *schema.Table, columns []string) bool {
+	is := func(c string) bool { return slices.Contains(columns, c) }
+	return slices.ContainsFunc(t.Constraints, func(k *schema.Constraint) bool { return k.Type == schema.Unique && slices.ContainsFunc(k.Columns, is) }) ||
+		slices.ContainsFunc(t.Indexes, func(x *schema.Index) bool { return x.Unique && slices.ContainsFunc(x.Columns, is) })
 }
 
 // walkable makes sure that a table has a key to walk by.

@@ -20,6 +20,8 @@ func (o PartitionTable) String() string {
 	return fmt.Sprintf("partition table %s by (%s)", o.Table, o.By)
 }
 
+func (o PartitionTable) on() Table { return o.Table }
+
 func (o PartitionTable) recipe(p *planner) (recipe, error) {
 	return newShadow(p, o, o.Table, func(t *schema.Table) error {
 		setOption(t, "partitions", "BY "+o.By)
@@ -37,6 +39,8 @@ type ConvertTable struct {
 func (o ConvertTable) String() string {
 	return fmt.Sprintf("convert table %s %s", o.Table, word(o.Collation))
 }
+
+func (o ConvertTable) on() Table { return o.Table }
 
 func (o ConvertTable) recipe(p *planner) (recipe, error) {
 	return newShadow(p, o, o.Table, func(t *schema.Table) error {

@@ -37,6 +37,7 @@ type rule struct {
 	hidden   bool              // no version of the application knows the new columns before contract
 	once     bool              // up gives a first value only: the old columns do not rule the new ones
 	renamed  map[string]string // names that change at contract
+	freed    []string          // old columns that are free of NOT NULL for as long as there are triggers, which see to it instead
 }
 
 // state says for which side of contract triggers are.
@@ -118,6 +119,9 @@ func (p *planner) sync(op Operation, name Table) (*sync, error) {
 
 // walkKey returns the columns of the primary key or of a unique key without NULLs.
 func walkKey(t *schema.Table) []string {
+	if t.Source != "" { // SQLite's tables alone have that
+		return sqliteKey(t)
+	}
 	for _, kind := range []string{schema.PrimaryKey, schema.Unique} {
 		for _, k := range t.Constraints {
 			if k.Type == kind && len(k.Columns) > 0 && (kind == schema.PrimaryKey || withoutNulls(t, k.Columns)) {

@@ -56,6 +56,9 @@ func (d *Draft) file(engine migrate.Engine, name string, statements []Statement)
 	if slices.ContainsFunc(statements, func(s Statement) bool { return s.Outside || s.Batch != nil }) || strings.HasPrefix(name, "backfill.") {
 		b.WriteString("-- switchback:no-transaction\n")
 	}
+	if slices.ContainsFunc(statements, func(s Statement) bool { return s.Unchecked }) {
+		b.WriteString("-- switchback:foreign-keys off\n")
+	}
 	for i, s := range statements {
 		b.WriteByte('\n')
 		if s.Together && (i == 0 || !statements[i-1].Together) {

@@ -123,6 +123,12 @@ func (d *Database) IsLockTimeout(err error) bool {
 	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_BUSY || e.Code()&0xff == sqlite3.SQLITE_LOCKED)
 }
 
+// IsFull implements migrate.Database.
+func (d *Database) IsFull(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_FULL
+}
+
 // IsMissing implements migrate.Database.
 func (d *Database) IsMissing(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "no such ")
@@ -130,6 +136,17 @@ func (d *Database) IsMissing(err error) bool {
 
 // Blockers implements migrate.Database. SQLite does not tell who holds a file lock.
 func (d *Database) Blockers(context.Context, string) ([]migrate.Blocker, error) { return nil, nil }
+
+// Waiters implements migrate.Database. Nor does it tell who waits for one.
+func (d *Database) Waiters(context.Context, string) (int, error) { return 0, nil }
+
+// Lags implements migrate.Database. A file has no replicas that it knows of.
+func (d *Database) Lags(context.Context) ([]migrate.Lag, error) { return nil, nil }
+
+// Lag implements migrate.Replica.
+func (d *Database) Lag(context.Context) (migrate.Lag, error) {
+	return migrate.Lag{}, errors.New("an SQLite database does not know what it is a replica of")
+}
 
 // HoldSession implements migrate.Database. SQLite has no sessions: a transaction of ours has the whole
 // file for itself, and the fence is checked inside it.
@@ -227,6 +244,19 @@ func (d *Database) BeforeCommit(ctx context.Context, conn *sql.Conn, script stri
 	return nil
 }
 
+// ForeignKeysOff switches foreign keys off on a connection outside a transaction. BeforeCommit makes up for
+// it.
+func (d *Database) ForeignKeysOff(ctx context.Context, conn *sql.Conn) (restore func(), err error) {
+	on, err := queryInt(ctx, conn, "PRAGMA foreign_keys")
+	if err != nil || on == 0 {
+		return func() {}, err
+	}
+	if _, err := conn.ExecContext(ctx, "PRAGMA foreign_keys = OFF"); err != nil {
+		return nil, err
+	}
+	return func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA foreign_keys = ON") }, nil
+}
+
 // EstimateRows implements migrate.Database. The largest rowid is a good guess and costs nothing; a
 // table without one is counted.
 func (d *Database) EstimateRows(ctx context.Context, q schema.Queryer, table string) (int64, error) {
@@ -250,6 +280,10 @@ func (d *Database) ColumnType(ctx context.Context, q schema.Queryer, table, colu
 	}
 	defer rows.Close()
 	if !rows.Next() {
+		switch strings.ToLower(column) {
+		case "rowid", "_rowid_", "oid":
+			return "INTEGER", rows.Err()
+		}
 		return "", errors.Join(rows.Err(), fmt.Errorf("table %s has no column %s", table, column))
 	}
 	var t string
