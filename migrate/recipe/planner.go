@@ -59,7 +59,9 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 	for _, s := range p.draft.scripts {
 		for _, list := range [][]Statement{s.Forward, s.Back} {
 			for i := range list {
-				list[i].Effect = p.describe(list[i])
+				if !list[i].Resumed {
+					list[i].Effect = p.describe(list[i])
+				}
 			}
 		}
 	}
@@ -241,6 +243,9 @@ func (p *planner) contract(recipes []recipe) error {
 }
 
 func (p *planner) purge(recipes []recipe) error {
+	if err := p.loosen(); err != nil {
+		return err
+	}
 	for _, s := range p.syncs {
 		if err := p.triggers(p.engine.dropTriggers, s, after); err != nil {
 			return err
@@ -361,6 +366,63 @@ func (p *planner) locked() []string {
 		list = append(list, s.table.Name)
 	}
 	return list
+}
+
+// loosen makes the attic demand nothing more of new rows, where it outlives its triggers for a moment: as one
+// statement commits before the next.
+func (p *planner) loosen() error {
+	if p.locked() == nil {
+		return nil
+	}
+	for _, s := range p.syncs {
+		for _, r := range s.rules {
+			for _, c := range r.old {
+				if _, gone := r.renamed[c]; !gone {
+					continue
+				}
+				if err := p.loosenColumn(s.table, r.name(c, after)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (p *planner) loosenColumn(table Table, name string) error {
+	if err := p.step(nil, func(e *edit) { e.freeColumn(table, name) }); err != nil {
+		return err
+	}
+	c := p.now.Schema(table.Schema).Table(table.Name).Column(name)
+	if !c.NotNull || c.Default != "" || c.Identity != "" || c.Generated != "" {
+		return nil
+	}
+	return p.step(nil, func(e *edit) {
+		c := e.column(table, name)
+		if zero := p.engine.zero(c.Type); zero != "" {
+			c.Default = zero
+		} else {
+			c.NotNull = false
+		}
+	})
+}
+
+// purgeColumns drops columns of the attic with all that stands on them.
+func (p *planner) purgeColumns(table Table, names ...string) error {
+	if l, ok := p.engine.(interface{ locksGroups() bool }); ok && l.locksGroups() { // an index that goes by itself does not take the table with it
+		if err := p.step(nil, func(e *edit) {
+			for _, name := range names {
+				e.freeColumn(table, name)
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	return p.step(nil, func(e *edit) {
+		for _, name := range names {
+			e.purgeColumn(table, name)
+		}
+	})
 }
 
 // resync adds what brings the rows of a rule in step again when a group that was interrupted is taken up: in
