@@ -131,6 +131,9 @@ func (p *planner) expand(recipes []recipe) error {
 			return err
 		}
 	}
+	// One pass without the other would take an insert of the old version back: they come and go together.
+	p.together = !p.engine.locksGroups()
+	defer func() { p.together = false }()
 	for _, s := range p.syncs {
 		if err := p.triggers(p.engine.addTriggers, s, before); err != nil {
 			return err
