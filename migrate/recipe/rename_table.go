@@ -36,8 +36,10 @@ func (o RenameTable) recipe(p *planner) (recipe, error) {
 	for _, c := range t.Columns {
 		columns = append(columns, p.engine.quote(c.Name))
 	}
-	v := &schema.View{Name: o.To, Owner: t.Owner, Grants: t.Grants, Definition: fmt.Sprintf("SELECT %s\nFROM %s", strings.Join(columns, ", "), p.engine.table(table)),
-		Needs: []schema.Key{{Schema: table.Schema, Kind: schema.KindTable, Name: table.Name}}}
+	v := &schema.View{
+		Name: o.To, Owner: t.Owner, Grants: t.Grants, Definition: fmt.Sprintf("SELECT %s\nFROM %s", strings.Join(columns, ", "), p.engine.table(table)),
+		Needs: []schema.Key{{Schema: table.Schema, Kind: schema.KindTable, Name: table.Name}},
+	}
 	p.engine.updatable(v)
 	return &renameTable{op: o, table: table, view: v}, nil
 }
@@ -87,7 +89,7 @@ func (o DropTable) recipe(p *planner) (recipe, error) {
 		for _, t := range in.Tables {
 			for _, k := range t.Constraints {
 				here := Table{in.Name, t.Name}
-				if here != table && k.References != nil && k.References.Table == table.Name && or(k.References.Schema, in.Name) == table.Schema {
+				if p.target == nil && here != table && k.References != nil && k.References.Table == table.Name && or(k.References.Schema, in.Name) == table.Schema {
 					return nil, &Error{o, fmt.Sprintf("foreign key %s of %s points to it", word(k.Name), here), fmt.Sprintf("drop constraint %s.%s first, in a change of its own", here, word(k.Name))}
 				}
 			}
