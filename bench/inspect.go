@@ -1,12 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	atlasmigrate "ariga.io/atlas/sql/migrate"
@@ -21,90 +27,253 @@ import (
 	"github.com/switchbackdb/switchback/schema"
 )
 
-// atlasTables is up to how many tables Atlas is asked: what it does grows faster than the number of them.
-const atlasTables = 1000
-
 // inspector reads a catalogue into the model.
 type inspector interface {
 	Inspect(ctx context.Context) (*schema.Database, error)
 }
 
 // inspections reads databases of 100, 1,000 and 10,000 tables, each with two secondary indexes and a key to
-// another, and a view to every ten tables; and compares two of them that differ in one column. Beside it:
-// Atlas, as a library, and on PostgreSQL pg_dump -s.
+// another, and a view to every ten tables; and compares two of them that differ in one column. Beside it: Atlas, as
+// a library, and on PostgreSQL pg_dump -s and, where it is installed, pg-schema-diff. Each measurement is a process
+// of its own, for its peak of memory; one that takes longer than the limit is ended, and who took so long is not
+// asked about more tables.
 func inspections(ctx context.Context, b *bencher) error {
 	for _, k := range []*servers.Kind{&servers.Postgres17, &servers.MySQL9, nil} {
-		for _, tables := range []int{100, 1000, 10000} {
-			if err := inspectOn(ctx, b, k, b.amount(tables)); err != nil {
+		in := &inspectBench{bencher: b, kind: k, engine: "sqlite", slow: map[string]bool{}}
+		if k != nil {
+			in.engine = k.Engine
+		}
+		if !slices.Contains(b.engines, in.engine) {
+			continue
+		}
+		for _, tables := range b.tables {
+			if in.engine == "sqlite" && tables > sqliteTables {
+				continue
+			}
+			if err := in.run(ctx, tables); err != nil {
 				return err
 			}
 		}
+		in.growth()
 	}
 	return nil
 }
 
-func inspectOn(ctx context.Context, b *bencher, k *servers.Kind, tables int) (err error) {
-	engine := "sqlite"
-	if k != nil {
-		engine = k.Engine
-	}
+// sqliteTables is up to how many tables SQLite is asked for: it reads its whole schema anew for each that is made.
+const sqliteTables = 1000
+
+// inspectBench is what is measured on one engine.
+type inspectBench struct {
+	*bencher
+	kind   *servers.Kind
+	engine string
+	slow   map[string]bool // who took longer than the limit
+	sizes  []size
+}
+
+// size are our own medians with a number of tables.
+type size struct {
+	tables                             int
+	read, readMemory, both, bothMemory float64
+}
+
+// run makes two databases of some tables and measures everybody on them, by turns.
+func (in *inspectBench) run(ctx context.Context, tables int) (err error) {
 	var urls [2]string
-	var pools [2]*sql.DB
 	for i := range urls {
-		url, db, drop, err := fresh(ctx, k)
+		url, db, drop, err := fresh(ctx, in.kind)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, drop()) }()
-		if err := makeTables(ctx, db, engine, tables, i == 1); err != nil {
+		if err := makeTables(ctx, db, in.engine, tables, i == 1); err != nil {
 			return fmt.Errorf("make %d tables: %w", tables, err)
 		}
-		urls[i], pools[i] = url, db
+		urls[i] = url
 	}
-	read, compare, memory := &figure{who: "switchback"}, &figure{who: "switchback"}, &figure{who: "switchback"}
-	reads, compares := []*figure{read}, []*figure{compare}
-	atlasRead, atlasCompare := &figure{who: "Atlas"}, &figure{who: "Atlas"}
-	if tables <= atlasTables {
-		reads, compares = append(reads, atlasRead), append(compares, atlasCompare)
-	}
-	dump := &figure{who: "pg_dump -s"}
-	if engine == "postgres" {
-		reads = append(reads, dump)
-	}
-	for round := range b.rounds {
-		took, held, err := readOurs(ctx, urls[0])
-		if err != nil {
-			return err
-		}
-		read.add(took.Seconds())
-		memory.add(held)
-		took, err = timed(func() error { return compareOurs(ctx, urls) })
-		if err != nil {
-			return err
-		}
-		compare.add(took.Seconds())
-		if engine == "postgres" {
-			took, err := timed(func() error { return dumps(ctx, *k, urls[0]) })
-			if err != nil {
-				return err
+	contenders := in.contenders(urls)
+	for round := range in.rounds {
+		for _, c := range contenders {
+			if round > 0 && c.last > in.limit/10 {
+				continue // once is enough of what takes that long
 			}
-			dump.add(took.Seconds())
+			if err := in.measure(ctx, c); err != nil {
+				return fmt.Errorf("%s with %d tables on %s: %w", c.time.who, tables, in.engine, err)
+			}
 		}
-		if tables > atlasTables || round > 0 && tables >= atlasTables {
-			continue // once is enough of what takes a minute
-		}
-		readTook, compareTook, err := atlasOn(ctx, engine, pools)
-		if err != nil {
-			return fmt.Errorf("read and compare with Atlas: %w", err)
-		}
-		atlasRead.add(readTook.Seconds())
-		atlasCompare.add(compareTook.Seconds())
 	}
-	title := fmt.Sprintf("%d tables on %s", tables, engine)
-	b.report.table(title+", read", "s", reads)
-	b.report.table(title+", two of them read and compared", "s", compares)
-	b.report.table(title+", memory of the model", "MiB", []*figure{memory})
+	title := fmt.Sprintf("%d tables on %s", tables, in.engine)
+	of := func(w what, pick func(*contender) *figure) (list []*figure) {
+		for _, c := range contenders {
+			if f := pick(c); c.what == w && (len(f.values) > 0 || f == c.time) {
+				list = append(list, f)
+			}
+		}
+		return list
+	}
+	times, memories := func(c *contender) *figure { return c.time }, func(c *contender) *figure { return c.memory }
+	in.report.table(title+", one read", "s", of(readsOne, times))
+	in.report.table(title+", one read, peak memory", "MiB", of(readsOne, memories))
+	in.report.table(title+", two read and compared", "s", of(comparesTwo, times))
+	in.report.table(title+", two read and compared, peak memory", "MiB", of(comparesTwo, memories))
+	in.report.table(title+", compared alone", "s", of(comparesTwo, func(c *contender) *figure { return c.alone }))
+	one, two := contenders[0], contenders[1]
+	in.sizes = append(in.sizes, size{tables, one.time.median(), one.memory.median(), two.time.median(), two.memory.median()})
 	return nil
+}
+
+// growth prints what a table costs at each size.
+func (in *inspectBench) growth() {
+	fmt.Fprintf(in.report.out, "growth on %s: for each table\n", in.engine)
+	w := tabwriter.NewWriter(in.report.out, 2, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "tables\tread (ms)\tpeak (KiB)\ttwo compared (ms)\tpeak (KiB)\t")
+	for _, s := range in.sizes {
+		n := float64(s.tables)
+		fmt.Fprintf(w, "%d\t%.3f\t%.1f\t%.3f\t%.1f\t\n", s.tables, s.read*1000/n, s.readMemory*1024/n, s.both*1000/n, s.bothMemory*1024/n)
+	}
+	_ = w.Flush()
+}
+
+// what is measured.
+type what string
+
+const (
+	readsOne    what = "read"
+	comparesTwo what = "compare"
+)
+
+// contender is one who reads a database, or reads and compares two.
+type contender struct {
+	what                what
+	time, alone, memory *figure // seconds, those of the comparison alone, MiB
+	last                time.Duration
+	run                 func(ctx context.Context) (outcome, error)
+}
+
+// outcome is one measurement; what is not known is 0.
+type outcome struct {
+	Seconds float64 // of everything
+	Alone   float64 // of them, of the comparison
+	memory  float64
+}
+
+// contenders are all who can do it; the first two are ourselves.
+func (in *inspectBench) contenders(urls [2]string) []*contender {
+	var list []*contender
+	add := func(who string, w what, run func(ctx context.Context) (outcome, error)) {
+		list = append(list, &contender{what: w, time: &figure{who: who}, alone: &figure{who: who}, memory: &figure{who: who}, run: run})
+	}
+	for _, who := range []string{"switchback", "Atlas"} {
+		for _, w := range []what{readsOne, comparesTwo} {
+			add(who, w, func(ctx context.Context) (outcome, error) { return in.self(ctx, who, w, urls) })
+		}
+	}
+	if in.engine != "postgres" {
+		return list
+	}
+	add("pg_dump -s", readsOne, func(ctx context.Context) (outcome, error) { return dumps(ctx, *in.kind, urls[0]) })
+	if tool, err := exec.LookPath("pg-schema-diff"); err == nil {
+		add("pg-schema-diff", comparesTwo, func(ctx context.Context) (outcome, error) {
+			begun := time.Now()
+			_, memory, err := output(exec.CommandContext(ctx, tool, "plan", "--from-dsn", urls[0], "--to-dsn", urls[1], "--disable-plan-validation"))
+			return outcome{Seconds: time.Since(begun).Seconds(), memory: memory}, err
+		})
+	}
+	return list
+}
+
+// measure adds one measurement of a contender. The others have until the limit.
+func (in *inspectBench) measure(ctx context.Context, c *contender) error {
+	over := fmt.Sprintf("> %g", in.limit.Seconds())
+	id := c.time.who + " " + string(c.what)
+	if in.slow[id] {
+		c.time.none = "not asked"
+		return nil
+	}
+	limited, cancel := ctx, func() {}
+	if c.time.who != "switchback" {
+		limited, cancel = context.WithTimeout(ctx, in.limit)
+	}
+	defer cancel()
+	begun := time.Now()
+	o, err := c.run(limited)
+	c.last = time.Since(begun)
+	if limited.Err() != nil && ctx.Err() == nil {
+		in.slow[id], c.time.none = true, over
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c.time.add(o.Seconds)
+	if o.Alone > 0 {
+		c.alone.add(o.Alone)
+	}
+	if o.memory > 0 {
+		c.memory.add(o.memory)
+	}
+	return nil
+}
+
+// self runs this program once more, to do one thing: see inspectOnce.
+func (in *inspectBench) self(ctx context.Context, who string, w what, urls [2]string) (o outcome, err error) {
+	program, err := os.Executable()
+	if err != nil {
+		return o, err
+	}
+	out, memory, err := output(exec.CommandContext(ctx, program, "once", who, string(w), in.engine, urls[0], urls[1]))
+	if err != nil {
+		return o, err
+	}
+	o.memory = memory
+	return o, json.Unmarshal(out, &o)
+}
+
+// output runs a program and returns what it prints and its peak of memory, in MiB.
+func output(cmd *exec.Cmd) (out []byte, memory float64, err error) {
+	var problems bytes.Buffer
+	cmd.Stderr = &problems
+	out, err = cmd.Output()
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %s", err, strings.TrimSpace(problems.String()))
+	}
+	return out, peak(cmd.ProcessState), nil
+}
+
+// inspectOnce is what the other processes do: one reads a database, or reads and compares two, and prints
+// the outcome.
+func inspectOnce(ctx context.Context, args []string) (err error) {
+	who, w, engine, urls := args[0], what(args[1]), args[2], args[3:]
+	var read func(url string) error
+	var compare func() error
+	if who == "Atlas" {
+		a := &atlasReader{engine: engine}
+		defer func() { err = errors.Join(err, a.close()) }()
+		read, compare = func(url string) error { return a.read(ctx, url) }, a.compare
+	} else {
+		o := &ourReader{}
+		read, compare = func(url string) error { return o.read(ctx, url) }, o.compare
+	}
+	var o outcome
+	for i, url := range urls {
+		if i == 1 && w == readsOne {
+			break
+		}
+		took, err := timed(func() error { return read(url) })
+		if err != nil {
+			return err
+		}
+		o.Seconds += took.Seconds()
+	}
+	if w == comparesTwo {
+		took, err := timed(compare)
+		if err != nil {
+			return err
+		}
+		o.Alone = took.Seconds()
+		o.Seconds += o.Alone
+	}
+	return json.NewEncoder(os.Stdout).Encode(o)
 }
 
 // makeTables makes the tables. In the other database one column has another type.
@@ -145,45 +314,22 @@ func makeTables(ctx context.Context, db *sql.DB, engine string, n int, other boo
 	return flush()
 }
 
-// readOurs reads a database, and says how many MiB the model then holds.
-func readOurs(ctx context.Context, url string) (took time.Duration, held float64, err error) {
-	before := heap()
-	var d *schema.Database
-	took, err = timed(func() error {
-		d, err = inspectURL(ctx, url)
-		return err
-	})
-	held = max(0, heap()-before)
-	runtime.KeepAlive(d)
-	return took, held, err
-}
+// ourReader reads with what is measured here.
+type ourReader struct{ models []*schema.Database }
 
-func heap() float64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return float64(m.HeapAlloc) / (1 << 20)
-}
-
-func inspectURL(ctx context.Context, url string) (*schema.Database, error) {
+func (o *ourReader) read(ctx context.Context, url string) error {
 	db, err := database.Open(ctx, url, database.Options{})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer db.Close()
-	return db.(inspector).Inspect(ctx)
+	model, err := db.(inspector).Inspect(ctx)
+	o.models = append(o.models, model)
+	return err
 }
 
-func compareOurs(ctx context.Context, urls [2]string) error {
-	from, err := inspectURL(ctx, urls[0])
-	if err != nil {
-		return err
-	}
-	to, err := inspectURL(ctx, urls[1])
-	if err != nil {
-		return err
-	}
-	r, err := diff.Compare(from, to, diff.Options{})
+func (o *ourReader) compare() error {
+	r, err := diff.Compare(o.models[0], o.models[1], diff.Options{})
 	if err != nil {
 		return err
 	}
@@ -195,42 +341,56 @@ func compareOurs(ctx context.Context, urls [2]string) error {
 	return nil
 }
 
-// atlasOn reads a database with Atlas's library, and reads and compares two.
-func atlasOn(ctx context.Context, engine string, pools [2]*sql.DB) (read, compare time.Duration, err error) {
-	open := map[string]func(atlas.ExecQuerier) (atlasmigrate.Driver, error){"postgres": atlaspostgres.Open, "mysql": atlasmysql.Open, "sqlite": atlassqlite.Open}[engine]
-	var realms [2]*atlas.Schema
-	var drivers [2]atlasmigrate.Driver
-	for i, db := range pools {
-		if drivers[i], err = open(db); err != nil {
-			return 0, 0, err
-		}
-		took, err := timed(func() (err error) {
-			name := map[string]string{"postgres": "public", "sqlite": "main"}[engine]
-			realms[i], err = drivers[i].InspectSchema(ctx, name, nil)
-			return err
-		})
-		if err != nil {
-			return 0, 0, err
-		}
-		read = took
-		compare += took
-	}
-	realms[1].Name = realms[0].Name // on MySQL they are two databases of one server
-	took, err := timed(func() error {
-		changes, err := drivers[0].SchemaDiff(realms[0], realms[1])
-		if err == nil && len(changes) == 0 {
-			err = errors.New("found no difference")
-		}
-		return err
-	})
-	return read, compare + took, err
+// atlasReader reads with Atlas's library.
+type atlasReader struct {
+	engine string
+	pools  []*sql.DB
+	driver atlasmigrate.Driver
+	models []*atlas.Schema
 }
 
-// dumps runs the server's own pg_dump -s, in its container: that costs about a tenth of a second more.
-func dumps(ctx context.Context, k servers.Kind, url string) error {
-	cmd, err := servers.Command(ctx, k, url, "pg_dump", "--schema-only", "--file=/dev/null")
+func (a *atlasReader) read(ctx context.Context, url string) error {
+	db, err := servers.Connect(url)
 	if err != nil {
 		return err
 	}
-	return cmd.Run()
+	a.pools = append(a.pools, db)
+	open := map[string]func(atlas.ExecQuerier) (atlasmigrate.Driver, error){"postgres": atlaspostgres.Open, "mysql": atlasmysql.Open, "sqlite": atlassqlite.Open}[a.engine]
+	if a.driver, err = open(db); err != nil {
+		return err
+	}
+	name := map[string]string{"postgres": "public", "sqlite": "main"}[a.engine]
+	model, err := a.driver.InspectSchema(ctx, name, nil)
+	a.models = append(a.models, model)
+	return err
+}
+
+func (a *atlasReader) compare() error {
+	a.models[1].Name = a.models[0].Name // on MySQL they are two databases of one server
+	changes, err := a.driver.SchemaDiff(a.models[0], a.models[1])
+	if err == nil && len(changes) == 0 {
+		err = errors.New("found no difference")
+	}
+	return err
+}
+
+func (a *atlasReader) close() (err error) {
+	for _, db := range a.pools {
+		err = errors.Join(err, db.Close())
+	}
+	return err
+}
+
+// dumps runs the server's own pg_dump -s, in its container, where its time is taken.
+func dumps(ctx context.Context, k servers.Kind, url string) (o outcome, err error) {
+	cmd, err := servers.Command(ctx, k, url, "bash", "-c", "TIMEFORMAT=%R; time pg_dump --schema-only --file=/dev/null 2>&1")
+	if err != nil {
+		return o, err
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return o, fmt.Errorf("%w: %s", err, bytes.TrimSpace(out))
+	}
+	o.Seconds, err = strconv.ParseFloat(string(bytes.TrimSpace(out)), 64)
+	return o, err
 }

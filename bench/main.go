@@ -15,15 +15,19 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
 
 // bencher is what a case works with.
 type bencher struct {
-	rounds int
-	scale  float64 // of the amounts, for a quick look
-	report *report
+	rounds  int
+	scale   float64 // of the amounts, for a quick look
+	report  *report
+	engines []string      // whose catalogues are read
+	tables  []int         // how many tables these have
+	limit   time.Duration // for each peer that reads one
 }
 
 func main() {
@@ -40,8 +44,21 @@ func run(ctx context.Context) error {
 	cases := flag.String("cases", "migrations,backfill,proxy,inspect,data,recipes", "which to run")
 	rounds := flag.Int("rounds", 3, "rounds of each")
 	scale := flag.Float64("scale", 1, "scales the amounts, for a quick look")
+	tables := flag.String("tables", "100,1000,10000", "numbers of tables in the catalogues of the case inspect")
+	engines := flag.String("engines", "postgres,mysql,sqlite", "those of the case inspect")
+	limit := flag.Duration("limit", time.Minute, "for each reading and comparison by the peers of the case inspect")
 	flag.Parse()
-	b := &bencher{rounds: *rounds, scale: *scale, report: &report{out: os.Stdout}}
+	if flag.Arg(0) == "once" {
+		return inspectOnce(ctx, flag.Args()[1:])
+	}
+	b := &bencher{rounds: *rounds, scale: *scale, report: &report{out: os.Stdout}, limit: *limit, engines: strings.Split(*engines, ",")}
+	for _, text := range strings.Split(*tables, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			return fmt.Errorf("-tables %s: %w", *tables, err)
+		}
+		b.tables = append(b.tables, b.amount(n))
+	}
 	for _, c := range []struct {
 		name string
 		run  func(context.Context, *bencher) error

@@ -15,6 +15,7 @@ type report struct{ out io.Writer }
 type figure struct {
 	who    string
 	values []float64
+	none   string // why there are none
 }
 
 func (f *figure) add(v float64) { f.values = append(f.values, v) }
@@ -32,6 +33,10 @@ func (r *report) table(title, unit string, figures []*figure) {
 	fmt.Fprintln(w, "\tmedian\tmin\tmax\tours/theirs\t")
 	for i, f := range figures {
 		ratio := ""
+		if len(f.values) == 0 {
+			fmt.Fprintf(w, "%s\t%s\t\t\t\t\n", f.who, f.none)
+			continue
+		}
 		if i > 0 {
 			ratio = fmt.Sprintf("%.2f", figures[0].median()/f.median())
 		}

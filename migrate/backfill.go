@@ -338,6 +338,9 @@ func (w *walk) adapt(took time.Duration) {
 
 // quoteTable quotes a table that may carry its schema, as in sales.orders.
 func quoteTable(d Dialect, table string) string {
+	if d.Engine == SQLite {
+		return d.Quote(strings.TrimPrefix(table, "main."))
+	}
 	parts := strings.Split(table, ".")
 	for i := range parts {
 		parts[i] = d.Quote(parts[i])

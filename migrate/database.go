@@ -149,6 +149,15 @@ type Database interface {
 	ColumnType(ctx context.Context, q schema.Queryer, table, column string) (string, error)
 }
 
+// foreignKeys is a Database that can do without its foreign keys for a while, as the directive foreign-keys
+// off asks for: on SQLite dropping a table, which is how one is written anew, would delete its rows first, and
+// foreign keys would act on that.
+type foreignKeys interface {
+	// ForeignKeysOff switches them off on a connection that has no transaction open, and returns what puts
+	// them back to how they were.
+	ForeignKeysOff(ctx context.Context, conn *sql.Conn) (restore func(), err error)
+}
+
 // Statement is one statement of a script.
 type Statement struct {
 	Line     int      // where it starts, from 1

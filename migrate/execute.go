@@ -282,9 +282,13 @@ func (r *Runner) bookkeeping(ctx context.Context, f func() error) error {
 // watch returns a function that starts to look, half a lock timeout from now, for what keeps our
 // session waiting; that one returns a function that ends the look and tells what was seen.
 func (s *Session) watch(ctx context.Context, timeout time.Duration) func() func() []Blocker {
+	return s.watchSession(ctx, timeout, s.lock.session)
+}
+
+func (s *Session) watchSession(ctx context.Context, timeout time.Duration, session string) func() func() []Blocker {
 	return func() func() []Blocker {
 		found := make(chan []Blocker, 1)
-		if s.lock.session == "" {
+		if session == "" {
 			return func() []Blocker { return nil }
 		}
 		look, stop := context.WithCancel(ctx)
@@ -293,7 +297,7 @@ func (s *Session) watch(ctx context.Context, timeout time.Duration) func() func(
 			if sleep(look, timeout/2) != nil {
 				return
 			}
-			if b, err := s.db.Blockers(look, s.lock.session); err == nil && len(b) > 0 {
+			if b, err := s.db.Blockers(look, session); err == nil && len(b) > 0 {
 				found <- b
 			}
 		}()

@@ -376,6 +376,13 @@ func (s *Session) step(ctx context.Context, step Step) error {
 	if err != nil {
 		return &StepError{Step: step, Err: fmt.Errorf("read %s: %w", step.Script.Path, err), State: "nothing was changed", Next: "mend the script, then run the same command again"}
 	}
+	if f, ok := s.db.(foreignKeys); ok && step.Script.Directives.ForeignKeysOff {
+		restore, err := f.ForeignKeysOff(ctx, s.conn)
+		if err != nil {
+			return fmt.Errorf("switch foreign keys off: %w", err)
+		}
+		defer restore()
+	}
 	s.opts.Observer.StepStarted(step)
 	begun := time.Now()
 	failpoint.Hit("step: before")

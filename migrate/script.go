@@ -4,9 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Script is one SQL file of a phase, or such a file as it was recorded in the journal.
@@ -24,6 +27,15 @@ type Directives struct {
 	Retries        int           // how often to try again after a lock timeout; -1 for the runner's own
 	Batches        []Batch       // batched statements, by line
 	Asserts        []Assert      // queries that must find nothing, by line
+	Groups         []Group       // statements that take effect together, by line
+	Resumed        []int         // lines of directives above statements that only a resumed step runs
+}
+
+// Group says that the statements between two lines take effect together.
+type Group struct {
+	Line   int      // of the directive together
+	End    int      // of the directive apart; the end of the script where there is none
+	Tables []string // that nobody else reads or writes meanwhile, where DDL commits by itself
 }
 
 // Assert says that the statement below the directive is a query that must find nothing.
@@ -74,9 +86,18 @@ func (d *Directives) add(line int, text string) error {
 		d.ForeignKeysOff = true
 	case "lock-timeout":
 		return d.addLockTimeout(words[1:])
-	case "together", "apart":
+	case "together":
+		tables, err := nameList(strings.TrimSpace(strings.TrimPrefix(text, "together")))
+		d.Groups = append(d.Groups, Group{Line: line, End: math.MaxInt, Tables: tables})
+		return err
+	case "apart", "resumed":
 		if len(words) != 1 {
 			return fmt.Errorf("directive %s: want nothing behind it", words[0])
+		}
+		if words[0] == "resumed" {
+			d.Resumed = append(d.Resumed, line)
+		} else if n := len(d.Groups); n > 0 && d.Groups[n-1].End == math.MaxInt {
+			d.Groups[n-1].End = line
 		}
 	case "assert":
 		_, message, _ := strings.Cut(text, "assert")
@@ -85,7 +106,7 @@ func (d *Directives) add(line int, text string) error {
 		}
 		d.Asserts = append(d.Asserts, Assert{Line: line, Message: message})
 	case "batch":
-		b, err := parseBatch(words[1:])
+		b, err := parseBatch(quotedFields(strings.TrimSpace(strings.TrimPrefix(text, "batch"))))
 		b.Line = line
 		d.Batches = append(d.Batches, b)
 		return err
@@ -125,9 +146,12 @@ func parseBatch(words []string) (Batch, error) {
 		var err error
 		switch name {
 		case "table":
-			b.Table = value
+			var names []string
+			if names, err = nameList(value); len(names) == 1 {
+				b.Table = names[0]
+			}
 		case "key":
-			b.Key = strings.Split(value, ",")
+			b.Key, err = nameList(value)
 		case "size":
 			b.Size, err = strconv.Atoi(value)
 		case "pause":
@@ -148,6 +172,67 @@ func parseBatch(words []string) (Batch, error) {
 		return b, fmt.Errorf("directive batch: pause=%s is negative", b.Pause)
 	}
 	return b, nil
+}
+
+// quotedFields splits words at white space that stands in no double quotes.
+func quotedFields(text string) []string {
+	inside := false
+	return strings.FieldsFunc(text, func(r rune) bool {
+		if r == '"' {
+			inside = !inside
+		}
+		return !inside && unicode.IsSpace(r)
+	})
+}
+
+// nameList reads names with commas between them; one in double quotes may hold what it likes.
+func nameList(text string) ([]string, error) {
+	var names []string
+	for text != "" {
+		var name string
+		if rest, quoted := strings.CutPrefix(text, `"`); quoted {
+			for {
+				part, behind, closed := strings.Cut(rest, `"`)
+				if !closed {
+					return nil, fmt.Errorf("no closing quote in %q", text)
+				}
+				name += part
+				if rest, quoted = strings.CutPrefix(behind, `"`); !quoted {
+					text = behind
+					break
+				}
+				name += `"`
+			}
+		} else {
+			end := strings.IndexByte(text, ',')
+			if end < 0 {
+				end = len(text)
+			}
+			name, text = strings.TrimSpace(text[:end]), text[end:]
+		}
+		names = append(names, name)
+		rest, more := strings.CutPrefix(text, ",")
+		if text != "" && !more {
+			return nil, fmt.Errorf("want a comma before %q", text)
+		}
+		text = strings.TrimLeft(rest, " ")
+	}
+	return names, nil
+}
+
+// groupFor returns the group that the statement at a line is in, or nil.
+func (d Directives) groupFor(line int) *Group {
+	for i := range d.Groups {
+		if g := &d.Groups[i]; g.Line < line && line < g.End {
+			return g
+		}
+	}
+	return nil
+}
+
+// isResumed tells whether the directive resumed stands above a statement.
+func (d Directives) isResumed(after, line int) bool {
+	return slices.ContainsFunc(d.Resumed, func(n int) bool { return n >= after && n <= line })
 }
 
 // batchFor returns the batch directive that stands between the end of the statement before and the

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 
@@ -22,7 +23,16 @@ func (s *Session) stepByStatement(ctx context.Context, step Step, statements []S
 		return err
 	}
 	after := 0
-	for i := range statements {
+	for i := 0; i < len(statements); i++ {
+		if g := step.Script.Directives.groupFor(statements[i].Line); g != nil {
+			members := s.members(step.Script.Directives, g, statements, i, after, earlier)
+			if at, err := s.group(ctx, step, phase, g, members); err != nil {
+				return s.failedByStatement(ctx, step, phase, at, err)
+			}
+			i += len(members) - 1
+			after = statements[i].Line + 1
+			continue
+		}
 		st := &statements[i]
 		prior := earlier[i+1]
 		batch := step.Script.Directives.batchFor(after, st.Line)
@@ -59,6 +69,17 @@ func (s *Session) stepByStatement(ctx context.Context, step Step, statements []S
 	failpoint.Hit("phase: after outcome")
 	s.fingerprint = phase.After
 	return nil
+}
+
+// members are the statements of a group that begins with the given one.
+func (s *Session) members(d Directives, g *Group, statements []Statement, first, after int, earlier map[int]*Entry) []member {
+	var list []member
+	for i := first; i < len(statements) && d.groupFor(statements[i].Line) == g; i++ {
+		st := &statements[i]
+		list = append(list, member{number: i + 1, statement: st, claim: d.assertFor(after, st.Line), resumed: d.isResumed(after, st.Line), prior: earlier[i+1]})
+		after = st.Line + 1
+	}
+	return list
 }
 
 // open writes the intent of a step, or finds that of the run that was interrupted, with the entries of
@@ -219,16 +240,55 @@ func (s *Session) undo(ctx context.Context, step Step, phase *Entry) error {
 	if err != nil {
 		return fmt.Errorf("read the rollback script: %w", err)
 	}
-	for i := range statements {
-		if err := s.undoStatement(ctx, &statements[i]); err != nil {
-			return fmt.Errorf("line %d of the rollback script: %w", statements[i].Line, err)
-		}
+	if err := s.undoStatements(ctx, step, statements); err != nil {
+		return err
 	}
 	if now, err = s.db.Fingerprint(ctx, s.conn); err != nil {
 		return err
 	}
 	if now != phase.Before {
 		return errors.New("the rollback script ran, but the schema is not what it was before the step")
+	}
+	return nil
+}
+
+func (s *Session) undoStatements(ctx context.Context, step Step, statements []Statement) error {
+	d := step.Rollback.Directives
+	locker, _ := s.db.(TableLocker)
+	wrong := func(st *Statement, err error) error {
+		return fmt.Errorf("line %d of the rollback script: %w", st.Line, err)
+	}
+	after := 0
+	for i := 0; i < len(statements); i++ {
+		st := &statements[i]
+		g := d.groupFor(st.Line)
+		if g == nil || locker == nil || len(g.Tables) == 0 {
+			claim := d.assertFor(after, st.Line)
+			after = st.Line + 1
+			if claim != nil {
+				continue
+			}
+			if err := s.undoStatement(ctx, st); err != nil {
+				return wrong(st, err)
+			}
+			continue
+		}
+		members := s.members(d, g, statements, i, after, nil)
+		i += len(members) - 1
+		after = statements[i].Line + 1
+		if err := s.locked(ctx, locker, step, g.Tables, func(ctx context.Context, conn *sql.Conn) error {
+			for _, m := range members {
+				if m.claim != nil || m.resumed && step.resume == nil {
+					continue
+				}
+				if err := s.undoLocked(ctx, locker, conn, m.statement); err != nil {
+					return wrong(m.statement, err)
+				}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
 	}
 	return nil
 }

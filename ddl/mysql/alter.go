@@ -223,31 +223,35 @@ func (a *alteration) indexCost(x *schema.Index) cost {
 	return inplace
 }
 
-// dropCost is instant on MySQL where no index and no other column has to do with it.
+// dropCost is instant where no index and no other column has to do with it. Where an index goes with it, the
+// table is built anew beside readers and writers.
 func (a *alteration) dropCost(c *schema.Column) cost {
-	if a.mariadb || c.Generated != "" || a.special(a.from) {
+	if c.Generated != "" || a.special(a.from) {
 		return unknown
 	}
 	for _, x := range a.from.Indexes {
-		if slices.Contains(x.Columns, c.Name) || len(x.Columns) == 0 {
+		switch {
+		case len(x.Columns) == 0 || slices.Contains(x.Columns, c.Name) && (len(x.Columns) > 1 || a.indexCost(x) == unknown && !a.mariadb):
 			return unknown
+		case slices.Contains(x.Columns, c.Name):
+			return inplace
 		}
 	}
 	for _, x := range a.from.Constraints {
-		if x.Type != schema.ForeignKey || slices.Contains(x.Columns, c.Name) {
-			if x.Type == schema.PrimaryKey && !slices.Contains(x.Columns, c.Name) {
-				continue
-			}
+		switch {
+		case x.Type == schema.Check && a.to.Constraint(x.Name) == nil, slices.Contains(x.Columns, c.Name) && x.Type != schema.ForeignKey:
 			return unknown
+		case slices.Contains(x.Columns, c.Name):
+			return inplace // an index of that name may be left
 		}
 	}
 	return instant
 }
 
-// special tells whether a table is of those whose columns MySQL neither adds nor drops at once.
+// special tells whether a table is of those whose columns the servers neither add nor drop at once.
 func (a *alteration) special(t *schema.Table) bool {
 	options := schema.Value(t.Options, "options")
-	return strings.Contains(options, "COMPRESSED") || strings.Contains(options, "ENCRYPTION") || schema.Value(t.Options, "partitions") != "" ||
+	return strings.Contains(options, "COMPRESSED") || strings.Contains(options, "ENCRYPTION") || schema.Value(t.Options, "partitions") != "" || schema.Value(t.Options, "system versioning") != "" ||
 		slices.ContainsFunc(t.Indexes, func(x *schema.Index) bool { return strings.HasPrefix(x.Definition, "FULLTEXT") })
 }
 
@@ -277,24 +281,38 @@ func (a *alteration) columns(c diff.Change) {
 
 func (a *alteration) addCost(c *schema.Column) cost {
 	_, kind := generated(c)
-	if a.mariadb || kind == "stored" || a.special(a.from) || schema.Value(c.Options, "auto_increment") != "" || strings.HasPrefix(c.Default, "(") || strings.HasPrefix(c.Type, "vector") {
+	if kind == "stored" || a.special(a.from) || schema.Value(c.Options, "auto_increment") != "" || strings.HasPrefix(c.Default, "(") || strings.HasPrefix(c.Type, "vector") {
 		return unknown
 	}
 	if kind == "virtual" && (c.NotNull || len(a.first) > 0) {
 		return unknown
 	}
-	if len(a.from.Constraints) > 0 && slices.ContainsFunc(a.from.Constraints, func(x *schema.Constraint) bool { return x.Type == schema.Check }) {
-		return unknown
-	}
 	return instant
 }
 
-// modifyCost is copying where MySQL's manual says that only COPY can: a change of the type.
+// modifyCost is copying where MySQL's manual says that only COPY can: a change of the type. A default is in the
+// catalogue alone; NOT NULL is put on and taken off beside readers and writers.
 func (a *alteration) modifyCost(old, now *schema.Column) cost {
+	same := *old
+	same.Default, same.NotNull = now.Default, now.NotNull
+	if equal(&same, now) && !a.explicit && now.Generated == "" && !a.special(a.from) && schema.Value(now.Options, "check") == "" {
+		switch {
+		case old.NotNull == now.NotNull:
+			return instant
+		case a.mariadb && now.NotNull && now.Default != "" && !isLiteral(now.Default):
+			return copying // MariaDB builds no table beside writers whose NULLs become such a default
+		}
+		return inplace
+	}
 	if old.Type != now.Type && !strings.HasPrefix(now.Type, "varchar") && !strings.HasPrefix(now.Type, "enum") {
 		return copying
 	}
 	return unknown
+}
+
+// isLiteral tells whether a default is the same for each row.
+func isLiteral(expression string) bool {
+	return !strings.HasPrefix(expression, "(") && !strings.HasPrefix(expression, "CURRENT_")
 }
 
 // adds adds keys, indexes and checks.

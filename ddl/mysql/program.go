@@ -179,41 +179,84 @@ func (s *script) trueNeeds(view string, after []string) []string {
 	})
 }
 
-// triggers makes the triggers of a table anew from the first one on that differs, for each moment they
-// fire at, so that they fire in their order.
+// triggers drops the triggers of a table that go or change, and makes those that come or change. What stays is
+// left alone, so it fires at all times; what comes says behind or before which it fires.
 func (s *script) triggers(name string, from, to *schema.Table) {
 	before, after := groups(from), groups(to)
 	for _, g := range sortedKeys(before, after) {
 		old, new := before[g], after[g]
-		same := 0
-		for same < min(len(old), len(new)) && equal(old[same], new[same]) {
-			same++
+		stay := common(old, new)
+		last := "" // of those that are dropped: it fired after the others, which need it least
+		for _, t := range slices.Backward(old) {
+			if stay[t.Name] {
+				continue
+			}
+			var first []string
+			if last != "" {
+				first = []string{"drop trigger " + last}
+			}
+			last = t.Name
+			s.add(phaseDropProgram, "drop trigger "+t.Name, first, ddl.Statement{SQL: "DROP TRIGGER " + Quote(t.Name), Comment: "It does not fire until it is made again below, if it is. " + lostDefinition, Destroys: true})
 		}
-		for _, t := range old[same:] {
-			s.add(phaseDropProgram, "drop trigger "+t.Name, nil, ddl.Statement{SQL: "DROP TRIGGER " + Quote(t.Name), Comment: "It does not fire until it is made again below, if it is. " + lostDefinition, Destroys: true})
-		}
-		previous := ""
-		for _, t := range new[same:] {
-			s.createTrigger(name, t, previous)
-			previous = "trigger " + t.Name
+		for i, t := range new {
+			if !stay[t.Name] {
+				s.createTrigger(name, t, new[:i], new[i+1:], stay)
+			}
 		}
 	}
 }
 
-func (s *script) createTrigger(table string, t *schema.Trigger, previous string) {
+// createTrigger makes a trigger that fires behind those before it in its group.
+func (s *script) createTrigger(table string, t *schema.Trigger, before, behind []*schema.Trigger, stay map[string]bool) {
 	event, body, _ := strings.Cut(t.Definition, " FOR EACH ROW ")
 	sql := "CREATE " + definer(schema.Value(t.Options, schema.PropertyOwner)) + "TRIGGER " + Quote(t.Name) + " " + event + " ON " + Quote(table) + " FOR EACH ROW"
 	var after []string
-	if f := schema.Value(t.Options, "follows"); f != "" {
-		sql += " FOLLOWS " + Quote(f)
-		after = []string{"trigger " + f}
-	}
-	if previous != "" {
-		after = append(after, previous)
+	next := slices.IndexFunc(behind, func(x *schema.Trigger) bool { return stay[x.Name] })
+	switch {
+	case len(before) > 0:
+		previous := before[len(before)-1].Name
+		sql += " FOLLOWS " + Quote(previous)
+		after = []string{"trigger " + previous}
+	case next >= 0:
+		sql += " PRECEDES " + Quote(behind[next].Name)
 	}
 	id := "trigger " + t.Name
 	s.sessions[id] = s.of(t.Options)
 	s.add(phaseTrigger, id, after, ddl.Statement{SQL: sql + "\n" + body})
+}
+
+// common are the triggers that are the same in both lists, whatever they follow, and in the same order: as many as can be.
+func common(old, new []*schema.Trigger) map[string]bool {
+	bare := func(t *schema.Trigger) *schema.Trigger {
+		c := *t
+		c.Options = slices.DeleteFunc(slices.Clone(t.Options), func(p schema.Property) bool { return p.Name == "follows" || p.Value == "" })
+		return &c
+	}
+	length := make([][]int, len(old)+1) // of the longest list in common, from here on
+	for i := range length {
+		length[i] = make([]int, len(new)+1)
+	}
+	for i := len(old) - 1; i >= 0; i-- {
+		for j := len(new) - 1; j >= 0; j-- {
+			length[i][j] = max(length[i+1][j], length[i][j+1])
+			if equal(bare(old[i]), bare(new[j])) {
+				length[i][j] = length[i+1][j+1] + 1
+			}
+		}
+	}
+	stay := map[string]bool{}
+	for i, j := 0, 0; i < len(old) && j < len(new); {
+		switch {
+		case equal(bare(old[i]), bare(new[j])):
+			stay[old[i].Name] = true
+			i, j = i+1, j+1
+		case length[i+1][j] >= length[i][j+1]:
+			i++
+		default:
+			j++
+		}
+	}
+	return stay
 }
 
 // groups are the triggers of a table by the moment they fire at.

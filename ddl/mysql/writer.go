@@ -102,7 +102,7 @@ func (s *script) add(phase int, id string, after []string, statements ...ddl.Sta
 // renames are confirmed ones. The first schema has the new names already.
 func (s *script) renames(list []diff.Rename) {
 	for i, r := range list {
-		var sql string
+		sql, comment := "", "Changes the catalogue only. Views, triggers and routines keep the old name in their text."
 		switch r.Kind {
 		case schema.KindTable, schema.KindView:
 			sql = fmt.Sprintf("RENAME TABLE %s TO %s", Quote(r.From), Quote(r.To))
@@ -110,20 +110,24 @@ func (s *script) renames(list []diff.Rename) {
 			if slices.ContainsFunc(list[:i], func(p diff.Rename) bool { return p.Kind == r.Kind && p.Parent == r.Parent }) {
 				continue // done together with the first of the table
 			}
-			sql = s.renameColumns(r.Parent, list[i:])
+			var copies bool
+			if sql, copies = s.renameColumns(r.Parent, list[i:]); copies {
+				comment = "A check reads the column: it is taken out and put back, for which the table is copied while writes wait. Views, triggers and routines keep the old name in their text."
+			}
 		case schema.KindIndex:
 			sql = fmt.Sprintf("ALTER TABLE %s RENAME INDEX %s TO %s", Quote(r.Parent), Quote(r.From), Quote(r.To))
 		default:
 			s.notes = append(s.notes, fmt.Sprintf("the rename %s cannot be said in a statement here", r))
 			continue
 		}
-		s.add(phaseRename, fmt.Sprintf("rename %04d", i), nil, ddl.Statement{SQL: sql, Comment: "Changes the catalogue only. Views, triggers and routines keep the old name in their text."})
+		s.add(phaseRename, fmt.Sprintf("rename %04d", i), nil, ddl.Statement{SQL: sql, Comment: comment})
 	}
 }
 
 // renameColumns renames the columns of a table in one statement. MySQL refuses it for a column that a check
-// reads, so such checks are taken out and put back in the same statement; MariaDB follows by itself.
-func (s *script) renameColumns(table string, list []diff.Rename) string {
+// reads, so such checks are taken out and put back in the same statement, which copies the table; MariaDB
+// follows by itself.
+func (s *script) renameColumns(table string, list []diff.Rename) (sql string, copies bool) {
 	var drops, renames, adds []string
 	renamed := map[string]bool{}
 	for _, r := range list {
@@ -132,7 +136,8 @@ func (s *script) renameColumns(table string, list []diff.Rename) string {
 			renamed[r.To] = true
 		}
 	}
-	if t := s.from.Table(table); t != nil && !s.mariadb {
+	t := s.from.Table(table)
+	if t != nil && !s.mariadb {
 		for _, c := range t.Constraints {
 			reads := func(token sqltoken.Token) bool { return token.IsName() && renamed[token.Name] }
 			if c.Type == schema.Check && slices.ContainsFunc(sqltoken.Split(c.Definition, sqltoken.Of("mysql")), reads) {
@@ -141,7 +146,11 @@ func (s *script) renameColumns(table string, list []diff.Rename) string {
 			}
 		}
 	}
-	return "ALTER TABLE " + Quote(table) + " " + strings.Join(slices.Concat(drops, renames, adds), ", ")
+	clauses := slices.Concat(drops, renames, adds)
+	if len(drops) == 0 && t != nil && schema.Value(t.Options, "engine") == "InnoDB" {
+		clauses = append(clauses, "ALGORITHM=INPLACE", "LOCK=NONE")
+	}
+	return "ALTER TABLE " + Quote(table) + " " + strings.Join(clauses, ", "), len(drops) > 0
 }
 
 // setting changes a setting of the database. One cannot be taken away.

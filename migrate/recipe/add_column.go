@@ -37,6 +37,8 @@ type addColumn struct {
 	rule  *rule // nil when no row has to be filled
 }
 
+func (o AddColumn) on() Table { return o.Table }
+
 func (o AddColumn) recipe(p *planner) (recipe, error) {
 	table, t, err := p.table(o, o.Table)
 	if err != nil {

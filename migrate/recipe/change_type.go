@@ -27,6 +27,8 @@ func (o ChangeType) String() string {
 	return text
 }
 
+func (o ChangeType) on() Table { return o.Table }
+
 func (o ChangeType) recipe(p *planner) (recipe, error) {
 	table, t, err := p.table(o, o.Table)
 	if err != nil {
@@ -39,6 +41,9 @@ func (o ChangeType) recipe(p *planner) (recipe, error) {
 	o.Type = p.engine.canonical(o.Type)
 	if strings.EqualFold(c.Type, o.Type) {
 		return nil, &Error{o, "the column has that type already", ""}
+	}
+	if keyed(p.now, table, o.Column) && p.engine.locksGroups() && len(pointers(p.now, table, o.Column)) == 0 {
+		return shadowType(p, o, table, c)
 	}
 	if keyed(p.now, table, o.Column) {
 		return newKeyChange(p, o, table)
@@ -54,8 +59,14 @@ func (o ChangeType) recipe(p *planner) (recipe, error) {
 	if !ok && (o.Up == "" || o.Down == "") {
 		return nil, &Error{o, fmt.Sprintf("how %s becomes %s and back is not known", c.Type, o.Type), fmt.Sprintf("say it, as in: up (expression over %s) down (expression over %s)", word(o.Column), word(o.Column))}
 	}
+	if zero := p.engine.zero(c.Type); c.NotNull && o.Down == "" && zero != "" && strings.HasPrefix(down, "CASE ") {
+		down = "coalesce(" + down + ", " + zero + ")" // a value that the old type cannot hold must not stop the new version
+	}
 	added := successor(c, temp)
 	added.Type, added.Collation = o.Type, ""
+	if k, ok := p.engine.(interface{ keepsCollation(from, to string) bool }); ok && k.keepsCollation(c.Type, o.Type) {
+		added.Collation = c.Collation
+	}
 	if c.Default != "" && isConstant(c.Default) {
 		added.Default = p.engine.retype(c.Default, c.Type, o.Type)
 	}

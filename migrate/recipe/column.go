@@ -48,20 +48,28 @@ func named(e engine, t *schema.Table, expression string) []string {
 
 // refill makes a rollback that sets a column NOT NULL give a value to the rows that are without, or name them
 // where there is none to give.
-func (p *planner) refill(table Table, t *schema.Table, column, value string) {
+func (p *planner) refill(table Table, t *schema.Table, column, value string) error {
+	if err := p.flush(); err != nil {
+		return err
+	}
 	e := p.engine
 	q := e.quote(column)
+	if p.rebuilds() && value != "" {
+		p.scripts.step(nil, []Statement{{SQL: fmt.Sprintf("UPDATE %s\nSET %s = %s\nWHERE %s IS NULL", e.table(table), q, value, q), Why: "Rows that were written without a value get one."}})
+		return nil
+	}
 	if key := walkKey(t); value != "" && key != nil {
 		p.scripts.step(nil, []Statement{{
 			SQL: fmt.Sprintf("UPDATE %s\nSET %s = %s\nWHERE %s IS NULL\n  AND :batch", e.table(table), q, value, q),
 			Why: "Rows that were written without a value get one, batch by batch.", Batch: &Batch{Table: e.walkName(table), Key: key},
 		}})
-		return
+		return nil
 	}
 	p.scripts.step(nil, []Statement{{
 		SQL: fmt.Sprintf("SELECT *\nFROM %s\nWHERE %s IS NULL\nLIMIT 5", e.table(table), q),
 		Why: "Reads the table without a lock.", Assert: fmt.Sprintf("rows of %s were written without %s, which the old shape demands: give them a value, then roll back again", table, column),
 	}})
+	return nil
 }
 
 // renamedIn writes an expression with another name for a column.

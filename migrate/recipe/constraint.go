@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,6 +26,8 @@ type addConstraint struct {
 	table Table
 }
 
+func (o AddConstraint) on() Table { return o.Table }
+
 func (o AddConstraint) recipe(p *planner) (recipe, error) {
 	table, t, err := p.table(o, o.Table)
 	if err != nil {
@@ -40,7 +43,27 @@ func (o AddConstraint) recipe(p *planner) (recipe, error) {
 			}
 		}
 	}
+	if o.Constraint.Type == schema.Check && p.engine.name() == "mysql" {
+		k := o.Constraint
+		r, err := newShadow(p, o, table, func(t *schema.Table) error {
+			t.Constraints = append(t.Constraints, &k)
+			return nil
+		})
+		if err == nil {
+			return r, nil
+		}
+		p.note("MySQL copies %s for the check %s while writes wait. %s", table, word(k.Name), reasonOf(err))
+	}
 	return &addConstraint{op: o, table: table}, nil
+}
+
+// reasonOf is why an operation cannot be planned in some way.
+func reasonOf(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return "There is no other way: " + e.Reason + "."
+	}
+	return err.Error()
 }
 
 func (r *addConstraint) fill(p *planner) error {
@@ -107,6 +130,8 @@ type dropConstraint struct {
 	op    DropConstraint
 	table Table
 }
+
+func (o DropConstraint) on() Table { return o.Table }
 
 func (o DropConstraint) recipe(p *planner) (recipe, error) {
 	table, t, err := p.table(o, o.Table)

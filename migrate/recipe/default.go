@@ -23,6 +23,8 @@ type setDefault struct {
 	table Table
 }
 
+func (o SetDefault) on() Table { return o.Table }
+
 func (o SetDefault) recipe(p *planner) (recipe, error) {
 	table, _, c, err := p.column(o, o.Table, o.Column)
 	if err != nil {

@@ -34,14 +34,17 @@ func (s *Scripts) step(forward, back []Statement) {
 
 // Statement is one statement of a script.
 type Statement struct {
-	SQL      string
-	Why      string // why it is safe, or what is lost by it
-	Effect   string // what it locks and touches
-	Destroys bool   // rows or a definition are lost by it
-	Outside  bool   // the engine refuses it inside a transaction
-	Batch    *Batch // it runs in batches
-	Assert   string // it is a query that must find nothing; this says what it means when it does
-	Together bool   // it takes effect with its neighbours that are marked too, or none does
+	SQL       string
+	Why       string   // why it is safe, or what is lost by it
+	Effect    string   // what it locks and touches
+	Destroys  bool     // rows or a definition are lost by it
+	Outside   bool     // the engine refuses it inside a transaction
+	Batch     *Batch   // it runs in batches
+	Assert    string   // it is a query that must find nothing; this says what it means when it does
+	Together  bool     // it takes effect with its neighbours that are marked too, or none does
+	Locks     []string // tables that nobody else reads or writes while its neighbours and it run
+	Unchecked bool     // it wants SQLite's foreign keys off
+	Resumed   bool     // it runs only in a step that was interrupted and is taken up again
 }
 
 // Batch is how a statement with the placeholder :batch walks over a table.

@@ -35,6 +35,8 @@ type dropColumn struct {
 	leaving *schema.Column
 }
 
+func (o DropColumn) on() Table { return o.Table }
+
 func (o DropColumn) recipe(p *planner) (recipe, error) {
 	table, t, c, err := p.column(o, o.Table, o.Column)
 	if err != nil {
@@ -76,7 +78,7 @@ func (r *dropColumn) expand(p *planner) error {
 		if err := p.step(nil, func(e *edit) { e.column(r.table, r.op.Column).NotNull = false }); err != nil {
 			return err
 		}
-		p.refill(r.table, r.before, r.op.Column, r.op.Fill)
+		return p.refill(r.table, r.before, r.op.Column, r.op.Fill)
 	case r.value != "":
 		p.saying = "The new version writes rows without the column: they get a value that says nothing. Changes the catalogue only."
 		defer func() { p.saying = "" }()

@@ -3,6 +3,7 @@ package recipe
 import (
 	"slices"
 
+	"github.com/switchbackdb/switchback/internal/sqltoken"
 	"github.com/switchbackdb/switchback/schema"
 )
 
@@ -63,10 +64,25 @@ func (e *edit) dropColumn(name Table, column string) {
 // purgeColumn drops a column with the constraints, indexes and grants that stand on it.
 func (e *edit) purgeColumn(name Table, column string) {
 	t := e.table(name)
-	t.Constraints = slices.DeleteFunc(t.Constraints, func(k *schema.Constraint) bool { return slices.Contains(k.Columns, column) })
-	t.Indexes = slices.DeleteFunc(t.Indexes, func(x *schema.Index) bool { return slices.Contains(x.Columns, column) })
+	d := sqltoken.Of(e.database.Engine)
+	about := func(columns []string, definition string) bool {
+		return slices.Contains(columns, column) || slices.ContainsFunc(sqltoken.Split(definition, d), func(k sqltoken.Token) bool { return k.Names(column, d) })
+	}
+	t.Constraints = slices.DeleteFunc(t.Constraints, func(k *schema.Constraint) bool { return about(k.Columns, k.Definition) })
+	t.Indexes = slices.DeleteFunc(t.Indexes, func(x *schema.Index) bool { return about(x.Columns, x.Definition) })
 	t.Grants = slices.DeleteFunc(t.Grants, func(g *schema.Grant) bool { return g.Column == column })
 	e.dropColumn(name, column)
+}
+
+func (e *edit) renameConstraint(name Table, from, to string) {
+	t := e.table(name)
+	for i, k := range t.Constraints {
+		if k.Name == from {
+			named := *k
+			named.Name = to
+			t.Constraints[i] = &named
+		}
+	}
 }
 
 func (e *edit) dropTrigger(name Table, trigger string) {

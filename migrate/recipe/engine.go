@@ -24,8 +24,9 @@ type engine interface {
 	literal(text string) string
 	// distinct is the condition that two expressions of a type differ, NULL being a value like any other.
 	distinct(a, b, typ string) string
-	// transactional tells whether what takes effect together can be one transaction.
-	transactional() bool
+	// locksGroups tells whether what takes effect together is kept together by locking its tables, since each
+	// statement commits by itself; else it is one transaction.
+	locksGroups() bool
 	// limit is how long a name may be, in bytes.
 	limit() int
 	// fillsNotNull tells whether a trigger can give a value to a column that is NOT NULL and was not written.
@@ -57,6 +58,12 @@ func newEngine(name migrate.Engine, id string) (engine, error) {
 	switch name {
 	case migrate.Postgres:
 		return &postgres{id: id}, nil
+	case migrate.MySQL:
+		return &mysql{id: id}, nil
+	case migrate.MariaDB:
+		return &mysql{id: id, mariadb: true}, nil
+	case migrate.SQLite:
+		return &sqlite{id: id}, nil
 	}
 	return nil, fmt.Errorf("there are no recipes for %q", name)
 }

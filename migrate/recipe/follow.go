@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 
 	"github.com/switchbackdb/switchback/internal/sqltoken"
@@ -53,6 +54,9 @@ func mentions(text, column string, d sqltoken.Dialect) bool {
 	})
 }
 
+// ourChange finds the number of a change in the name of a trigger or function that a recipe has made.
+var ourChange = regexp.MustCompile(`\bswitchback_(\d+)_`)
+
 // readable refuses a column that is to go to the attic while a generated one is computed from it, and
 // notes what will not find it there.
 func (p *planner) readable(op Operation, table Table, column string) error {
@@ -61,6 +65,9 @@ func (p *planner) readable(op Operation, table Table, column string) error {
 		return &Error{op, fmt.Sprintf("column %s is computed from it", word(r.generated[0])), fmt.Sprintf("drop column %s.%s first, in a change of its own, and add it again on the new column", table, word(r.generated[0]))}
 	}
 	for _, f := range r.routines {
+		if m := ourChange.FindStringSubmatch(f); m != nil {
+			return &Error{op, fmt.Sprintf("change %s keeps column %s in step", m[1], word(column)), fmt.Sprintf("finish that change first: contract it, and then, once nobody will go back, switchback purge --to %s…", m[1])}
+		}
 		p.note("%s, which a trigger of %s runs, names %s: it fails from contract on, unless the same change replaces it.", f, table, word(column))
 	}
 	return nil

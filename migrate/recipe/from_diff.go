@@ -452,11 +452,11 @@ func (t *tableDiffer) temporary(definition string, foreign bool) string {
 	if len(t.same) == 0 {
 		return definition
 	}
-	return (&reshape{same: t.same}).replace(&planner{engine: t.engine}, definition, foreign)
+	return (&sync{successors: t.same}).replace(&planner{engine: t.engine}, definition, foreign)
 }
 
 func (t *tableDiffer) temporaries(columns []string) []string {
-	return (&reshape{same: t.same}).replaced(columns)
+	return (&sync{successors: t.same}).replaced(columns)
 }
 
 func byName(columns []*schema.Column) []*schema.Column {

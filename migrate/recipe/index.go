@@ -24,6 +24,8 @@ type addIndex struct {
 	table Table
 }
 
+func (o AddIndex) on() Table { return o.Table }
+
 func (o AddIndex) recipe(p *planner) (recipe, error) {
 	table, t, err := p.table(o, o.Table)
 	if err != nil {
@@ -35,7 +37,7 @@ func (o AddIndex) recipe(p *planner) (recipe, error) {
 	return &addIndex{op: o, table: table}, nil
 }
 
-func (r *addIndex) fill(p *planner) error {
+func (r *addIndex) index(p *planner) error {
 	x := r.op.Index
 	return p.step(nil, func(e *edit) {
 		t := e.table(r.table)
@@ -59,6 +61,8 @@ type dropIndex struct {
 	op    DropIndex
 	table Table
 }
+
+func (o DropIndex) on() Table { return o.Table }
 
 func (o DropIndex) recipe(p *planner) (recipe, error) {
 	table, t, err := p.table(o, o.Table)

@@ -154,7 +154,7 @@ func (p *planner) stepAside(gone map[schema.Key]bool) error {
 	p.saying = "It is made again below, as it is to be. Until then nobody sees it missing: it is one transaction."
 	defer func() { p.saying = "" }()
 	next := without(p.now, gone)
-	if !p.engine.transactional() {
+	if p.engine.locksGroups() {
 		p.saying = "It reads what stays from here on."
 		next = p.remake(next, gone)
 	}

@@ -36,6 +36,8 @@ type moveColumns struct {
 	attic    map[string]string // what the columns are called after contract
 }
 
+func (o MoveColumns) on() Table { return o.Table }
+
 func (o MoveColumns) recipe(p *planner) (recipe, error) {
 	if p.engine.name() != "postgres" {
 		return nil, &Error{o, fmt.Sprintf("moving columns to another table is not known on %s yet", p.engine.name()), ""}

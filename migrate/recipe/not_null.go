@@ -29,6 +29,8 @@ type setNotNull struct {
 	table Table
 }
 
+func (o SetNotNull) on() Table { return o.Table }
+
 func (o SetNotNull) recipe(p *planner) (recipe, error) {
 	table, _, c, err := p.column(o, o.Table, o.Column)
 	if err != nil {
@@ -87,6 +89,8 @@ type dropNotNull struct {
 	before *schema.Table
 }
 
+func (o DropNotNull) on() Table { return o.Table }
+
 func (o DropNotNull) recipe(p *planner) (recipe, error) {
 	table, t, c, err := p.column(o, o.Table, o.Column)
 	if err != nil {
@@ -102,6 +106,5 @@ func (r *dropNotNull) expand(p *planner) error {
 	if err := p.step(nil, func(e *edit) { e.column(r.table, r.op.Column).NotNull = false }); err != nil {
 		return err
 	}
-	p.refill(r.table, r.before, r.op.Column, r.op.Fill)
-	return nil
+	return p.refill(r.table, r.before, r.op.Column, r.op.Fill)
 }

@@ -9,6 +9,8 @@ import (
 // String is what Parse reads.
 type Operation interface {
 	fmt.Stringer
+	// on is the table the operation is about, by the name it is given.
+	on() Table
 	// recipe checks the operation against the model as it is before the change.
 	recipe(p *planner) (recipe, error)
 }
@@ -18,6 +20,7 @@ type Operation interface {
 type recipe interface {
 	expand(p *planner) error   // before the triggers are made
 	fill(p *planner) error     // once all rows are filled
+	index(p *planner) error    // likewise, what never writes a table anew
 	contract(p *planner) error // while no trigger of the change is there, together with what puts them back
 	settle(p *planner) error   // at the end of contract, statement by statement
 	purge(p *planner) error    // once the triggers are gone
@@ -28,6 +31,7 @@ type nothing struct{}
 
 func (nothing) expand(*planner) error   { return nil }
 func (nothing) fill(*planner) error     { return nil }
+func (nothing) index(*planner) error    { return nil }
 func (nothing) contract(*planner) error { return nil }
 func (nothing) settle(*planner) error   { return nil }
 func (nothing) purge(*planner) error    { return nil }
@@ -35,9 +39,10 @@ func (nothing) purge(*planner) error    { return nil }
 // Table names a table. An empty schema is the one that the engine takes when there is none.
 type Table struct{ Schema, Name string }
 
-// String writes the table as Parse reads it.
+// String writes the table as Parse reads it. "main" is the schema of engines that have none: it goes without
+// saying.
 func (t Table) String() string {
-	if t.Schema == "" {
+	if t.Schema == "" || t.Schema == "main" {
 		return word(t.Name)
 	}
 	return word(t.Schema) + "." + word(t.Name)

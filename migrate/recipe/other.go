@@ -36,6 +36,9 @@ func (o Settle) String() string {
 	return "settle " + strings.Join(o.Objects, ", ")
 }
 
+func (Introduce) on() Table { return Table{} }
+func (Settle) on() Table    { return Table{} }
+
 type introduce struct {
 	nothing
 	op Introduce

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/switchbackdb/switchback/ddl"
+	ddlmysql "github.com/switchbackdb/switchback/ddl/mysql"
 	"github.com/switchbackdb/switchback/diff"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/schema"
@@ -36,14 +37,24 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 		recipes = append(recipes, r)
 	}
 	p.recipes = recipes
+	if err := p.alone(operations, recipes); err != nil {
+		return nil, err
+	}
 	for _, run := range []struct {
 		phase migrate.Phase
 		do    func([]recipe) error
 	}{{migrate.Expand, p.expand}, {migrate.Backfill, p.backfill}, {migrate.Contract, p.contract}, {migrate.Purge, p.purge}} {
 		p.scripts = &Scripts{}
 		p.draft.scripts[run.phase] = p.scripts
-		if err := run.do(recipes); err != nil {
+		err := run.do(recipes)
+		if err == nil {
+			err = p.flush()
+		}
+		if err != nil {
 			return nil, fmt.Errorf("plan %s: %w", run.phase, err)
+		}
+		if run.phase == migrate.Purge {
+			p.scripts.Back = nil // a verified snapshot stands behind it
 		}
 	}
 	for _, s := range p.draft.scripts {
@@ -54,6 +65,22 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 		}
 	}
 	return p.draft, nil
+}
+
+// alone refuses what else is to be done to a table that is copied beside itself: the copy would not have it.
+func (p *planner) alone(operations []Operation, recipes []recipe) error {
+	for i, r := range recipes {
+		s, ok := r.(*shadow)
+		if !ok {
+			continue
+		}
+		for j, op := range operations {
+			if full, _, err := p.table(op, op.on()); i != j && err == nil && full == s.table {
+				return &Error{op, fmt.Sprintf("%q copies the table beside itself, and the copy would not have it", operations[i]), "plan the two one after the other, each in a change of its own"}
+			}
+		}
+	}
+	return nil
 }
 
 // digits is the number that a change's ID begins with.
@@ -74,9 +101,11 @@ type planner struct {
 	writer   ddl.Writer
 	id       string           // digits
 	now      *schema.Database // the model after the steps so far
+	pending  *pending         // steps that are not written yet
 	draft    *Draft
 	scripts  *Scripts // of the phase being planned
 	together bool     // steps take effect with their neighbours
+	locks    []string // tables that nobody else reads or writes meanwhile
 	sizes    map[Table]Size
 	saying   string  // of the step being planned: why it is safe, where the writer cannot know
 	syncs    []*sync // the tables that have two shapes, in the order in which they were met
@@ -116,6 +145,22 @@ func (p *planner) backfill(recipes []recipe) error {
 			return err
 		}
 	}
+	if !p.rebuilds() {
+		if err := p.fill(recipes); err != nil {
+			return err
+		}
+	}
+	for _, r := range recipes {
+		if err := r.index(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill gives the new shape what only filled rows can have. Where a table is written anew for that, it is done
+// at contract, which is one transaction.
+func (p *planner) fill(recipes []recipe) error {
 	for _, r := range recipes {
 		if err := r.fill(p); err != nil {
 			return err
@@ -134,7 +179,7 @@ func (p *planner) contract(recipes []recipe) error {
 			moves = append(moves, m.moves()...)
 		}
 	}
-	transactional := p.engine.transactional()
+	transactional := !p.engine.locksGroups()
 	readers, aside := dependents{}, map[schema.Key]bool{}
 	if p.target == nil {
 		readers = p.dependentsOf(moves)
@@ -149,7 +194,7 @@ func (p *planner) contract(recipes []recipe) error {
 			return err
 		}
 	}
-	p.together = true
+	p.together, p.locks = true, p.locked()
 	if transactional {
 		if err := p.away(readers); err != nil {
 			return err
@@ -159,7 +204,17 @@ func (p *planner) contract(recipes []recipe) error {
 		}
 	}
 	for _, s := range p.syncs {
+		for _, r := range s.rules {
+			p.resync(s, r, before, false)
+		}
+	}
+	for _, s := range p.syncs {
 		if err := p.triggers(p.engine.dropTriggers, s, before); err != nil {
+			return err
+		}
+	}
+	if p.rebuilds() {
+		if err := p.fill(recipes); err != nil {
 			return err
 		}
 	}
@@ -181,10 +236,21 @@ func (p *planner) contract(recipes []recipe) error {
 			return err
 		}
 	}
-	p.together = false
+	for _, s := range p.syncs {
+		for _, r := range s.rules {
+			p.resync(s, r, after, true)
+		}
+	}
+	p.together, p.locks = false, nil
+	at := len(p.scripts.Forward)
 	for _, r := range recipes {
 		if err := r.settle(p); err != nil {
 			return err
+		}
+	}
+	for i := range p.scripts.Forward[at:] { // what reads all rows does not do so under the locks of the group
+		if st := &p.scripts.Forward[at+i]; strings.Contains(st.SQL, " VALIDATE CONSTRAINT ") {
+			st.Outside = true
 		}
 	}
 	return nil
@@ -201,41 +267,79 @@ func (p *planner) purge(recipes []recipe) error {
 			return err
 		}
 	}
-	p.scripts.Back = nil // a verified snapshot stands behind it
 	return nil
+}
+
+// pending are steps that are written as one.
+type pending struct {
+	from    *schema.Database // the model before them
+	renames []diff.Rename
 }
 
 // step changes the model, and writes what leads there and back.
 func (p *planner) step(renames []diff.Rename, change func(*edit)) error {
-	e := newEdit(p.now)
-	change(e)
-	next := e.database
-	forward, err := p.script(p.now, next, renames)
+	next := p.edited(change)
+	if p.rebuilds() && p.saying == "" {
+		if p.pending == nil {
+			p.pending = &pending{from: p.now}
+		}
+		p.pending.renames = append(p.pending.renames, renames...)
+		p.now = next
+		return nil
+	}
+	if err := p.flush(); err != nil {
+		return err
+	}
+	from := p.now
+	p.now = next
+	return p.write(from, renames)
+}
+
+// flush writes the steps that are pending.
+func (p *planner) flush() error {
+	if p.pending == nil {
+		return nil
+	}
+	s, saying := p.pending, p.saying
+	p.pending, p.saying = nil, ""
+	defer func() { p.saying = saying }()
+	return p.write(s.from, s.renames)
+}
+
+// write writes what leads from a model to the one now, and back.
+func (p *planner) write(from *schema.Database, renames []diff.Rename) error {
+	forward, err := p.script(from, p.now, renames)
 	if err != nil {
 		return err
 	}
 	inverse := diff.Invert(renames)
 	slices.Reverse(inverse)
-	back, err := p.script(next, p.now, inverse)
+	back, err := p.script(p.now, from, inverse)
 	if err != nil {
 		return err
 	}
 	p.scripts.step(forward, back)
-	p.now = next
 	return nil
+}
+
+func (p *planner) edited(change func(*edit)) *schema.Database {
+	e := newEdit(p.now)
+	change(e)
+	if r, ok := p.engine.(rebuilder); ok {
+		r.settle(e)
+	}
+	return e.database
 }
 
 // raw is a step whose statements the recipe writes itself.
 func (p *planner) raw(forward, back []Statement, change func(*edit)) {
 	for _, list := range [][]Statement{forward, back} {
 		for i := range list {
-			list[i].Together = p.together
+			list[i].Together, list[i].Locks = p.together, p.locks
 		}
 	}
 	p.scripts.step(forward, back)
-	e := newEdit(p.now)
-	change(e)
-	p.now = e.database
+	p.now = p.edited(change)
 }
 
 func (p *planner) script(from, to *schema.Database, renames []diff.Rename) ([]Statement, error) {
@@ -253,16 +357,65 @@ func (p *planner) script(from, to *schema.Database, renames []diff.Rename) ([]St
 		}
 	}
 	var out []Statement
+	usual := !slices.ContainsFunc(s.Statements, func(st ddl.Statement) bool { return isSession(st.SQL) && !isUsual(st.SQL) })
+	unchecked := false
 	for _, st := range s.Statements {
-		if st.Frame {
+		unchecked = unchecked || st.Frame && st.SQL == "PRAGMA foreign_keys = OFF"
+		if st.Frame || usual && isSession(st.SQL) {
 			continue
 		}
-		if p.saying != "" {
+		if p.saying != "" && (!p.rebuilds() || !strings.Contains(st.SQL, "TABLE ") || strings.HasPrefix(st.SQL, "CREATE TRIGGER")) {
 			st.Comment, st.Destroys = p.saying, false
 		}
-		out = append(out, Statement{SQL: st.SQL, Why: st.Comment, Destroys: st.Destroys, Outside: st.Outside, Together: p.together})
+		out = append(out, Statement{SQL: st.SQL, Why: st.Comment, Destroys: st.Destroys, Outside: st.Outside, Together: p.together, Locks: p.locks, Unchecked: unchecked})
 	}
 	return out, nil
+}
+
+// locked are the tables that a group locks, on an engine whose statements commit one by one.
+func (p *planner) locked() []string {
+	if !p.engine.locksGroups() {
+		return nil
+	}
+	var list []string
+	for _, s := range p.syncs {
+		list = append(list, s.table.Name)
+	}
+	return list
+}
+
+// resync adds what brings the rows of a rule in step again when a group that was interrupted is taken up: in
+// the scripts forward, or in those back.
+func (p *planner) resync(s *sync, r *rule, st state, forward bool) {
+	e, ok := p.engine.(interface {
+		resync(*sync, *rule, state) (Statement, bool)
+	})
+	if !ok {
+		return
+	}
+	statement, ok := e.resync(s, r, st)
+	if !ok {
+		return
+	}
+	statement.Together, statement.Locks = p.together, p.locks
+	if forward {
+		p.scripts.step([]Statement{statement}, nil)
+	} else {
+		p.scripts.step(nil, []Statement{statement})
+	}
+}
+
+// isSession tells whether a statement only makes the session as MySQL's writer wants it.
+func isSession(sql string) bool {
+	return strings.HasPrefix(sql, "SET NAMES ") || strings.HasPrefix(sql, "SET sql_mode = ") || strings.HasPrefix(sql, "SET time_zone = ")
+}
+
+// isUsual tells whether it is that of every connection, which nobody has to say.
+func isUsual(sql string) bool {
+	return slices.Contains([]string{
+		"SET NAMES utf8mb4", "SET time_zone = 'SYSTEM'", "SET sql_mode = @@GLOBAL.sql_mode, time_zone = @@GLOBAL.time_zone",
+		"SET sql_mode = '" + ddlmysql.DefaultMode(true) + "'", "SET sql_mode = '" + ddlmysql.DefaultMode(false) + "'",
+	}, sql)
 }
 
 // note says something to the reader, once.

@@ -21,7 +21,7 @@ func (*postgres) table(t Table) string {
 func (*postgres) walkName(t Table) string    { return t.Schema + "." + t.Name }
 func (*postgres) literal(text string) string { return writer.Literal(text) }
 func (*postgres) limit() int                 { return 63 }
-func (*postgres) transactional() bool        { return true }
+func (*postgres) locksGroups() bool          { return false }
 func (*postgres) fillsNotNull() bool         { return true }
 
 // incomparable are types without an equality operator.

@@ -14,6 +14,8 @@ func (o RenameColumn) String() string {
 	return fmt.Sprintf("rename column %s.%s %s", o.Table, word(o.Column), word(o.To))
 }
 
+func (o RenameColumn) on() Table { return o.Table }
+
 func (o RenameColumn) recipe(p *planner) (recipe, error) {
 	table, t, err := p.table(o, o.Table)
 	if err != nil {

@@ -24,6 +24,8 @@ type renameTable struct {
 	view  *schema.View
 }
 
+func (o RenameTable) on() Table { return o.Table }
+
 func (o RenameTable) recipe(p *planner) (recipe, error) {
 	table, t, err := p.table(o, o.Table)
 	if err != nil {
@@ -41,6 +43,16 @@ func (o RenameTable) recipe(p *planner) (recipe, error) {
 		Needs: []schema.Key{{Schema: table.Schema, Kind: schema.KindTable, Name: table.Name}},
 	}
 	p.engine.updatable(v)
+	if w, ok := p.engine.(interface {
+		updatableOver(v *schema.View, t *schema.Table, key []string)
+	}); ok {
+		key := walkKey(t)
+		if key == nil || t.Column(key[0]) == nil {
+			return nil, &Error{o, fmt.Sprintf("table %s has no primary key, so a view could not tell which of its rows is written", table), "give it a key first, in a change of its own"}
+		}
+		w.updatableOver(v, t, key)
+		p.note("Until contract, %s is a view: there, RETURNING and last_insert_rowid() do not tell the key of a new row, and SQLite refuses ON CONFLICT clauses that name columns.", word(o.To))
+	}
 	return &renameTable{op: o, table: table, view: v}, nil
 }
 
@@ -75,6 +87,8 @@ type dropTable struct {
 	table Table
 	attic string
 }
+
+func (o DropTable) on() Table { return o.Table }
 
 func (o DropTable) recipe(p *planner) (recipe, error) {
 	table, _, err := p.table(o, o.Table)

@@ -2,6 +2,8 @@ package recipe
 
 import (
 	"fmt"
+	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -24,6 +26,8 @@ type reshape struct {
 	same  map[string]string // an old column: the new one that takes its place in constraints and indexes
 	moved []moved
 	key   bool // of a keyChange, which sees to primary and foreign keys itself
+	// standIns are indexes that go at contract.
+	standIns []string
 }
 
 // moved is a constraint or index that the new shape has as well.
@@ -38,6 +42,7 @@ func (r *reshape) expand(p *planner) error {
 		for _, c := range r.added {
 			bare := *c
 			bare.NotNull, bare.Default = false, ""
+			bare.Options = slices.DeleteFunc(slices.Clone(c.Options), func(o schema.Property) bool { return o.Name == "on update" })
 			t.Columns = append(t.Columns, &bare)
 			for _, old := range r.rule.old {
 				for _, g := range t.Grants {
@@ -63,14 +68,8 @@ func (r *reshape) expand(p *planner) error {
 			return err
 		}
 	}
-	if !p.engine.fillsNotNull() {
-		if err := p.step(nil, func(e *edit) {
-			for _, c := range r.rule.old {
-				if column := e.column(r.table, c); column.NotNull && column.Default == "" {
-					column.NotNull = false
-				}
-			}
-		}); err != nil {
+	if !p.engine.fillsNotNull() && !r.rule.hidden {
+		if err := r.free(p); err != nil {
 			return err
 		}
 	}
@@ -79,6 +78,7 @@ func (r *reshape) expand(p *planner) error {
 		return err
 	}
 	s.rules = append(s.rules, r.rule)
+	maps.Copy(s.successors, r.same)
 	if !r.total {
 		var required []string
 		for _, c := range r.added {
@@ -91,6 +91,19 @@ func (r *reshape) expand(p *planner) error {
 	return nil
 }
 
+// free lets old columns be NULL that the new version does not write. Where nothing but the old shape is
+// written before contract, that is when it is done.
+func (r *reshape) free(p *planner) error {
+	return p.step(nil, func(e *edit) {
+		for _, c := range r.rule.old {
+			if column := e.column(r.table, c); column.NotNull && column.Default == "" {
+				column.NotNull = false
+				r.rule.freed = append(r.rule.freed, c)
+			}
+		}
+	})
+}
+
 func (r *reshape) fill(p *planner) error {
 	if r.total {
 		if err := r.notNull(p); err != nil {
@@ -98,17 +111,65 @@ func (r *reshape) fill(p *planner) error {
 		}
 	}
 	t := p.now.Schema(r.table.Schema).Table(r.table.Name)
+	if !p.rebuilds() { // first: a foreign key would make an index of its own where there is none
+		if err := r.indexes(p, t); err != nil {
+			return err
+		}
+	}
 	for _, k := range t.Constraints {
 		if err := r.copyConstraint(p, k); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// indexes gives the new columns the indexes of the old ones.
+func (r *reshape) indexes(p *planner, t *schema.Table) error {
 	for _, x := range t.Indexes {
 		if err := r.copyIndex(p, x); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// index does what fill cannot do where tables are written anew, and fill comes at contract only.
+func (r *reshape) index(p *planner) error {
+	if !p.rebuilds() {
+		return nil
+	}
+	t := p.now.Schema(r.table.Schema).Table(r.table.Name)
+	if err := r.indexes(p, t); err != nil {
+		return err
+	}
+	for _, k := range t.Constraints {
+		if k.Type == schema.Unique && len(r.same) > 0 && slices.ContainsFunc(k.Columns, func(c string) bool { return r.same[c] != "" }) {
+			if err := r.standIn(p, k.Columns); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// standIn makes a unique index that stands in for a unique constraint until contract, also for ON CONFLICT
+// clauses of the new version.
+func (r *reshape) standIn(p *planner, columns []string) error {
+	s, err := p.sync(r.op, r.table)
+	if err != nil {
+		return err
+	}
+	var quoted []string
+	for _, c := range s.replaced(columns) {
+		quoted = append(quoted, p.engine.quote(c))
+	}
+	name := fit(p.engine.limit(), newPrefix, strings.Join(append([]string{r.table.Name}, columns...), "_"))
+	r.standIns = append(r.standIns, name)
+	return p.step(nil, func(e *edit) {
+		t := e.table(r.table)
+		t.Indexes = append(t.Indexes, &schema.Index{Name: name, Unique: true, Definition: fmt.Sprintf("CREATE UNIQUE INDEX %s ON %s (%s)", p.engine.quote(name), p.engine.table(r.table), strings.Join(quoted, ", "))})
+	})
 }
 
 // notNull sets the new columns NOT NULL that have to be.
@@ -133,11 +194,19 @@ func (r *reshape) copyConstraint(p *planner, k *schema.Constraint) error {
 		p.note("Constraint %s of %s stands on a column that goes to the attic, and goes with it; give the new columns one of their own.", k.Name, r.table)
 		return nil
 	}
+	s, first, err := r.copies(p, schema.KindConstraint, k.Name)
+	if err != nil || !first {
+		return err
+	}
 	m := moved{schema.KindConstraint, k.Name, fit(p.engine.limit(), oldPrefix, k.Name), fit(p.engine.limit(), newPrefix, k.Name)}
 	also := *k
-	also.Name, also.Definition = m.temp, r.replace(p, k.Definition, k.Type == schema.ForeignKey)
-	also.Columns = r.replaced(k.Columns)
-	r.moved = append(r.moved, m)
+	also.Name, also.Definition = m.temp, s.replace(p, k.Definition, k.Type == schema.ForeignKey)
+	also.Columns = s.replaced(k.Columns)
+	if k.Unnamed && p.rebuilds() {
+		also.Name = also.Definition
+	} else {
+		r.moved = append(r.moved, m)
+	}
 	return p.step(nil, func(e *edit) {
 		t := e.table(r.table)
 		t.Constraints = append(t.Constraints, &also)
@@ -153,16 +222,32 @@ func (r *reshape) copyIndex(p *planner, x *schema.Index) error {
 		p.note("Index %s of %s stands on a column that goes to the attic, and goes with it; give the new columns one of their own.", x.Name, r.table)
 		return nil
 	}
+	s, first, err := r.copies(p, schema.KindIndex, x.Name)
+	if err != nil || !first {
+		return err
+	}
 	m := moved{schema.KindIndex, x.Name, fit(p.engine.limit(), oldPrefix, x.Name), fit(p.engine.limit(), newPrefix, x.Name)}
 	also := *x
 	also.Name = m.temp
-	also.Columns = r.replaced(x.Columns)
-	also.Definition = r.renameIndex(p, r.replace(p, x.Definition, false), x.Name, m.temp)
+	also.Columns = s.replaced(x.Columns)
+	also.Definition = r.renameIndex(p, s.replace(p, x.Definition, false), x.Name, m.temp)
 	r.moved = append(r.moved, m)
 	return p.step(nil, func(e *edit) {
 		t := e.table(r.table)
 		t.Indexes = append(t.Indexes, &also)
 	})
+}
+
+// copies tells whether nobody has copied a constraint or index yet: one on columns of several reshapes is copied
+// by the first of them, with all that succeeds them in it.
+func (r *reshape) copies(p *planner, kind schema.Kind, name string) (s *sync, first bool, err error) {
+	if s, err = p.sync(r.op, r.table); err != nil {
+		return nil, false, err
+	}
+	k := schema.Key{Kind: kind, Name: name}
+	first = !s.copied[k]
+	s.copied[k] = true
+	return s, first, nil
 }
 
 // about tells whether a definition names an old column.
@@ -176,10 +261,11 @@ func (r *reshape) about(p *planner, columns []string, definition string) bool {
 	})
 }
 
-func (r *reshape) replaced(columns []string) []string {
+// replaced are columns with their successors among them.
+func (s *sync) replaced(columns []string) []string {
 	out := slices.Clone(columns)
 	for i, c := range out {
-		if now, ok := r.same[c]; ok {
+		if now, ok := s.successors[c]; ok {
 			out[i] = now
 		}
 	}
@@ -187,7 +273,7 @@ func (r *reshape) replaced(columns []string) []string {
 }
 
 // replace writes a definition with the new columns in it; what a foreign key points to stays.
-func (r *reshape) replace(p *planner, definition string, foreign bool) string {
+func (s *sync) replace(p *planner, definition string, foreign bool) string {
 	d := sqltoken.Of(p.engine.name())
 	behind := false
 	return sqltoken.Replace(definition, d, func(list []sqltoken.Token, i int) (string, bool) {
@@ -195,7 +281,7 @@ func (r *reshape) replace(p *planner, definition string, foreign bool) string {
 		if behind || !list[i].IsName() || i > 0 && (list[i-1].IsSign(".") || list[i-1].Is("on") || list[i-1].Is("index")) {
 			return "", false
 		}
-		for old, now := range r.same {
+		for old, now := range s.successors {
 			if list[i].Names(old, d) {
 				return p.engine.quote(now), true
 			}
@@ -221,24 +307,80 @@ func (r *reshape) contract(p *planner) error {
 			return err
 		}
 	}
+	if p.rebuilds() {
+		if err := r.rebuilt(p); err != nil {
+			return err
+		}
+	}
 	var renames []diff.Rename
 	for _, c := range slices.Concat(r.rule.old, r.rule.new) {
 		if to, ok := r.rule.renamed[c]; ok {
 			renames = append(renames, diff.Rename{Kind: schema.KindColumn, Schema: r.table.Schema, Parent: r.table.Name, From: c, To: to})
 		}
 	}
+	s, err := p.sync(r.op, r.table)
+	if err != nil {
+		return err
+	}
+	p.resync(s, r.rule, before, true)
 	if err := p.rename(renames); err != nil {
 		return err
 	}
-	if !r.total {
-		for _, c := range r.added {
-			if !c.NotNull {
-				continue
-			}
-			name := r.rule.name(c.Name, after)
-			if err := p.step(nil, func(e *edit) { e.column(r.table, name).NotNull = true }); err != nil {
-				return err
-			}
+	if err := r.repoint(p); err != nil {
+		return err
+	}
+	p.resync(s, r.rule, after, false)
+	return r.byItself(p)
+}
+
+// settle sets the new columns NOT NULL that the old shape could not fill for certain. It reads all rows, so it
+// is no part of the group.
+func (r *reshape) settle(p *planner) error {
+	if r.total {
+		return nil
+	}
+	for _, c := range r.added {
+		if !c.NotNull {
+			continue
+		}
+		name := r.rule.name(c.Name, after)
+		if err := p.step(nil, func(e *edit) { e.column(r.table, name).NotNull = true }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rebuilt is what can only be done while the table is written anew.
+func (r *reshape) rebuilt(p *planner) error {
+	if r.rule.hidden {
+		if err := r.free(p); err != nil {
+			return err
+		}
+	}
+	if len(r.standIns) == 0 {
+		return nil
+	}
+	return p.step(nil, func(e *edit) {
+		t := e.table(r.table)
+		t.Indexes = slices.DeleteFunc(t.Indexes, func(x *schema.Index) bool { return slices.Contains(r.standIns, x.Name) })
+	})
+}
+
+// byItself gives the new columns what fills them by itself: a default that is not the same for every row, and the
+// time of a change. Before contract the new column would look as if somebody had written it.
+func (r *reshape) byItself(p *planner) error {
+	for _, c := range r.added {
+		name := r.rule.name(c.Name, after)
+		now := p.now.Schema(r.table.Schema).Table(r.table.Name).Column(name)
+		if now.Default == c.Default && schema.Value(now.Options, "on update") == schema.Value(c.Options, "on update") {
+			continue
+		}
+		if err := p.step(nil, func(e *edit) {
+			column := e.column(r.table, name)
+			column.Default, column.Options = c.Default, c.Options
+		}); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -254,6 +396,23 @@ func (r *reshape) moves() []move {
 	return out
 }
 
+// repoint makes what followed an old column into the attic read the new one.
+func (r *reshape) repoint(p *planner) error {
+	w, ok := p.engine.(interface {
+		repoint(e *edit, table Table, attic, final string)
+	})
+	if !ok || len(r.same) == 0 {
+		return nil
+	}
+	return p.step(nil, func(e *edit) {
+		for _, old := range r.rule.old {
+			if now := r.same[old]; now != "" {
+				w.repoint(e, r.table, r.rule.name(old, after), r.rule.name(now, after))
+			}
+		}
+	})
+}
+
 // exchange gives the name of an old constraint or index to the new one.
 func (r *reshape) exchange(p *planner, m moved) error {
 	if m.kind == schema.KindIndex {
@@ -263,22 +422,19 @@ func (r *reshape) exchange(p *planner, m moved) error {
 		})
 	}
 	for _, way := range [][2]string{{m.name, m.old}, {m.temp, m.name}} {
+		if p.rebuilds() {
+			if err := p.step(nil, func(e *edit) { e.renameConstraint(r.table, way[0], way[1]) }); err != nil {
+				return err
+			}
+			continue
+		}
 		forward, ok := p.engine.renameConstraint(r.table, way[0], way[1])
 		if !ok {
 			p.note("Constraint %s of %s keeps the name %s: %s cannot rename it.", m.name, r.table, m.temp, p.engine.name())
 			return nil
 		}
 		back, _ := p.engine.renameConstraint(r.table, way[1], way[0])
-		p.raw([]Statement{{SQL: forward, Why: "Changes the catalogue only."}}, []Statement{{SQL: back, Why: "Changes the catalogue only."}}, func(e *edit) {
-			t := e.table(r.table)
-			for i, k := range t.Constraints {
-				if k.Name == way[0] {
-					named := *k
-					named.Name = way[1]
-					t.Constraints[i] = &named
-				}
-			}
-		})
+		p.raw([]Statement{{SQL: forward, Why: "Changes the catalogue only."}}, []Statement{{SQL: back, Why: "Changes the catalogue only."}}, func(e *edit) { e.renameConstraint(r.table, way[0], way[1]) })
 	}
 	return nil
 }
@@ -328,18 +484,31 @@ func newKeyReshape(p *planner, op Operation, table Table, rule *rule, added []*s
 		if err := p.readable(op, table, name); err != nil {
 			return nil, err
 		}
+		if e, ok := p.engine.(interface {
+			cannot(*schema.Table, *schema.Column) (string, string)
+		}); ok {
+			if reason, next := e.cannot(t, c); reason != "" {
+				return nil, &Error{op, fmt.Sprintf("column %s: %s", word(name), reason), next}
+			}
+		}
 		rule.types[name] = c.Type
 		rule.renamed[name] = fit(p.engine.limit(), oldPrefix, name)
 		if t.Column(rule.renamed[name]) != nil {
 			return nil, &Error{op, fmt.Sprintf("the attic of %s holds a column %s already", table, word(name)), "switchback purge, for the change that put it there"}
 		}
 	}
+	if err := p.pointedTo(op, table, rule.old); err != nil {
+		return nil, err
+	}
 	for _, c := range added {
+		if w, ok := p.engine.(rebuilder); ok {
+			c.Default = w.constant(c.Default)
+		}
 		if t.Column(c.Name) != nil {
 			return nil, &Error{op, fmt.Sprintf("table %s has a column %s already", table, word(c.Name)), ""}
 		}
 		rule.types[c.Name] = c.Type
-		if isConstant(c.Default) {
+		if isConstant(c.Default) && !(p.rebuilds() && unique(t, rule.old)) {
 			rule.initial[c.Name] = c.Default
 		}
 	}
@@ -347,6 +516,32 @@ func newKeyReshape(p *planner, op Operation, table Table, rule *rule, added []*s
 		return nil, err
 	}
 	return &reshape{op: op, table: table, rule: rule, added: added, same: map[string]string{}}, nil
+}
+
+// unique tells whether a column is part of a unique key: then a default that two rows have for a moment, before
+// a trigger gives them their values, would be one too many.
+func unique(t *schema.Table, columns []string) bool {
+	is := func(c string) bool { return slices.Contains(columns, c) }
+	return slices.ContainsFunc(t.Constraints, func(k *schema.Constraint) bool { return k.Type == schema.Unique && slices.ContainsFunc(k.Columns, is) }) ||
+		slices.ContainsFunc(t.Indexes, func(x *schema.Index) bool { return x.Unique && slices.ContainsFunc(x.Columns, is) })
+}
+
+// pointedTo refuses columns that foreign keys of other tables point to: they would go to the attic along.
+func (p *planner) pointedTo(op Operation, table Table, columns []string) error {
+	for _, in := range p.now.Schemas {
+		for _, t := range in.Tables {
+			for _, k := range t.Constraints {
+				if k.References == nil || k.References.Table != table.Name || or(k.References.Schema, in.Name) != table.Schema {
+					continue
+				}
+				if slices.ContainsFunc(k.References.Columns, func(c string) bool { return slices.Contains(columns, c) }) {
+					here := Table{in.Name, t.Name}
+					return &Error{op, fmt.Sprintf("foreign key %s of %s points to it", word(k.Name), here), fmt.Sprintf("drop constraint %s.%s first, in a change of its own", here, word(k.Name))}
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // walkable makes sure that a table has a key to walk by.
@@ -358,9 +553,15 @@ func (p *planner) walkable(op Operation, table Table) ([]string, error) {
 	return key, nil
 }
 
+// typedLiteral is a text with its type behind it.
+var typedLiteral = regexp.MustCompile(`^'([^'\\]|\'\')*'::[a-z_ ]+(\(\d+(,\d+)?\))?[a-z_ ]*(\[\])*$`)
+
 // isConstant tells whether a default is the same for every row, and can be written into a trigger.
 func isConstant(expression string) bool {
 	text := strings.ToLower(expression)
+	if typedLiteral.MatchString(text) {
+		return true
+	}
 	return text != "" && !strings.Contains(text, "(") && !strings.HasPrefix(text, "current_") && !strings.HasPrefix(text, "local") && text != "null" && !strings.HasPrefix(text, "null::")
 }
 

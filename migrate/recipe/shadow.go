@@ -20,6 +20,8 @@ func (o PartitionTable) String() string {
 	return fmt.Sprintf("partition table %s by (%s)", o.Table, o.By)
 }
 
+func (o PartitionTable) on() Table { return o.Table }
+
 func (o PartitionTable) recipe(p *planner) (recipe, error) {
 	return newShadow(p, o, o.Table, func(t *schema.Table) error {
 		setOption(t, "partitions", "BY "+o.By)
@@ -38,6 +40,8 @@ func (o ConvertTable) String() string {
 	return fmt.Sprintf("convert table %s %s", o.Table, word(o.Collation))
 }
 
+func (o ConvertTable) on() Table { return o.Table }
+
 func (o ConvertTable) recipe(p *planner) (recipe, error) {
 	return newShadow(p, o, o.Table, func(t *schema.Table) error {
 		before := schema.Value(t.Options, "collation")
@@ -51,6 +55,31 @@ func (o ConvertTable) recipe(p *planner) (recipe, error) {
 		}
 		return nil
 	})
+}
+
+// shadowType changes the type of a column of the primary key by a shadow.
+func shadowType(p *planner, o ChangeType, table Table, c *schema.Column) (recipe, error) {
+	q := p.engine.quote(o.Column)
+	up, down, total, ok := p.engine.conversion(o.Column, o.Column, c.Type, o.Type)
+	if !ok || !total {
+		return nil, &Error{o, fmt.Sprintf("%s cannot become %s without a loss", word(o.Column), o.Type), "a key takes a wider type only"}
+	}
+	r, err := newShadow(p, o, table, func(t *schema.Table) error {
+		for i, x := range t.Columns {
+			if x.Name == o.Column {
+				next := *x
+				next.Type = o.Type
+				t.Columns[i] = &next
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.there[o.Column] = up
+	r.backExpr[o.Column] = fmt.Sprintf("CASE WHEN (%s) = %s THEN (%s) END", down, q, down)
+	return r, nil
 }
 
 func setOption(t *schema.Table, name, value string) {
@@ -167,7 +196,7 @@ func (r *shadow) addTriggers(p *planner, e *edit, on, to Table, way string, valu
 	for _, event := range events {
 		t.Triggers = append(t.Triggers, &schema.Trigger{
 			Name:       r.trigger(p, way, event),
-			Definition: "AFTER " + event + " FOR EACH ROW BEGIN\n  IF NOT (@switchback <=> NOW(6)) THEN\n    SET @switchback = NOW(6);\n" + r.body(p, to, event, values) + "\n    SET @switchback = NULL;\n  END IF;\nEND",
+			Definition: "AFTER " + event + " FOR EACH ROW BEGIN\n  IF @switchback_copies IS NULL AND NOT (@switchback <=> NOW(6)) THEN\n    SET @switchback = NOW(6);\n" + r.body(p, to, event, values) + "\n    SET @switchback = NULL;\n  END IF;\nEND",
 		})
 	}
 }
@@ -175,8 +204,12 @@ func (r *shadow) addTriggers(p *planner, e *edit, on, to Table, way string, valu
 func (r *shadow) body(p *planner, to Table, event string, values map[string]string) string {
 	e := p.engine
 	gone := fmt.Sprintf("    DELETE FROM %s WHERE %s", e.table(to), r.keyIs(p, "OLD", values))
-	write := fmt.Sprintf("    INSERT INTO %s (%s)\n    VALUES (%s)\n    ON DUPLICATE KEY UPDATE %s;", e.table(to), join(r.columnList, e.quote),
-		join(r.columnList, func(c string) string { return r.value(p, c, "NEW", values) }),
+	row := join(r.columnList, func(c string) string { return r.value(p, c, "NEW", values) })
+	source := "VALUES (" + row + ")"
+	if fits := r.fits(p, "NEW.", values); len(fits) > 0 {
+		source = "SELECT " + row + " FROM DUAL WHERE " + strings.Join(fits, " AND ")
+	}
+	write := fmt.Sprintf("    INSERT INTO %s (%s)\n    %s\n    ON DUPLICATE KEY UPDATE %s;", e.table(to), join(r.columnList, e.quote), source,
 		join(r.columnList, func(c string) string { return e.quote(c) + " = VALUES(" + e.quote(c) + ")" }))
 	switch event {
 	case "DELETE":
@@ -185,6 +218,17 @@ func (r *shadow) body(p *planner, to Table, event string, values map[string]stri
 		return gone + " AND NOT (" + r.keyIs(p, "NEW", values) + ");\n" + write
 	}
 	return write
+}
+
+// fits are the conditions that the other table can hold the key of a row at all.
+func (r *shadow) fits(p *planner, prefix string, values map[string]string) []string {
+	var out []string
+	for _, c := range r.key {
+		if values[c] != p.engine.quote(c) {
+			out = append(out, "("+(&rule{old: r.columnList}).expression(p.engine, values[c], before, prefix)+") IS NOT NULL")
+		}
+	}
+	return out
 }
 
 // value is a column's value in the other table, of the row that is written.
@@ -215,12 +259,14 @@ func (r *shadow) fill(p *planner) error {
 	}
 	key := "n." + e.quote(r.key[0])
 	p.scripts.step([]Statement{
+		{SQL: "SET @switchback_copies = 1", Why: "What this session writes to the new table comes from the old one: its triggers need not answer."},
 		{
 			SQL: fmt.Sprintf("INSERT INTO %s (%s)\nSELECT %s\nFROM %s\nWHERE :batch\nON DUPLICATE KEY UPDATE %s = %s.%s", e.table(r.temp), join(r.columnList, e.quote),
 				join(r.columnList, func(c string) string { return r.there[c] }), e.table(r.table), e.quote(r.key[0]), e.table(r.temp), e.quote(r.key[0])),
 			Why:   "Copies the rows that were there before the triggers were, a batch a transaction, which holds the rows it reads. What is there already is newer, and stays.",
 			Batch: &Batch{Table: e.walkName(r.table), Key: r.key},
 		},
+		{SQL: "SET @switchback_copies = NULL"},
 		{
 			SQL: fmt.Sprintf("SELECT o.*\nFROM %s AS o\nLEFT JOIN %s AS n ON %s\nWHERE %s\nLIMIT 5", e.table(r.table), e.table(r.temp), strings.Join(same, " AND "), strings.Join(append([]string{key + " IS NULL"}, differs...), "\n   OR ")),
 			Why: "Reads both tables without a lock.", Assert: fmt.Sprintf("rows of %s are not the same in %s", r.table, r.temp),
@@ -252,6 +298,12 @@ func (r *shadow) settle(p *planner) error {
 		return err
 	}
 	p.raw(swap(r.table, r.old, r.temp), swap(r.table, r.temp, r.old), func(d *edit) { d.database = next })
+	if fits := r.fits(p, "", r.backExpr); len(fits) > 0 {
+		p.scripts.step(nil, []Statement{{
+			SQL: fmt.Sprintf("SELECT *\nFROM %s\nWHERE NOT (%s)\nLIMIT 5", e.table(r.table), strings.Join(fits, " AND ")), Why: "Reads the table without a lock.",
+			Assert: fmt.Sprintf("rows of %s have keys that the old type cannot hold: the old version could not see them", r.table),
+		}})
+	}
 	return nil
 }
 

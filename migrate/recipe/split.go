@@ -36,6 +36,8 @@ func (o SplitColumn) String() string {
 	return fmt.Sprintf("split column %s.%s into %s down (%s)", o.Table, word(o.Column), join(o.Into, Part.String), o.Down)
 }
 
+func (o SplitColumn) on() Table { return o.Table }
+
 func (o SplitColumn) recipe(p *planner) (recipe, error) {
 	return replaceColumns(p, o, o.Table, []string{o.Column}, o.Into, only(o.Column, o.Down))
 }
@@ -52,6 +54,8 @@ type MergeColumns struct {
 func (o MergeColumns) String() string {
 	return fmt.Sprintf("merge columns %s (%s) into %s down %s", o.Table, join(o.Columns, word), o.Into, join(o.Down, func(x string) string { return "(" + x + ")" }))
 }
+
+func (o MergeColumns) on() Table { return o.Table }
 
 func (o MergeColumns) recipe(p *planner) (recipe, error) {
 	if len(o.Down) != len(o.Columns) {

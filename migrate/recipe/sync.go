@@ -14,6 +14,9 @@ type sync struct {
 	table Table
 	key   []string // columns to walk by
 	rules []*rule
+
+	successors map[string]string   // an old column: the new one that takes its place
+	copied     map[schema.Key]bool // constraints and indexes that the new shape has as well
 }
 
 // rule keeps columns of the old shape and columns of the new one in step. Two passes over a row do that:
@@ -34,6 +37,7 @@ type rule struct {
 	hidden   bool              // no version of the application knows the new columns before contract
 	once     bool              // up gives a first value only: the old columns do not rule the new ones
 	renamed  map[string]string // names that change at contract
+	freed    []string          // old columns that are free of NOT NULL for as long as there are triggers, which see to it instead
 }
 
 // state says for which side of contract triggers are.
@@ -70,12 +74,23 @@ func (r *rule) expression(e engine, text string, st state, prefix string) string
 			return "", false
 		}
 		for _, c := range slices.Concat(r.old, r.new) {
-			if list[i].Names(c, d) {
+			if list[i].Names(c, d) && !keyword(e, list, i) {
 				return prefix + e.quote(r.name(c, st)), true
 			}
 		}
 		return "", false
 	})
+}
+
+// keyword tells whether a word that spells a column's name is no name: END is the column "end" in quotes only,
+// and AT begins AT TIME ZONE.
+func keyword(e engine, list []sqltoken.Token, i int) bool {
+	if list[i].Kind != sqltoken.Word {
+		return false
+	}
+	lower := strings.ToLower(list[i].Name)
+	reserved := e.quote(lower) != lower && e.quote("a") == "a" // some engines quote everything
+	return reserved || list[i].Is("at") && i+2 < len(list) && list[i+1].Is("time") && list[i+2].Is("zone")
 }
 
 // ups and downs tell which passes a state has.
@@ -97,13 +112,16 @@ func (p *planner) sync(op Operation, name Table) (*sync, error) {
 	if key == nil {
 		return nil, noKey(op, name)
 	}
-	s := &sync{table: name, key: key}
+	s := &sync{table: name, key: key, successors: map[string]string{}, copied: map[schema.Key]bool{}}
 	p.syncs = append(p.syncs, s)
 	return s, nil
 }
 
 // walkKey returns the columns of the primary key or of a unique key without NULLs.
 func walkKey(t *schema.Table) []string {
+	if t.Source != "" { // SQLite's tables alone have that
+		return sqliteKey(t)
+	}
 	for _, kind := range []string{schema.PrimaryKey, schema.Unique} {
 		for _, k := range t.Constraints {
 			if k.Type == kind && len(k.Columns) > 0 && (kind == schema.PrimaryKey || withoutNulls(t, k.Columns)) {

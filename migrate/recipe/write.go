@@ -56,10 +56,13 @@ func (d *Draft) file(engine migrate.Engine, name string, statements []Statement)
 	if slices.ContainsFunc(statements, func(s Statement) bool { return s.Outside || s.Batch != nil }) || strings.HasPrefix(name, "backfill.") {
 		b.WriteString("-- switchback:no-transaction\n")
 	}
+	if slices.ContainsFunc(statements, func(s Statement) bool { return s.Unchecked }) {
+		b.WriteString("-- switchback:foreign-keys off\n")
+	}
 	for i, s := range statements {
 		b.WriteByte('\n')
 		if s.Together && (i == 0 || !statements[i-1].Together) {
-			b.WriteString("-- switchback:together\n")
+			b.WriteString(strings.TrimRight("-- switchback:together "+wordList(locks(statements[i:])), " ") + "\n")
 		}
 		s.write(&b, engine)
 		if s.Together && (i+1 == len(statements) || !statements[i+1].Together) {
@@ -74,15 +77,41 @@ func (s Statement) write(b *strings.Builder, engine migrate.Engine) {
 	comment(b, s.Effect)
 	switch {
 	case s.Batch != nil:
-		fmt.Fprintf(b, "-- switchback:batch table=%s key=%s\n", s.Batch.Table, strings.Join(s.Batch.Key, ","))
+		fmt.Fprintf(b, "-- switchback:batch table=%s key=%s\n", wordList([]string{s.Batch.Table}), wordList(s.Batch.Key))
 	case s.Assert != "":
 		fmt.Fprintf(b, "-- switchback:assert %s\n", s.Assert)
+	case s.Resumed:
+		b.WriteString("-- switchback:resumed\n")
 	}
 	if (engine == migrate.MySQL || engine == migrate.MariaDB) && strings.Contains(s.SQL, ";") {
 		fmt.Fprintf(b, "DELIMITER //\n%s//\nDELIMITER ;\n", s.SQL)
 		return
 	}
 	fmt.Fprintf(b, "%s;\n", s.SQL)
+}
+
+// locks are the tables that a group locks that begins with the first of some statements.
+func locks(statements []Statement) []string {
+	var list []string
+	for _, s := range statements {
+		if !s.Together {
+			break
+		}
+		list = append(list, s.Locks...)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// wordList writes names as a directive takes them: with commas between them, in quotes where one has to be.
+func wordList(names []string) string {
+	list := slices.Clone(names)
+	for i, n := range list {
+		if n == "" || strings.ContainsAny(n, "\", \t=") {
+			list[i] = `"` + strings.ReplaceAll(n, `"`, `""`) + `"`
+		}
+	}
+	return strings.Join(list, ",")
 }
 
 // comment writes text as comment lines. What was a line break in it cannot end the comment.

@@ -33,7 +33,10 @@ type Database struct {
 	version string
 }
 
-var _ migrate.Database = (*Database)(nil)
+var (
+	_ migrate.Database    = (*Database)(nil)
+	_ migrate.TableLocker = (*Database)(nil)
+)
 
 // Open connects to the database that the URL names: mysql://user:password@host:3306/name or
 // mariadb://…. Query parameters are those of the driver, such as tls=true.
@@ -129,7 +132,7 @@ func (d *Database) IsLockTimeout(err error) bool { return isError(err, 1205, 121
 
 // IsMissing implements migrate.Database: unknown database, table, column, key, routine, trigger, event.
 func (d *Database) IsMissing(err error) bool {
-	return isError(err, 1008, 1051, 1146, 1054, 1091, 1305, 1360, 1539, 3821)
+	return isError(err, 1008, 1051, 1146, 1054, 1091, 1176, 1305, 1360, 1539, 3821)
 }
 
 // Execute implements migrate.Database.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -19,7 +20,7 @@ const readings = 4
 // taken before and after, and it is read again when that moved; after some times it is an error.
 func (d *Database) Inspect(ctx context.Context) (*schema.Database, error) {
 	for range readings {
-		before, err := stamp(ctx, d.reader)
+		before, err := d.stamp(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -27,7 +28,7 @@ func (d *Database) Inspect(ctx context.Context) (*schema.Database, error) {
 		if err != nil {
 			return nil, err
 		}
-		after, err := stamp(ctx, d.reader)
+		after, err := d.stamp(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -39,22 +40,31 @@ func (d *Database) Inspect(ctx context.Context) (*schema.Database, error) {
 }
 
 // stamp is a checksum of the database's structure that the server computes.
-func stamp(ctx context.Context, q schema.Queryer) (string, error) {
-	var s string
-	err := queryRow(ctx, q, &s, `SELECT concat_ws(' ',
-  (SELECT concat(count(*), '/', coalesce(sum(crc32(concat_ws('|', table_name, table_type, create_time, table_collation, create_options, table_comment))), 0)) FROM information_schema.tables WHERE table_schema = DATABASE()),
-  (SELECT concat(count(*), '/', coalesce(sum(crc32(concat_ws('|', table_name, column_name, ordinal_position, column_type, is_nullable, column_default, extra, collation_name, column_comment))), 0)) FROM information_schema.columns WHERE table_schema = DATABASE()),
-  (SELECT concat(count(*), '/', coalesce(sum(crc32(concat_ws('|', table_name, index_name, seq_in_index, column_name, non_unique, index_type))), 0)) FROM information_schema.statistics WHERE table_schema = DATABASE()),
-  (SELECT concat(count(*), '/', coalesce(sum(crc32(concat_ws('|', constraint_name, check_clause))), 0)) FROM information_schema.check_constraints WHERE constraint_schema = DATABASE()),
-  (SELECT concat(count(*), '/', coalesce(sum(crc32(concat_ws('|', constraint_name, table_name, update_rule, delete_rule))), 0)) FROM information_schema.referential_constraints WHERE constraint_schema = DATABASE()),
-  (SELECT concat(count(*), '/', coalesce(sum(crc32(concat_ws('|', routine_name, last_altered))), 0)) FROM information_schema.routines WHERE routine_schema = DATABASE()),
-  (SELECT concat(count(*), '/', coalesce(sum(crc32(concat_ws('|', trigger_name, created))), 0)) FROM information_schema.triggers WHERE trigger_schema = DATABASE()),
-  (SELECT concat(count(*), '/', coalesce(sum(crc32(concat_ws('|', event_name, last_altered))), 0)) FROM information_schema.events WHERE event_schema = DATABASE()),
-  (SELECT concat(count(*), '/', coalesce(sum(crc32(concat_ws('|', table_name, view_definition, definer))), 0)) FROM information_schema.views WHERE table_schema = DATABASE()))`)
-	if err != nil {
-		return "", fmt.Errorf("take a checksum of the catalogue: %w", err)
+func (d *Database) stamp(ctx context.Context) (string, error) {
+	var parts []part
+	sums := make([]string, len(stamped))
+	for i, s := range stamped {
+		parts = append(parts, part{
+			name:  "checksum",
+			query: fmt.Sprintf("SELECT '', concat(count(*), '/', coalesce(sum(crc32(concat_ws('|', %s))), 0)) FROM information_schema.%s WHERE %s = DATABASE()", s.columns, s.table, s.schema),
+			row:   func(r []string) { sums[i] = r[1] },
+		})
 	}
-	return s, nil
+	err := readAll(ctx, d.reader, parts)
+	return strings.Join(sums, " "), err
+}
+
+// stamped is what a checksum of the catalogue is made of.
+var stamped = []struct{ table, schema, columns string }{
+	{"columns", "table_schema", "table_name, column_name, ordinal_position, column_type, is_nullable, column_default, extra, collation_name, column_comment"},
+	{"statistics", "table_schema", "table_name, index_name, seq_in_index, column_name, non_unique, index_type"},
+	{"tables", "table_schema", "table_name, table_type, create_time, table_collation, create_options, table_comment"},
+	{"check_constraints", "constraint_schema", "constraint_name, check_clause"},
+	{"referential_constraints", "constraint_schema", "constraint_name, table_name, update_rule, delete_rule"},
+	{"routines", "routine_schema", "routine_name, last_altered"},
+	{"triggers", "trigger_schema", "trigger_name, created"},
+	{"events", "event_schema", "event_name, last_altered"},
+	{"views", "table_schema", "table_name, view_definition, definer"},
 }
 
 // Inspect reads the catalogue of the current database into the model, as q sees it, with a fixed number of
@@ -76,10 +86,8 @@ func Inspect(ctx context.Context, q schema.Queryer) (*schema.Database, error) {
 	if err := in.readServer(ctx, q); err != nil {
 		return nil, err
 	}
-	for _, p := range in.parts() {
-		if err := in.read(ctx, q, p); err != nil {
-			return nil, err
-		}
+	if err := readAll(ctx, q, in.parts()); err != nil {
+		return nil, err
 	}
 	in.finish()
 	if err := in.readShown(ctx, q); err != nil {
@@ -151,7 +159,41 @@ type part struct {
 	row   func(r []string)
 }
 
-func (in *inspection) read(ctx context.Context, q schema.Queryer, p part) error {
+// readAll reads parts. These servers give no moment that all of them could be of, so a pool's connections read at
+// once, as many as it keeps; the rows are taken in in the order of the parts.
+func readAll(ctx context.Context, q schema.Queryer, parts []part) error {
+	const connections = 2
+	if _, pool := q.(*sql.DB); !pool {
+		for _, p := range parts {
+			if err := read(ctx, q, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	rows, failed := make([][][]string, len(parts)), make([]error, len(parts))
+	free := make(chan struct{}, connections)
+	var readers sync.WaitGroup
+	for i, p := range parts {
+		free <- struct{}{}
+		readers.Go(func() {
+			defer func() { <-free }()
+			failed[i] = read(ctx, q, part{name: p.name, query: p.query, row: func(r []string) { rows[i] = append(rows[i], r) }})
+		})
+	}
+	readers.Wait()
+	for i, p := range parts {
+		if failed[i] != nil {
+			return failed[i]
+		}
+		for _, r := range rows[i] {
+			p.row(r)
+		}
+	}
+	return nil
+}
+
+func read(ctx context.Context, q schema.Queryer, p part) error {
 	rows, err := q.QueryContext(ctx, p.query)
 	if err != nil {
 		return fmt.Errorf("read the %s of the catalogue: %w", p.name, err)

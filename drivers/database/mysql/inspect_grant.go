@@ -73,7 +73,7 @@ func granted(list []*schema.Grant, r []string) []*schema.Grant {
 
 // routineGrants reads who may run or alter which routine, which only the system's own tables tell.
 func (in *inspection) routineGrants(ctx context.Context, q schema.Queryer) error {
-	return in.read(ctx, q, part{
+	return read(ctx, q, part{
 		name: "grants on routines",
 		query: `SELECT routine_name, concat('''', user, '''@''', host, ''''), routine_type, proc_priv FROM mysql.procs_priv
 WHERE db = DATABASE() ORDER BY routine_name, routine_type, user, host`,
@@ -141,7 +141,7 @@ func (in *inspection) readRights(ctx context.Context, q schema.Queryer) error {
 // active roles.
 func (in *inspection) rights(ctx context.Context, q schema.Queryer) (map[string]bool, error) {
 	rights := map[string]bool{}
-	err := in.read(ctx, q, part{name: "rights", query: "SHOW GRANTS", row: func(r []string) {
+	err := read(ctx, q, part{name: "rights", query: "SHOW GRANTS", row: func(r []string) {
 		privileges, on, ok := strings.Cut(strings.TrimPrefix(r[0], "GRANT "), " ON ")
 		if !ok {
 			return

@@ -13,8 +13,11 @@ import (
 // parts are the queries, in an order in which a table comes before what hangs on it.
 func (in *inspection) parts() []part {
 	list := []part{
-		in.tablesPart(), in.partitionsPart(), in.columnsPart(), in.indexesPart(), in.rulesPart(), in.foreignKeysPart(), in.checksPart(),
+		in.tablesPart(), in.columnsPart(), in.indexesPart(), in.rulesPart(), in.foreignKeysPart(), in.checksPart(),
 		in.viewsPart(), in.triggersPart(), in.routinesPart(), in.parametersPart(), in.eventsPart(),
+	}
+	if !in.mariadb {
+		list = append(list, in.partitionsPart())
 	}
 	return append(list, in.grantParts()...)
 }
@@ -32,7 +35,7 @@ WHERE table_schema = DATABASE() AND table_type <> 'VIEW' ORDER BY table_name`,
 			t := &schema.Table{Name: r[0], Comment: r[4], Options: []schema.Property{
 				property("engine", r[1]), property("collation", r[2]), property("options", createOptions(r[3])),
 			}}
-			if r[1] != "InnoDB" || r[5] != "BASE TABLE" {
+			if r[1] != "InnoDB" || r[5] != "BASE TABLE" || in.mariadb && strings.Contains(r[3], "partitioned") {
 				in.special[t.Name] = true
 			}
 			in.tables[t.Name] = t
@@ -41,13 +44,18 @@ WHERE table_schema = DATABASE() AND table_type <> 'VIEW' ORDER BY table_name`,
 	}
 }
 
+var (
+	createOption = regexp.MustCompile("[`\\w]+=(?:'[^']*'|\"[^\"]*\"|\\S*)")
+	word         = regexp.MustCompile(`^\w+$`)
+)
+
 // createOptions writes the options of a table as its statement has them, in the order of the alphabet.
 func createOptions(text string) string {
 	var list []string
-	for _, o := range regexp.MustCompile("[`\\w]+=(?:'[^']*'|\"[^\"]*\"|\\S*)").FindAllString(text, -1) {
+	for _, o := range createOption.FindAllString(text, -1) {
 		name, value, _ := strings.Cut(o, "=")
 		value = strings.Trim(value, `'"`)
-		if !regexp.MustCompile(`^\w+$`).MatchString(value) || strings.EqualFold(name, "compression") || strings.EqualFold(name, "encryption") {
+		if !word.MatchString(value) || strings.EqualFold(name, "compression") || strings.EqualFold(name, "encryption") {
 			value = ddl.Literal(value)
 		}
 		name = strings.ToUpper(strings.Trim(name, "`"))
@@ -60,6 +68,8 @@ func createOptions(text string) string {
 	return strings.Join(list, " ")
 }
 
+// partitionsPart is for MySQL, whose tables do not always tell that they have partitions; to ask for them opens all
+// tables of MariaDB once more.
 func (in *inspection) partitionsPart() part {
 	return part{
 		name:  "partitions",

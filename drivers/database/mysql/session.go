@@ -5,10 +5,14 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
+	ddl "github.com/switchbackdb/switchback/ddl/mysql"
 	"github.com/switchbackdb/switchback/migrate"
 )
 
@@ -23,8 +27,93 @@ func (d *Database) lockName() string {
 func (d *Database) HoldSession(ctx context.Context, conn *sql.Conn) (session string, held bool, err error) {
 	var got sql.NullInt64
 	err = conn.QueryRowContext(ctx, "SELECT CONNECTION_ID(), GET_LOCK(?, 0)", d.lockName()).Scan(&session, &got)
-	return session, got.Int64 == 1, err
+	if err != nil || got.Int64 != 1 {
+		return session, false, err
+	}
+	return session, true, d.endCompanion(ctx)
 }
+
+// companionName is the name of the lock that the second connection of a run holds while it keeps others from
+// tables.
+func (d *Database) companionName() string { return d.lockName() + ":2" }
+
+// endCompanion kills what an earlier run has left of its second connection: it holds tables, and nobody reads
+// its journal any more.
+func (d *Database) endCompanion(ctx context.Context) error {
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		var holder sql.NullInt64
+		if err := d.db.QueryRowContext(ctx, "SELECT IS_USED_LOCK(?)", d.companionName()).Scan(&holder); err != nil {
+			return fmt.Errorf("ask who holds the tables of an earlier run: %w", err)
+		}
+		if !holder.Valid {
+			return nil
+		}
+		if _, err := d.db.ExecContext(ctx, fmt.Sprintf("KILL %d", holder.Int64)); err != nil && !isError(err, 1094) {
+			return fmt.Errorf("end the session %d that holds the tables of an earlier run: %w", holder.Int64, err)
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("end the session %d that holds the tables of an earlier run: it is still there", holder.Int64)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// LockTables implements migrate.TableLocker. A run that takes over from this one finds the connection by a lock
+// of its own.
+func (d *Database) LockTables(ctx context.Context, conn *sql.Conn, tables []string) error {
+	var got sql.NullInt64
+	if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, 5)", d.companionName()).Scan(&got); err != nil {
+		return err
+	}
+	if got.Int64 != 1 {
+		return errors.New("another connection of a run holds tables")
+	}
+	var list []string
+	for _, t := range tables {
+		list = append(list, quote(t)+" WRITE")
+	}
+	_, err := conn.ExecContext(ctx, "LOCK TABLES "+strings.Join(list, ", "))
+	return err
+}
+
+// UnlockTables implements migrate.TableLocker.
+func (d *Database) UnlockTables(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, "UNLOCK TABLES")
+	if err == nil {
+		_, err = conn.ExecContext(ctx, "DO RELEASE_LOCK(?)", d.companionName())
+	}
+	return err
+}
+
+// nextNumber is that of AUTO_INCREMENT, which is no structure.
+var nextNumber = regexp.MustCompile(` AUTO_INCREMENT=\d+`)
+
+// TableState implements migrate.TableLocker.
+func (d *Database) TableState(ctx context.Context, q *sql.Conn, tables []string) (string, error) {
+	sum := sha256.New()
+	for _, t := range tables {
+		pattern := ddl.Literal(strings.ReplaceAll(t, `\`, "_"))
+		err := show(ctx, q, []string{"SHOW CREATE TABLE " + quote(t), "SHOW TRIGGERS LIKE " + pattern}, func(i int, r []string) {
+			switch {
+			case i == 0:
+				fmt.Fprintf(sum, "%q\n", nextNumber.ReplaceAllString(r[1], ""))
+			case r[2] == t:
+				fmt.Fprintf(sum, "%q\n", r)
+			}
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	return "t1:" + hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// IsPresent implements migrate.TableLocker: column, index, trigger, constraint.
+func (d *Database) IsPresent(err error) bool { return isError(err, 1050, 1060, 1061, 1359, 3822) }
 
 // EndSession implements migrate.Database: it kills the connection, if that still holds our lock, and
 // waits until it is gone. A statement that is being rolled back keeps it for that long.

@@ -10,44 +10,29 @@ import (
 )
 
 // Inspect reads the catalogue into the model with a fixed number of queries, however many tables there
-// are. Definitions come from the server's own deparser. Objects of extensions, of the system and of
+// are: one for each kind of object that the database has. Definitions come from the server's own deparser. Objects of extensions, of the system and of
 // Switchback itself are left out.
 //
 // Given a *sql.DB it reads in a transaction of its own, so that all queries see the same moment; given a
-// connection or a transaction it reads inside of that.
+// connection or a transaction it reads inside of that. All but a transaction get the queries in one message, so
+// that the server runs one while the rows of the one before are taken in.
 func Inspect(ctx context.Context, q schema.Queryer) (_ *schema.Database, err error) {
-	if db, ok := q.(*sql.DB); ok {
-		tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
-		if err != nil {
-			return nil, fmt.Errorf("connect: %w", err)
+	in := newInspection()
+	switch q := q.(type) {
+	case *sql.DB:
+		conn, cerr := q.Conn(ctx)
+		if cerr != nil {
+			return nil, fmt.Errorf("connect: %w", cerr)
 		}
-		defer func() { _ = tx.Rollback() }() // it has changed nothing
-		// Compiling the queries takes longer than running them.
-		if _, err := tx.ExecContext(ctx, "SET LOCAL jit = off"); err != nil {
-			return nil, fmt.Errorf("begin to read the catalogue: %w", err)
-		}
-		q = tx
+		defer conn.Close()
+		err = in.readMoment(ctx, conn)
+	case *sql.Conn:
+		err = in.readConnection(ctx, q)
+	default:
+		err = in.readEach(ctx, q)
 	}
-	// The search path decides which names the deparser qualifies. It must not differ between two
-	// inspections, so it is emptied meanwhile.
-	path, err := setSearchPath(ctx, q, "")
 	if err != nil {
 		return nil, err
-	}
-	defer func() {
-		// After an error the transaction is lost, and the setting with it.
-		if _, rerr := setSearchPath(ctx, q, path); err == nil {
-			err = rerr
-		}
-	}()
-	in := newInspection()
-	if err := in.read(ctx, q, versionPart()); err != nil {
-		return nil, err
-	}
-	for _, part := range parts(in.version) {
-		if err := in.read(ctx, q, part); err != nil {
-			return nil, err
-		}
 	}
 	in.finish()
 	return &schema.Database{
@@ -55,27 +40,12 @@ func Inspect(ctx context.Context, q schema.Queryer) (_ *schema.Database, err err
 	}, nil
 }
 
-// setSearchPath sets the search path of the session and returns the one before.
-func setSearchPath(ctx context.Context, q schema.Queryer, path string) (before string, err error) {
-	rows, err := q.QueryContext(ctx, "WITH old AS MATERIALIZED (SELECT current_setting('search_path') AS path) SELECT path, set_config('search_path', $1, false) FROM old", path)
-	if err != nil {
-		return "", fmt.Errorf("set the search path: %w", err)
-	}
-	defer rows.Close()
-	var after string
-	if rows.Next() {
-		err = rows.Scan(&before, &after)
-	}
-	if err == nil {
-		err = rows.Err()
-	}
-	return before, err
-}
-
 // inspection is a catalogue being read.
 type inspection struct {
-	version   int    // as in 170002
-	name      string // as in 17.2
+	version   int               // as in 170002
+	name      string            // as in 17.2
+	before    []schema.Property // the session's settings
+	made      map[string]bool   // whether somebody has made a row in a rare catalogue
 	settings  []*schema.Setting
 	items     []*schema.Item
 	list      []*schema.Schema
@@ -87,7 +57,7 @@ type inspection struct {
 }
 
 func newInspection() *inspection {
-	return &inspection{schemas: map[string]*schema.Schema{}, relations: map[int64]*relation{}, objects: map[ref]*object{}}
+	return &inspection{made: map[string]bool{}, schemas: map[string]*schema.Schema{}, relations: map[int64]*relation{}, objects: map[ref]*object{}}
 }
 
 // ref is an object as the catalogue names it.
@@ -126,44 +96,6 @@ func (r *relation) name() string {
 		return r.typ.Name
 	}
 	return ""
-}
-
-// part is one query and what becomes of each of its rows, all columns of which are text.
-type part struct {
-	name    string
-	query   string
-	columns int // of the query, where it can be put into a larger one
-	row     func(in *inspection, r []string)
-}
-
-func (in *inspection) read(ctx context.Context, q schema.Queryer, p part, args ...any) error {
-	rows, err := q.QueryContext(ctx, p.query, args...)
-	if err != nil {
-		return fmt.Errorf("read the %s of the catalogue: %w", p.name, err)
-	}
-	defer rows.Close()
-	columns, err := rows.Columns()
-	if err != nil {
-		return fmt.Errorf("read the %s of the catalogue: %w", p.name, err)
-	}
-	values, into := make([]sql.NullString, len(columns)), make([]any, len(columns))
-	for i := range values {
-		into[i] = &values[i]
-	}
-	for rows.Next() {
-		if err := rows.Scan(into...); err != nil {
-			return fmt.Errorf("read the %s of the catalogue: %w", p.name, err)
-		}
-		r := make([]string, len(values))
-		for i, v := range values {
-			r[i] = v.String
-		}
-		p.row(in, r)
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read the %s of the catalogue: %w", p.name, err)
-	}
-	return nil
 }
 
 func (in *inspection) schema(name string) *schema.Schema {

@@ -72,7 +72,7 @@ func databaseGrantsPart() part {
 // stands instead of what the server gives by itself.
 func defaultPrivilegesPart() part {
 	return part{
-		name: "default privileges",
+		name: "default privileges", of: []string{"pg_default_acl"},
 		query: `SELECT role, coalesce(ns, ''), objects, grantee, now, standard, grantable FROM (
   SELECT o.role, o.ns, o.objects, ` + granteeOf + ` AS grantee,
     coalesce(string_agg(DISTINCT p.privilege_type, ', ' ORDER BY p.privilege_type) FILTER (WHERE p.kind = 'now'), '') AS now,

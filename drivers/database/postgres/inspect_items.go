@@ -70,7 +70,7 @@ func collationsPart(version int) part {
 		locale = "o.colllocale"
 	}
 	return part{
-		name: "collations",
+		name: "collations", of: []string{"pg_collation"},
 		query: `SELECT 'pg_collation', o.oid::text, n.nspname, o.collname, 'CREATE COLLATION ' || ` + qualified("n.nspname", "o.collname") + ` || ' (' || concat_ws(', ',
     'PROVIDER = ' || CASE o.collprovider WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' WHEN 'd' THEN 'default' ELSE 'libc' END,
     'LOCALE = ' || quote_literal(coalesce(` + locale + `, CASE WHEN o.collcollate = o.collctype THEN o.collcollate END)),
@@ -87,7 +87,7 @@ func searchPart() part {
 		return "'" + option + " = ' || nullif(" + column + "::oid, 0)::regproc"
 	}
 	return part{
-		name: "text search objects",
+		name: "text search objects", of: []string{"pg_ts_parser", "pg_ts_template", "pg_ts_dict", "pg_ts_config"},
 		query: `SELECT 'pg_ts_parser', o.oid::text, n.nspname, o.prsname, 'CREATE TEXT SEARCH PARSER ' || ` + qualified("n.nspname", "o.prsname") + ` || ' (' || concat_ws(', ', ` +
 			strings.Join([]string{fn("o.prsstart", "START"), fn("o.prstoken", "GETTOKEN"), fn("o.prsend", "END"), fn("o.prslextype", "LEXTYPES"), fn("o.prsheadline", "HEADLINE")}, ", ") + `) || ')', NULL, cd.description, 'text search parser'
 FROM pg_ts_parser o JOIN pg_namespace n ON n.oid = o.prsnamespace` + commentOn("o.oid", "pg_ts_parser", "0") + `WHERE ` + ofUser("o.oid", "pg_ts_parser") + `
@@ -108,7 +108,7 @@ ORDER BY 3, 4`,
 
 func operatorsPart() part {
 	return part{
-		name: "operators",
+		name: "operators", of: []string{"pg_operator"},
 		query: `SELECT 'pg_operator', o.oid::text, n.nspname, o.oprname || ' (' || CASE WHEN o.oprleft = 0 THEN 'NONE' ELSE format_type(o.oprleft, NULL) END || ', ' || format_type(o.oprright, NULL) || ')',
   'CREATE OPERATOR ' || quote_ident(n.nspname) || '.' || o.oprname || ' (' || concat_ws(', ', 'FUNCTION = ' || o.oprcode::regproc, 'LEFTARG = ' || CASE WHEN o.oprleft <> 0 THEN format_type(o.oprleft, NULL) END, 'RIGHTARG = ' || format_type(o.oprright, NULL),
     'COMMUTATOR = OPERATOR(' || quote_ident(cn.nspname) || '.' || c.oprname || ')', 'NEGATOR = OPERATOR(' || quote_ident(gn.nspname) || '.' || g.oprname || ')',
@@ -135,7 +135,7 @@ func members(owner string, classid, deptype string) string {
 // operatorFamiliesPart leaves out a family of an operator class's own name, which is made together with it.
 func operatorFamiliesPart() part {
 	return part{
-		name: "operator families",
+		name: "operator families", of: []string{"pg_opfamily"},
 		query: `SELECT 'pg_opfamily', f.oid::text, n.nspname, f.opfname || ' USING ' || quote_ident(am.amname), 'CREATE OPERATOR FAMILY ' || ` + qualified("n.nspname", "f.opfname") + ` || ' USING ' || quote_ident(am.amname)
   || coalesce(E';\nALTER OPERATOR FAMILY ' || ` + qualified("n.nspname", "f.opfname") + ` || ' USING ' || quote_ident(am.amname) || ' ADD ' || ` + members("f", "pg_opfamily", "a") + `, ''), ` + ownerOf("f.opfowner") + `, cd.description
 FROM pg_opfamily f JOIN pg_namespace n ON n.oid = f.opfnamespace JOIN pg_am am ON am.oid = f.opfmethod` + commentOn("f.oid", "pg_opfamily", "0") + `
@@ -146,7 +146,7 @@ WHERE ` + ofUser("f.oid", "pg_opfamily") + ` ORDER BY 3, 4`,
 
 func operatorClassesPart() part {
 	return part{
-		name: "operator classes",
+		name: "operator classes", of: []string{"pg_opclass"},
 		query: `SELECT 'pg_opclass', o.oid::text, n.nspname, o.opcname || ' USING ' || quote_ident(am.amname), 'CREATE OPERATOR CLASS ' || ` + qualified("n.nspname", "o.opcname") + ` || CASE WHEN o.opcdefault THEN ' DEFAULT' ELSE '' END || ' FOR TYPE ' || format_type(o.opcintype, NULL)
   || ' USING ' || quote_ident(am.amname) || ' FAMILY ' || ` + qualified("fn.nspname", "f.opfname") + ` || ' AS '
   || coalesce(` + members("o", "pg_opclass", "i") + ` || CASE WHEN o.opckeytype <> 0 THEN ', ' ELSE '' END, '') || CASE WHEN o.opckeytype <> 0 THEN 'STORAGE ' || format_type(o.opckeytype, NULL) ELSE '' END, ` + ownerOf("o.opcowner") + `, cd.description
@@ -159,7 +159,7 @@ WHERE ` + ofUser("o.oid", "pg_opclass") + ` ORDER BY 3, 4`,
 // castsPart leaves out the system's own, whose oids are below 16384.
 func castsPart() part {
 	return part{
-		name: "casts",
+		name: "casts", of: []string{"pg_cast"},
 		query: `SELECT 'pg_cast', c.oid::text, '', '(' || format_type(c.castsource, NULL) || ' AS ' || format_type(c.casttarget, NULL) || ')',
   'CREATE CAST (' || format_type(c.castsource, NULL) || ' AS ' || format_type(c.casttarget, NULL) || ') ' || CASE c.castmethod WHEN 'f' THEN 'WITH FUNCTION ' || c.castfunc::regprocedure WHEN 'i' THEN 'WITH INOUT' ELSE 'WITHOUT FUNCTION' END || CASE c.castcontext WHEN 'a' THEN ' AS ASSIGNMENT' WHEN 'i' THEN ' AS IMPLICIT' ELSE '' END,
   NULL, cd.description
@@ -170,7 +170,7 @@ FROM pg_cast c` + commentOn("c.oid", "pg_cast", "0") + `WHERE c.oid >= 16384 AND
 
 func conversionsPart() part {
 	return part{
-		name: "conversions",
+		name: "conversions", of: []string{"pg_conversion"},
 		query: `SELECT 'pg_conversion', o.oid::text, n.nspname, o.conname, 'CREATE ' || CASE WHEN o.condefault THEN 'DEFAULT ' ELSE '' END || 'CONVERSION ' || ` + qualified("n.nspname", "o.conname") + ` || ' FOR ' || quote_literal(pg_encoding_to_char(o.conforencoding)) || ' TO ' || quote_literal(pg_encoding_to_char(o.contoencoding)) || ' FROM ' || o.conproc::regproc, ` + ownerOf("o.conowner") + `, cd.description
 FROM pg_conversion o JOIN pg_namespace n ON n.oid = o.connamespace` + commentOn("o.oid", "pg_conversion", "0") + `WHERE ` + ofUser("o.oid", "pg_conversion") + ` ORDER BY 3, 4`,
 		row: itemRow(schema.KindConversion),
@@ -179,7 +179,7 @@ FROM pg_conversion o JOIN pg_namespace n ON n.oid = o.connamespace` + commentOn(
 
 func transformsPart() part {
 	return part{
-		name: "transforms",
+		name: "transforms", of: []string{"pg_transform"},
 		query: `SELECT 'pg_transform', t.oid::text, '', 'FOR ' || format_type(t.trftype, NULL) || ' LANGUAGE ' || quote_ident(l.lanname), 'CREATE TRANSFORM FOR ' || format_type(t.trftype, NULL) || ' LANGUAGE ' || quote_ident(l.lanname) || ' ('
   || concat_ws(', ', 'FROM SQL WITH FUNCTION ' || nullif(t.trffromsql::oid, 0)::regprocedure, 'TO SQL WITH FUNCTION ' || nullif(t.trftosql::oid, 0)::regprocedure) || ')', NULL, cd.description
 FROM pg_transform t JOIN pg_language l ON l.oid = t.trflang` + commentOn("t.oid", "pg_transform", "0") + `WHERE ` + notOfExtension("t.oid", "pg_transform") + ` ORDER BY 4`,
@@ -189,7 +189,7 @@ FROM pg_transform t JOIN pg_language l ON l.oid = t.trflang` + commentOn("t.oid"
 
 func accessMethodsPart() part {
 	return part{
-		name: "access methods",
+		name: "access methods", of: []string{"pg_am"},
 		query: `SELECT 'pg_am', a.oid::text, '', a.amname, 'CREATE ACCESS METHOD ' || quote_ident(a.amname) || ' TYPE ' || CASE a.amtype WHEN 't' THEN 'TABLE' ELSE 'INDEX' END || ' HANDLER ' || a.amhandler::regproc, NULL, cd.description
 FROM pg_am a` + commentOn("a.oid", "pg_am", "0") + `WHERE a.oid >= 16384 AND ` + notOfExtension("a.oid", "pg_am") + ` ORDER BY 4`,
 		row: itemRow(schema.KindAccessMethod),
@@ -198,7 +198,7 @@ FROM pg_am a` + commentOn("a.oid", "pg_am", "0") + `WHERE a.oid >= 16384 AND ` +
 
 func wrappersPart() part {
 	return part{
-		name: "foreign data wrappers",
+		name: "foreign data wrappers", of: []string{"pg_foreign_data_wrapper"},
 		query: `SELECT 'pg_foreign_data_wrapper', f.oid::text, '', f.fdwname, 'CREATE FOREIGN DATA WRAPPER ' || quote_ident(f.fdwname) || coalesce(' HANDLER ' || nullif(f.fdwhandler, 0)::regproc, '') || coalesce(' VALIDATOR ' || nullif(f.fdwvalidator, 0)::regproc, ''), ` + ownerOf("f.fdwowner") + `, cd.description, ` + fdwOptions("f.fdwoptions") + `
 FROM pg_foreign_data_wrapper f` + commentOn("f.oid", "pg_foreign_data_wrapper", "0") + `WHERE ` + notOfExtension("f.oid", "pg_foreign_data_wrapper") + ` ORDER BY 4`,
 		row: itemRow(schema.KindWrapper, "foreign options"),
@@ -207,7 +207,7 @@ FROM pg_foreign_data_wrapper f` + commentOn("f.oid", "pg_foreign_data_wrapper", 
 
 func serversPart() part {
 	return part{
-		name: "foreign servers",
+		name: "foreign servers", of: []string{"pg_foreign_server"},
 		query: `SELECT 'pg_foreign_server', s.oid::text, '', s.srvname, 'CREATE SERVER ' || quote_ident(s.srvname) || coalesce(' TYPE ' || quote_literal(s.srvtype), '') || ' FOREIGN DATA WRAPPER ' || quote_ident(f.fdwname), ` + ownerOf("s.srvowner") + `, cd.description, s.srvversion, ` + fdwOptions("s.srvoptions") + `
 FROM pg_foreign_server s JOIN pg_foreign_data_wrapper f ON f.oid = s.srvfdw` + commentOn("s.oid", "pg_foreign_server", "0") + `WHERE ` + notOfExtension("s.oid", "pg_foreign_server") + ` ORDER BY 4`,
 		row: itemRow(schema.KindServer, "version", "foreign options"),
@@ -218,7 +218,7 @@ FROM pg_foreign_server s JOIN pg_foreign_data_wrapper f ON f.oid = s.srvfdw` + c
 // is told by the census.
 func userMappingsPart() part {
 	return part{
-		name: "user mappings",
+		name: "user mappings", of: []string{"pg_foreign_server"},
 		query: `SELECT 'pg_user_mapping', m.umid::text, '', 'for ' || m.usename || ' server ' || m.srvname, 'CREATE USER MAPPING FOR ' || CASE WHEN m.umuser = 0 THEN 'PUBLIC' ELSE quote_ident(m.usename) END || ' SERVER ' || quote_ident(m.srvname), NULL, NULL, ` + fdwOptions("m.umoptions") + `, m.srvname
 FROM pg_user_mappings m ORDER BY 4`,
 		row: func(in *inspection, r []string) {
@@ -231,7 +231,7 @@ FROM pg_user_mappings m ORDER BY 4`,
 
 func statisticsPart() part {
 	return part{
-		name: "statistics objects",
+		name: "statistics objects", of: []string{"pg_statistic_ext"},
 		query: `SELECT 'pg_statistic_ext', o.oid::text, n.nspname, o.stxname, pg_get_statisticsobjdef(o.oid), ` + ownerOf("o.stxowner") + `, cd.description, nullif(o.stxstattarget, -1)::text, tn.nspname, c.relname
 FROM pg_statistic_ext o JOIN pg_namespace n ON n.oid = o.stxnamespace JOIN pg_class c ON c.oid = o.stxrelid JOIN pg_namespace tn ON tn.oid = c.relnamespace` + commentOn("o.oid", "pg_statistic_ext", "0") + `WHERE ` + ofUser("o.oid", "pg_statistic_ext") + ` ORDER BY 3, 4`,
 		row: func(in *inspection, r []string) { itemRow(schema.KindStatistics, "statistics")(in, r[:8]) },
@@ -240,7 +240,7 @@ FROM pg_statistic_ext o JOIN pg_namespace n ON n.oid = o.stxnamespace JOIN pg_cl
 
 func eventTriggersPart() part {
 	return part{
-		name: "event triggers",
+		name: "event triggers", of: []string{"pg_event_trigger"},
 		query: `SELECT 'pg_event_trigger', e.oid::text, '', e.evtname, 'CREATE EVENT TRIGGER ' || quote_ident(e.evtname) || ' ON ' || e.evtevent || coalesce(' WHEN TAG IN (' || (SELECT string_agg(quote_literal(t), ', ' ORDER BY t) FROM unnest(e.evttags) t) || ')', '') || ' EXECUTE FUNCTION ' || e.evtfoid::regproc || '()', ` + ownerOf("e.evtowner") + `, cd.description,
   CASE e.evtenabled WHEN 'D' THEN 'no' WHEN 'R' THEN 'replica' WHEN 'A' THEN 'always' END
 FROM pg_event_trigger e` + commentOn("e.oid", "pg_event_trigger", "0") + `WHERE ` + notOfExtension("e.oid", "pg_event_trigger") + ` ORDER BY 4`,
@@ -254,7 +254,7 @@ func publicationsPart(version int) part {
 		generated = ` || CASE WHEN p.pubgencols = 's' THEN ', publish_generated_columns = stored' ELSE '' END`
 	}
 	return part{
-		name: "publications",
+		name: "publications", of: []string{"pg_publication"},
 		query: `SELECT 'pg_publication', p.oid::text, '', p.pubname, 'CREATE PUBLICATION ' || quote_ident(p.pubname) || CASE WHEN p.puballtables THEN ' FOR ALL TABLES' ELSE coalesce(' FOR ' || concat_ws(', ', t.list, s.list), '') END
   || ' WITH (publish = ' || quote_literal(concat_ws(', ', CASE WHEN p.pubinsert THEN 'insert' END, CASE WHEN p.pubupdate THEN 'update' END, CASE WHEN p.pubdelete THEN 'delete' END, CASE WHEN p.pubtruncate THEN 'truncate' END)) || CASE WHEN p.pubviaroot THEN ', publish_via_partition_root = true' ELSE '' END` + generated + ` || ')',
   ` + ownerOf("p.pubowner") + `, cd.description
@@ -277,7 +277,7 @@ func subscriptionsPart(version int) part {
 	}
 	binary := "CASE WHEN u.subbinary THEN 'binary = true' END"
 	return part{
-		name: "subscriptions",
+		name: "subscriptions", of: []string{"pg_subscription"},
 		query: `SELECT 'pg_subscription', u.oid::text, '', u.subname, quote_ident(u.subname), ` + ownerOf("u.subowner") + `, cd.description,
   (SELECT string_agg(quote_ident(x), ', ' ORDER BY x) FROM unnest(u.subpublications) x),
   concat_ws(', ', 'slot_name = ' || coalesce(quote_ident(u.subslotname), 'NONE'), ` + binary + `, CASE WHEN u.subdisableonerr THEN 'disable_on_error = true' END, CASE WHEN u.subtwophasestate <> 'd' THEN 'two_phase = true' END,

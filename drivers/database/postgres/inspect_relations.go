@@ -17,8 +17,9 @@ func ofUser(oid, catalogue string) string {
 	return userNamespace + " AND " + notOfExtension(oid, catalogue)
 }
 
+// notOfExtension looks up what belongs to extensions once for all rows.
 func notOfExtension(oid, catalogue string) string {
-	return "NOT EXISTS (SELECT 1 FROM pg_depend ext WHERE ext.objid = " + oid + " AND ext.classid = '" + catalogue + "'::regclass AND ext.deptype = 'e')"
+	return oid + " NOT IN (SELECT ext.objid FROM pg_depend ext WHERE ext.classid = '" + catalogue + "'::regclass AND ext.refclassid = 'pg_extension'::regclass AND ext.deptype = 'e')"
 }
 
 // ownerOf is empty for the owner of the database, who may also be called pg_database_owner (oid 6171).
@@ -36,16 +37,6 @@ func commentOn(oid, catalogue, number string) string {
 // and a sub-select for each row of the others takes longer than the rest of its query.
 func fdwOptions(column string) string {
 	return `CASE WHEN ` + column + ` IS NOT NULL THEN (SELECT string_agg(quote_ident(split_part(o, '=', 1)) || ' ' || quote_literal(substr(o, strpos(o, '=') + 1)), ', ' ORDER BY o) FROM unnest(` + column + `) o WHERE split_part(o, '=', 1) !~* '(password|passwd|secret|token)') END`
-}
-
-func versionPart() part {
-	return part{
-		name:  "version",
-		query: "SELECT current_setting('server_version_num'), current_setting('server_version')",
-		row: func(in *inspection, r []string) {
-			in.version, in.name = int(number(r[0])), r[1]
-		},
-	}
 }
 
 // parts are the queries, in an order in which a relation comes before what hangs on it.
@@ -92,26 +83,28 @@ func relationsPart(only string) part {
 		name: "tables and views", columns: 8 + len(tableOptions),
 		query: `SELECT c.oid::text, n.nspname, c.relname, c.relkind::text, ` + ownerOf("c.relowner") + `, cd.description,
   CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
-  (SELECT string_agg(h.inhparent::text, ',' ORDER BY h.inhseqno) FROM pg_inherits h WHERE h.inhrelid = c.oid),
+  inh.oids,
   CASE WHEN c.relkind = 'f' THEN 'yes' END,
   s.srvname, ` + fdwOptions("ft.ftoptions") + `,
   CASE c.relpersistence WHEN 'u' THEN 'unlogged' END,
   CASE WHEN c.relkind IN ('r', 'm') AND am.amname <> 'heap' OR c.relkind = 'p' THEN am.amname END,
   pg_get_partkeydef(c.oid),
-  CASE WHEN c.relispartition THEN (SELECT h.inhparent::regclass::text FROM pg_inherits h WHERE h.inhrelid = c.oid LIMIT 1) END,
+  CASE WHEN c.relispartition THEN inh.names END,
   pg_get_expr(c.relpartbound, c.oid),
-  CASE WHEN NOT c.relispartition THEN (SELECT string_agg(h.inhparent::regclass::text, ', ' ORDER BY h.inhseqno) FROM pg_inherits h WHERE h.inhrelid = c.oid) END,
+  CASE WHEN NOT c.relispartition THEN inh.names END,
   CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END,
   CASE WHEN c.relrowsecurity AND c.relforcerowsecurity THEN 'on, forced' WHEN c.relrowsecurity THEN 'on' WHEN c.relforcerowsecurity THEN 'off, forced' END,
   CASE WHEN c.relkind IN ('r', 'p', 'm') THEN CASE c.relreplident WHEN 'f' THEN 'full' WHEN 'n' THEN 'nothing'
     WHEN 'i' THEN 'index ' || (SELECT quote_ident(x.relname) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisreplident) END END,
-  CASE WHEN c.relhasindex THEN (SELECT quote_ident(x.relname) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisclustered) END,
+  cl.name,
   CASE WHEN c.reloptions IS NOT NULL THEN (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(c.reloptions) o) END,
   CASE WHEN toast.reloptions IS NOT NULL THEN (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(toast.reloptions) o) END,
   ts.spcname
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace` + commentOn("c.oid", "pg_class", "0") + `
 LEFT JOIN pg_am am ON am.oid = c.relam LEFT JOIN pg_tablespace ts ON ts.oid = c.reltablespace LEFT JOIN pg_class toast ON toast.oid = c.reltoastrelid AND toast.reloptions IS NOT NULL
 LEFT JOIN pg_foreign_table ft ON ft.ftrelid = c.oid LEFT JOIN pg_foreign_server s ON s.oid = ft.ftserver
+LEFT JOIN (SELECT h.inhrelid, string_agg(h.inhparent::text, ',' ORDER BY h.inhseqno) AS oids, string_agg(h.inhparent::regclass::text, ', ' ORDER BY h.inhseqno) AS names FROM pg_inherits h GROUP BY 1) inh ON inh.inhrelid = c.oid
+LEFT JOIN (SELECT i.indrelid, quote_ident(x.relname) AS name FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indisclustered) cl ON cl.indrelid = c.oid
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND ` + ofUser("c.oid", "pg_class") + only + ` ORDER BY n.nspname, c.relname`,
 		row: func(in *inspection, r []string) {
 			s, rel := in.schema(r[1]), &relation{schema: r[1], columns: map[int]*schema.Column{}, own: map[*schema.Column]bool{}}
@@ -153,7 +146,7 @@ func columnsPart(only string) part {
   CASE WHEN a.attstorage <> t.typstorage AND c.relkind NOT IN ('v', 'm', 'c') THEN CASE a.attstorage WHEN 'p' THEN 'plain' WHEN 'e' THEN 'external' WHEN 'x' THEN 'extended' ELSE 'main' END END,
   CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,
   nullif(a.attstattarget, -1)::text,
-  CASE WHEN a.attoptions IS NOT NULL THEN (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg\_%') END,
+  CASE WHEN a.attoptions[1] NOT LIKE 'pg\_%' OR a.attoptions[2] IS NOT NULL THEN (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg\_%') END,
   ` + fdwOptions("a.attfdwoptions") + `,
   CASE WHEN q.seqrelid IS NOT NULL AND (q.seqincrement, q.seqmin, q.seqstart, q.seqcache, q.seqcycle) IS DISTINCT FROM (1, 1, 1, 1, false)
       OR q.seqmax <> CASE q.seqtypid WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 ELSE 9223372036854775807 END
@@ -355,7 +348,7 @@ WHERE NOT g.tgisinternal AND g.tgparentid = 0 AND ` + userNamespace + only + ` O
 
 func policiesPart(only string) part {
 	return part{
-		name: "policies", columns: 5,
+		name: "policies", of: []string{"pg_policy"}, columns: 5,
 		query: `SELECT p.polrelid::text, p.oid::text, p.polname,
   concat_ws(' ', CASE WHEN NOT p.polpermissive THEN 'AS RESTRICTIVE' END,
     CASE p.polcmd WHEN 'r' THEN 'FOR SELECT' WHEN 'a' THEN 'FOR INSERT' WHEN 'w' THEN 'FOR UPDATE' WHEN 'd' THEN 'FOR DELETE' END,

@@ -91,7 +91,7 @@ func notInternal(oid, catalogue string) string {
 // routinesPart names a routine by the types of its arguments alone: their names may change.
 func routinesPart() part {
 	return part{
-		name: "functions",
+		name: "functions", of: []string{"pg_proc"},
 		query: `SELECT p.oid::text, n.nspname, p.proname || '(' || CASE WHEN p.prokind = 'p' THEN pg_get_function_identity_arguments(p.oid) ELSE oidvectortypes(p.proargtypes) END || ')', CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'w' THEN 'window' ELSE 'function' END,
   ` + ownerOf("p.proowner") + `, rtrim(pg_get_functiondef(p.oid), E'\n'), cd.description
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace` + commentOn("p.oid", "pg_proc", "0") + `
@@ -102,7 +102,7 @@ WHERE p.prokind <> 'a' AND ` + ofUser("p.oid", "pg_proc") + ` AND ` + notInterna
 
 func aggregatesPart() part {
 	return part{
-		name: "aggregates",
+		name: "aggregates", of: []string{"pg_proc"},
 		query: `SELECT p.oid::text, n.nspname, p.proname || '(' || coalesce(nullif(pg_get_function_identity_arguments(p.oid), ''), '*') || ')', 'aggregate', ` + ownerOf("p.proowner") + `,
   'CREATE AGGREGATE ' || quote_ident(n.nspname) || '.' || quote_ident(p.proname) || '(' || coalesce(nullif(pg_get_function_arguments(p.oid), ''), '*') || ') (' || concat_ws(', ',
     'SFUNC = ' || a.aggtransfn, 'STYPE = ' || format_type(a.aggtranstype, NULL), 'SSPACE = ' || nullif(a.aggtransspace, 0),

@@ -227,6 +227,19 @@ func (d *Database) BeforeCommit(ctx context.Context, conn *sql.Conn, script stri
 	return nil
 }
 
+// ForeignKeysOff switches foreign keys off on a connection outside a transaction. BeforeCommit makes up for
+// it.
+func (d *Database) ForeignKeysOff(ctx context.Context, conn *sql.Conn) (restore func(), err error) {
+	on, err := queryInt(ctx, conn, "PRAGMA foreign_keys")
+	if err != nil || on == 0 {
+		return func() {}, err
+	}
+	if _, err := conn.ExecContext(ctx, "PRAGMA foreign_keys = OFF"); err != nil {
+		return nil, err
+	}
+	return func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA foreign_keys = ON") }, nil
+}
+
 // EstimateRows implements migrate.Database. The largest rowid is a good guess and costs nothing; a
 // table without one is counted.
 func (d *Database) EstimateRows(ctx context.Context, q schema.Queryer, table string) (int64, error) {
@@ -250,6 +263,10 @@ func (d *Database) ColumnType(ctx context.Context, q schema.Queryer, table, colu
 	}
 	defer rows.Close()
 	if !rows.Next() {
+		switch strings.ToLower(column) {
+		case "rowid", "_rowid_", "oid":
+			return "INTEGER", rows.Err()
+		}
 		return "", errors.Join(rows.Err(), fmt.Errorf("table %s has no column %s", table, column))
 	}
 	var t string

@@ -32,10 +32,10 @@ func inspectBehind(ctx context.Context, q schema.Queryer, row int64) (*schema.Da
 
 // The two halves of the query have the same columns: what a row is about, its name, the table it belongs
 // to, and its text. The catalogue comes first, in its order, since SQLite runs them one after the other.
-// Our own tables and what SQLite keeps for itself are left out.
+// Our own tables and what SQLite keeps for itself are left out; what is in the attic is not.
 const (
 	objectsQuery = `SELECT * FROM (SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema
-WHERE rowid > ? AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT LIKE 'switchback\_%' ESCAPE '\' AND tbl_name NOT LIKE 'switchback\_%' ESCAPE '\' ORDER BY rowid)`
+WHERE rowid > ? AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND (tbl_name NOT LIKE 'switchback\_%' ESCAPE '\' OR tbl_name LIKE 'switchback\_old\_%' ESCAPE '\') ORDER BY rowid)`
 
 	settingsQuery = `SELECT 'shadow', name, '', '' FROM pragma_table_list WHERE "schema" = 'main' AND type = 'shadow'
 UNION ALL SELECT 'module', name, '', '' FROM pragma_module_list

@@ -1,0 +1,506 @@
+package recipes
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// engines are the columns of the matrix.
+func engines() []string { return []string{"postgres", "mysql", "mariadb", "sqlite"} }
+
+// text is SQL that engines may have their own version of; the one under "" is everybody's.
+type text map[string]string
+
+func (s text) on(engine string) string {
+	if own, ok := s[engine]; ok {
+		return own
+	}
+	return s[""]
+}
+
+func every(sql string) text { return text{"": sql} }
+
+// Verdicts. Everything that begins with refused goes on with the reason.
+const (
+	works   = "works"
+	refused = "refused: "
+	notYet  = "not yet"
+)
+
+// matrixCase is a row of the matrix.
+type matrixCase struct {
+	name       string
+	operations text // one a line
+	before     text // the schema that the change is planned on
+	after      text // the schema that is there in the end
+	blue       shape
+	green      shape // an empty table: green has none
+	relations  []relation
+	verdicts   map[string]string // where it is not works
+	back       func(old values)  // what the rollback of expand makes of a row that only the new shape allows; may be nil
+	upsertless bool              // no row is written with ON CONFLICT
+}
+
+// verdict is what the matrix says for an engine.
+func (c *matrixCase) verdict(engine string) string {
+	if v, ok := c.verdicts[engine]; ok {
+		return v
+	}
+	if engine != "postgres" {
+		return notYet
+	}
+	return works
+}
+
+// address is the URL that the clients use. Where a column changes its type under its name, no client can
+// keep statements that were prepared before.
+func (c *matrixCase) address(url, engine string) string {
+	for _, r := range c.relations {
+		if r.hidden && engine == "postgres" {
+			return url + "&default_query_exec_mode=simple_protocol"
+		}
+	}
+	return url
+}
+
+// renamed is a relation of columns that say the same.
+func renamed(from, to string) relation {
+	return relation{
+		old: []string{from}, new: []string{to},
+		up:   func(old values) values { return values{to: old[from]} },
+		down: func(new values) values { return values{from: new[to]} },
+	}
+}
+
+// converted is a relation of a column to itself with another type.
+func converted(name string, up, down func(v string) any) relation {
+	through := func(f func(string) any) func(values) values {
+		return func(from values) values {
+			if from[name] == nil {
+				return values{name: nil}
+			}
+			return values{name: f(from[name].(string))}
+		}
+	}
+	return relation{old: []string{name}, new: []string{name}, up: through(up), down: through(down), hidden: true}
+}
+
+func asIs(v string) any { return v }
+
+// cut returns the first letters of a text.
+func cut(n int) func(string) any {
+	return func(v string) any { return string([]rune(v)[:min(n, len([]rune(v)))]) }
+}
+
+func number(v string) int64 {
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+// within brings a number into the range of an int.
+func within(v string) any {
+	return strconv.FormatInt(max(-2147483647, min(2147483647, number(v))), 10)
+}
+
+// Values that clients write.
+var (
+	words  = cycle("Ada", "", "O'Hara \\ \"x\"", "Łódź", "name", " a  b ", "NULL", "0", "%_", "日本語")
+	maybe  = cycle("Ada", nil, "", "Łódź", nil, "x")
+	counts = func(n int) any { return strconv.Itoa([]int{0, 1, -1, 7, 32768, 2147483647, -2147483647}[n%7]) }
+	apart  = func(n int) any { return fmt.Sprintf("no %d", n) }
+)
+
+// note is a column that no change is about.
+var note = column{name: "note", values: maybe}
+
+// cases is the table.
+func cases() []*matrixCase {
+	return []*matrixCase{
+		{
+			name:       "rename column",
+			operations: every("rename column items.name full_name"),
+			before: every(`CREATE TABLE items (id bigint PRIMARY KEY, name varchar(60) DEFAULT 'nobody' NOT NULL, note varchar(60),
+CONSTRAINT items_named CHECK (name <> 'nothing'));
+CREATE INDEX items_name ON items (name);`),
+			after: every(`CREATE TABLE items (id bigint PRIMARY KEY, full_name varchar(60) DEFAULT 'nobody' NOT NULL, note varchar(60),
+CONSTRAINT items_named CHECK (full_name <> 'nothing'));
+CREATE INDEX items_name ON items (full_name);`),
+			blue:      shape{"items", []column{{name: "name", values: words, initial: "nobody"}, note}},
+			green:     shape{"items", []column{{name: "full_name", values: words, initial: "nobody"}, note}},
+			relations: []relation{renamed("name", "full_name")},
+		},
+		{
+			name:       "rename column with NULLs and a unique key",
+			operations: every("rename column items.code to \"Code No\""),
+			before:     every(`CREATE TABLE items (id bigint PRIMARY KEY, code varchar(60), note varchar(60), CONSTRAINT items_code UNIQUE (code));`),
+			after: text{
+				"":        `CREATE TABLE items (id bigint PRIMARY KEY, "Code No" varchar(60), note varchar(60), CONSTRAINT items_code UNIQUE ("Code No"));`,
+				"mysql":   "CREATE TABLE items (id bigint PRIMARY KEY, `Code No` varchar(60), note varchar(60), CONSTRAINT items_code UNIQUE (`Code No`));",
+				"mariadb": "CREATE TABLE items (id bigint PRIMARY KEY, `Code No` varchar(60), note varchar(60), CONSTRAINT items_code UNIQUE (`Code No`));",
+			},
+			blue:      shape{"items", []column{{name: "code", values: sometimes(apart), unique: true}, note}},
+			green:     shape{"items", []column{{name: "Code No", values: sometimes(apart), unique: true}, note}},
+			relations: []relation{renamed("code", "Code No")},
+		},
+		{
+			name:       "change type, wider number",
+			operations: every("change type items.n bigint"),
+			before: every(`CREATE TABLE items (id bigint PRIMARY KEY, n int DEFAULT 7 NOT NULL, note varchar(60), CONSTRAINT items_n CHECK (n <> 13));
+CREATE INDEX items_by_n ON items (n);`),
+			after: every(`CREATE TABLE items (id bigint PRIMARY KEY, n bigint DEFAULT 7 NOT NULL, note varchar(60), CONSTRAINT items_n CHECK (n <> 13));
+CREATE INDEX items_by_n ON items (n);`),
+			blue:      shape{"items", []column{{name: "n", values: counts, initial: "7"}, note}},
+			green:     shape{"items", []column{{name: "n", values: counts, late: cycle("3000000000", "-9000000000000", "2147483648"), initial: "7"}, note}},
+			relations: []relation{converted("n", asIs, within)},
+		},
+		{
+			name:       "change type, shorter text",
+			operations: every("change type items.name varchar(5)"),
+			before:     every(`CREATE TABLE items (id bigint PRIMARY KEY, name varchar(40), note varchar(60));`),
+			after:      every(`CREATE TABLE items (id bigint PRIMARY KEY, name varchar(5), note varchar(60));`),
+			blue:       shape{"items", []column{{name: "name", values: cycle("Ada", "Ada Lovelace", nil, "Łódź i okolice", "x", "")}, note}},
+			green:      shape{"items", []column{{name: "name", values: cycle("Ada", "", nil, "Łódź", "xy")}, note}},
+			relations:  []relation{converted("name", cut(5), asIs)},
+		},
+		{
+			name:       "change type, text to number",
+			operations: every("change type items.n int"),
+			before:     every(`CREATE TABLE items (id bigint PRIMARY KEY, n text, note varchar(60));`),
+			after:      every(`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60));`),
+			blue:       shape{"items", []column{{name: "n", values: cycle("1", "twelve", nil, " 7 ", "-4", "99999999999", "", "+5", "007")}, note}},
+			green:      shape{"items", []column{{name: "n", values: cycle("1", "2", nil, "-4", "2147483647")}, note}},
+			relations: []relation{converted("n", func(v string) any {
+				n, err := strconv.ParseInt(strings.TrimSpace(v), 10, 64)
+				if err != nil {
+					return nil
+				}
+				return within(strconv.FormatInt(n, 10))
+			}, asIs)},
+		},
+		{
+			name: "change type, time with a zone",
+			operations: text{
+				"":         "change type items.at datetime",
+				"postgres": "change type items.at timestamp with time zone",
+			},
+			before: text{
+				"":         `CREATE TABLE items (id bigint PRIMARY KEY, at timestamp NULL, note varchar(60));`,
+				"postgres": `CREATE TABLE items (id bigint PRIMARY KEY, at timestamp, note varchar(60));`,
+			},
+			after: text{
+				"":         `CREATE TABLE items (id bigint PRIMARY KEY, at datetime, note varchar(60));`,
+				"postgres": `CREATE TABLE items (id bigint PRIMARY KEY, at timestamp with time zone, note varchar(60));`,
+			},
+			blue:  shape{"items", []column{{name: "at", values: cycle("2026-01-02 03:04:05", nil, "2000-02-29 23:59:59.123456")}, note}},
+			green: shape{"items", []column{{name: "at", values: cycle("2026-01-02 03:04:05+00", nil, "2000-02-29 23:59:59.123456+00")}, note}},
+			relations: []relation{converted("at",
+				func(v string) any { return v + "+00" }, func(v string) any { return strings.TrimSuffix(v, "+00") })},
+		},
+		{
+			name:       "change type by expressions",
+			operations: every("change type items.price numeric(12,2) up (price / 100.0) down (round(price * 100))"),
+			before:     every(`CREATE TABLE items (id bigint PRIMARY KEY, price int, note varchar(60));`),
+			after:      every(`CREATE TABLE items (id bigint PRIMARY KEY, price numeric(12,2), note varchar(60));`),
+			blue:       shape{"items", []column{{name: "price", values: cycle("0", "1999", nil, "7", "-250")}, note}},
+			green:      shape{"items", []column{{name: "price", values: cycle("0.00", "19.99", nil, "0.07", "-2.50")}, note}},
+			relations: []relation{converted("price",
+				func(v string) any { return fmt.Sprintf("%.2f", float64(number(v))/100) },
+				func(v string) any { return strings.TrimPrefix(strings.Replace(v, ".", "", 1), "0") })},
+		},
+		{
+			name: "split column",
+			operations: text{
+				"":         "split column items.name into first varchar(60) = (substr(name, 1, instr(concat(name, ' '), ' ') - 1)), last varchar(60) = (substr(name, instr(concat(name, ' '), ' ') + 1)) down (concat(first, ' ', last))",
+				"postgres": "split column items.name into first varchar(60) = (split_part(name, ' ', 1)), last varchar(60) = (substr(name, length(split_part(name, ' ', 1)) + 2)) down (first || ' ' || last)",
+				"sqlite":   "split column items.name into first varchar(60) = (substr(name, 1, instr(name || ' ', ' ') - 1)), last varchar(60) = (substr(name, instr(name || ' ', ' ') + 1)) down (first || ' ' || last)",
+			},
+			before: every(`CREATE TABLE items (id bigint PRIMARY KEY, name varchar(121), note varchar(60));`),
+			after:  every(`CREATE TABLE items (id bigint PRIMARY KEY, first varchar(60), last varchar(60), note varchar(60));`),
+			blue:   shape{"items", []column{{name: "name", values: cycle("Ada Lovelace", "Plato", nil, "", "Johann W. v. Goethe", " x")}, note}},
+			green: shape{"items", []column{
+				{name: "first", values: cycle("Ada", "Alan", "", "Grace", nil)}, {name: "last", values: cycle("Lovelace", "", nil, "B. Hopper")}, note,
+			}},
+			relations: []relation{{
+				old: []string{"name"}, new: []string{"first", "last"},
+				up: func(old values) values {
+					if old["name"] == nil {
+						return values{"first": nil, "last": nil}
+					}
+					first, last, _ := strings.Cut(old["name"].(string), " ")
+					return values{"first": first, "last": last}
+				},
+				down: func(new values) values {
+					if new["first"] == nil || new["last"] == nil {
+						return values{"name": nil}
+					}
+					return values{"name": new["first"].(string) + " " + new["last"].(string)}
+				},
+			}},
+		},
+		{
+			name: "merge columns",
+			operations: text{
+				"":         "merge columns items (first, last) into name varchar(121) = (concat(first, ' ', last)) down (substr(name, 1, instr(concat(name, ' '), ' ') - 1)), (substr(name, instr(concat(name, ' '), ' ') + 1))",
+				"postgres": "merge columns items (first, last) into name varchar(121) = (first || ' ' || last) down (split_part(name, ' ', 1)), (substr(name, length(split_part(name, ' ', 1)) + 2))",
+				"sqlite":   "merge columns items (first, last) into name varchar(121) = (first || ' ' || last) down (substr(name, 1, instr(name || ' ', ' ') - 1)), (substr(name, instr(name || ' ', ' ') + 1))",
+			},
+			before: every(`CREATE TABLE items (id bigint PRIMARY KEY, first varchar(60), last varchar(60), note varchar(60));`),
+			after:  every(`CREATE TABLE items (id bigint PRIMARY KEY, name varchar(121), note varchar(60));`),
+			blue: shape{"items", []column{
+				{name: "first", values: cycle("Ada", "Alan", "", "Grace", nil)}, {name: "last", values: cycle("Lovelace", "", nil, "B. Hopper")}, note,
+			}},
+			green: shape{"items", []column{{name: "name", values: cycle("Ada Lovelace", "Plato", nil, "", "Johann W. v. Goethe", " x")}, note}},
+			relations: []relation{{
+				old: []string{"first", "last"}, new: []string{"name"},
+				up: func(old values) values {
+					if old["first"] == nil || old["last"] == nil {
+						return values{"name": nil}
+					}
+					return values{"name": old["first"].(string) + " " + old["last"].(string)}
+				},
+				down: func(new values) values {
+					if new["name"] == nil {
+						return values{"first": nil, "last": nil}
+					}
+					first, last, _ := strings.Cut(new["name"].(string), " ")
+					return values{"first": first, "last": last}
+				},
+			}},
+		},
+		{
+			name:       "add column",
+			operations: every("add column items.extra varchar(60)"),
+			before:     every(`CREATE TABLE items (id bigint PRIMARY KEY, note varchar(60));`),
+			after:      every(`CREATE TABLE items (id bigint PRIMARY KEY, note varchar(60), extra varchar(60));`),
+			blue:       shape{"items", []column{note}},
+			green:      shape{"items", []column{note, {name: "extra", values: maybe}}},
+		},
+		{
+			name:       "add column with a constant default",
+			operations: every("add column items.extra int not null default (42)"),
+			before:     every(`CREATE TABLE items (id bigint PRIMARY KEY, note varchar(60));`),
+			after:      every(`CREATE TABLE items (id bigint PRIMARY KEY, note varchar(60), extra int DEFAULT 42 NOT NULL);`),
+			blue:       shape{"items", []column{note}},
+			green:      shape{"items", []column{note, {name: "extra", values: counts, initial: "42"}}},
+		},
+		{
+			name:       "add column with a computed default",
+			operations: every("add column items.extra int not null default (abs(-42))"),
+			before:     every(`CREATE TABLE items (id bigint PRIMARY KEY, note varchar(60));`),
+			after:      every(`CREATE TABLE items (id bigint PRIMARY KEY, note varchar(60), extra int DEFAULT (abs(-42)) NOT NULL);`),
+			blue:       shape{"items", []column{note}},
+			green:      shape{"items", []column{note, {name: "extra", values: counts, initial: "42"}}},
+		},
+		{
+			name:       "add column that is filled",
+			operations: every("add column items.extra bigint not null fill (id + 1)"),
+			before:     every(`CREATE TABLE items (id bigint PRIMARY KEY, note varchar(60));`),
+			after:      every(`CREATE TABLE items (id bigint PRIMARY KEY, note varchar(60), extra bigint NOT NULL);`),
+			blue:       shape{"items", []column{note}},
+			green:      shape{"items", []column{note, {name: "extra", values: counts, required: true}}},
+			relations: []relation{{
+				new: []string{"extra"}, once: true,
+				up: func(old values) values { return values{"extra": strconv.FormatInt(old["id"].(int64)+1, 10)} },
+			}},
+		},
+		{
+			name:       "drop column",
+			operations: every("drop column items.old"),
+			before:     every(`CREATE TABLE items (id bigint PRIMARY KEY, old varchar(60), note varchar(60));`),
+			after:      every(`CREATE TABLE items (id bigint PRIMARY KEY, note varchar(60));`),
+			blue:       shape{"items", []column{{name: "old", values: maybe}, note}},
+			green:      shape{"items", []column{note}},
+		},
+		{
+			name:       "drop column that is NOT NULL",
+			operations: every("drop column items.old"),
+			before:     every(`CREATE TABLE items (id bigint PRIMARY KEY, old varchar(60) NOT NULL, note varchar(60));`),
+			after:      every(`CREATE TABLE items (id bigint PRIMARY KEY, note varchar(60));`),
+			blue:       shape{"items", []column{{name: "old", values: words, required: true, initial: ""}, note}},
+			green:      shape{"items", []column{note}},
+		},
+		{
+			name:       "drop column with a key and a fill",
+			operations: every("drop column items.old fill (id)"),
+			before:     every(`CREATE TABLE items (id bigint PRIMARY KEY, old bigint NOT NULL, note varchar(60), CONSTRAINT items_old UNIQUE (old));`),
+			after:      every(`CREATE TABLE items (id bigint PRIMARY KEY, note varchar(60));`),
+			blue:       shape{"items", []column{{name: "old", values: func(n int) any { return strconv.Itoa(1_000_000 + n) }, required: true, unique: true}, note}},
+			green:      shape{"items", []column{note}},
+			back: func(old values) {
+				if old["old"] == nil {
+					old["old"] = strconv.FormatInt(old["id"].(int64), 10)
+				}
+			},
+		},
+		{
+			name:       "set not null",
+			operations: every("set not null items.name"),
+			before:     every(`CREATE TABLE items (id bigint PRIMARY KEY, name varchar(60), note varchar(60));`),
+			after:      every(`CREATE TABLE items (id bigint PRIMARY KEY, name varchar(60) NOT NULL, note varchar(60));`),
+			blue:       shape{"items", []column{{name: "name", values: words, required: true}, note}},
+			green:      shape{"items", []column{{name: "name", values: words, required: true}, note}},
+		},
+		{
+			name:       "set not null with a fill",
+			operations: every("set not null items.name fill ('nobody')"),
+			before:     every(`CREATE TABLE items (id bigint PRIMARY KEY, name varchar(60), note varchar(60)); CREATE INDEX items_name ON items (name);`),
+			after:      every(`CREATE TABLE items (id bigint PRIMARY KEY, name varchar(60) NOT NULL, note varchar(60)); CREATE INDEX items_name ON items (name);`),
+			blue:       shape{"items", []column{{name: "name", values: maybe}, note}},
+			green:      shape{"items", []column{{name: "name", values: words, required: true}, note}},
+			relations: []relation{{
+				old: []string{"name"}, new: []string{"name"}, hidden: true,
+				up: func(old values) values {
+					if old["name"] == nil {
+						return values{"name": "nobody"}
+					}
+					return values{"name": old["name"]}
+				},
+				down: func(new values) values { return values{"name": new["name"]} },
+			}},
+		},
+		{
+			name:       "drop not null",
+			operations: every("drop not null items.name fill ('nobody')"),
+			before:     every(`CREATE TABLE items (id bigint PRIMARY KEY, name varchar(60) NOT NULL, note varchar(60));`),
+			after:      every(`CREATE TABLE items (id bigint PRIMARY KEY, name varchar(60), note varchar(60));`),
+			blue:       shape{"items", []column{{name: "name", values: words, required: true}, note}},
+			green:      shape{"items", []column{{name: "name", values: maybe}, note}},
+			back: func(old values) {
+				if old["name"] == nil {
+					old["name"] = "nobody"
+				}
+			},
+		},
+		{
+			name:       "set default",
+			operations: every("set default items.name ('somebody')"),
+			before:     every(`CREATE TABLE items (id bigint PRIMARY KEY, name varchar(60) DEFAULT 'nobody', note varchar(60));`),
+			after:      every(`CREATE TABLE items (id bigint PRIMARY KEY, name varchar(60) DEFAULT 'somebody', note varchar(60));`),
+			blue:       shape{"items", []column{{name: "name", values: maybe, initial: "nobody"}, note}},
+			green:      shape{"items", []column{{name: "name", values: maybe, initial: "somebody"}, note}},
+		},
+		{
+			name:       "drop default",
+			operations: every("drop default items.name"),
+			before:     every(`CREATE TABLE items (id bigint PRIMARY KEY, name varchar(60) DEFAULT 'nobody', note varchar(60));`),
+			after:      every(`CREATE TABLE items (id bigint PRIMARY KEY, name varchar(60), note varchar(60));`),
+			blue:       shape{"items", []column{{name: "name", values: maybe, initial: "nobody"}, note}},
+			green:      shape{"items", []column{{name: "name", values: maybe}, note}},
+		},
+		alike1("add check", "add constraint items.items_n CHECK (n <> 13)",
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60));`,
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60), CONSTRAINT items_n CHECK (n <> 13));`),
+		alike1("drop check", "drop constraint items.items_n",
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60), CONSTRAINT items_n CHECK (n <> 13));`,
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60));`),
+		alike1("add unique key", "add constraint items.items_id_n UNIQUE (id, n)",
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60));`,
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60), CONSTRAINT items_id_n UNIQUE (id, n));`),
+		alike1("drop unique key", "drop constraint items.items_id_n",
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60), CONSTRAINT items_id_n UNIQUE (id, n));`,
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60));`),
+		alike1("add foreign key", "add constraint items.items_n FOREIGN KEY (n) REFERENCES numbers (n)",
+			numbers+`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60)); CREATE INDEX items_n ON items (n);`,
+			numbers+`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60), CONSTRAINT items_n FOREIGN KEY (n) REFERENCES numbers (n)); CREATE INDEX items_n ON items (n);`),
+		alike1("drop foreign key", "drop constraint items.items_n",
+			numbers+`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60), CONSTRAINT items_n FOREIGN KEY (n) REFERENCES numbers (n)); CREATE INDEX items_n ON items (n);`,
+			numbers+`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60)); CREATE INDEX items_n ON items (n);`),
+		alike1("add index", "add index items.items_n CREATE INDEX items_n ON items (n, note)",
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60));`,
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60)); CREATE INDEX items_n ON items (n, note);`),
+		alike1("add unique index", "add index items.items_n CREATE UNIQUE INDEX items_n ON items (n, id)",
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60));`,
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60)); CREATE UNIQUE INDEX items_n ON items (n, id);`),
+		alike1("drop index", "drop index items.items_n",
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60)); CREATE INDEX items_n ON items (n, note);`,
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60));`),
+		{
+			name:       "rename table",
+			operations: every("rename table items goods"),
+			before:     every(`CREATE TABLE items (id bigint PRIMARY KEY, n int DEFAULT 5, note varchar(60)); CREATE INDEX items_n ON items (n);`),
+			after:      text{"": `CREATE TABLE goods (id bigint PRIMARY KEY, n int DEFAULT 5, note varchar(60)); CREATE INDEX items_n ON goods (n);`, "postgres": `CREATE TABLE goods (id bigint CONSTRAINT items_pkey PRIMARY KEY, n int DEFAULT 5, note varchar(60)); CREATE INDEX items_n ON goods (n);`},
+			blue:       shape{"items", []column{{name: "n", values: counts, initial: "5"}, note}},
+			green:      shape{"goods", []column{{name: "n", values: counts, initial: "5"}, note}},
+		},
+		{
+			name:       "drop table",
+			operations: every("drop table items"),
+			before:     every(numbers + `CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60), CONSTRAINT items_n FOREIGN KEY (n) REFERENCES numbers (n));`),
+			after:      every(numbers),
+			blue:       shape{"items", []column{{name: "n", values: counts}, note}},
+		},
+		ten(),
+	}
+}
+
+// sometimes is NULL now and then.
+func sometimes(f func(int) any) func(int) any {
+	return func(n int) any {
+		if n%3 == 0 {
+			return nil
+		}
+		return f(n)
+	}
+}
+
+// numbers is a table of all that counts writes, for foreign keys.
+const numbers = `CREATE TABLE numbers (n int PRIMARY KEY); INSERT INTO numbers VALUES (0), (1), (-1), (7), (32768), (2147483647), (-2147483647); `
+
+// alike1 is a case whose change neither version has to know of.
+func alike1(name, operation, before, after string) *matrixCase {
+	s := shape{"items", []column{{name: "n", values: counts}, note}}
+	return &matrixCase{name: name, operations: every(operation), before: every(before), after: every(after), blue: s, green: s}
+}
+
+// ten is ten operations on one table at once.
+func ten() *matrixCase {
+	return &matrixCase{
+		name: "ten at once on one table",
+		operations: every(`rename column items.a a2
+rename column items.b b2
+change type items.c bigint
+change type items.d varchar(5)
+add column items.e varchar(60)
+add column items.f bigint not null fill (id + 1)
+drop column items.g
+set not null items.h fill ('nobody')
+set default items.i ('somebody')
+add index items.items_i CREATE INDEX items_i ON items (i)`),
+		before: every(`CREATE TABLE items (id bigint PRIMARY KEY, a varchar(60) DEFAULT 'nobody' NOT NULL, b varchar(60), c int DEFAULT 7, d varchar(40), g varchar(60) NOT NULL, h varchar(60), i varchar(60) DEFAULT 'nobody', note varchar(60));
+CREATE INDEX items_ab ON items (a, b);`),
+		after: every(`CREATE TABLE items (id bigint PRIMARY KEY, a2 varchar(60) DEFAULT 'nobody' NOT NULL, b2 varchar(60), c bigint DEFAULT 7, d varchar(5), e varchar(60), f bigint NOT NULL, h varchar(60) NOT NULL, i varchar(60) DEFAULT 'somebody', note varchar(60));
+CREATE INDEX items_ab ON items (a2, b2);
+CREATE INDEX items_i ON items (i);`),
+		blue: shape{"items", []column{
+			{name: "a", values: words, initial: "nobody"}, {name: "b", values: maybe}, {name: "c", values: counts, initial: "7"},
+			{name: "d", values: cycle("Ada", "Ada Lovelace", nil, "x", "")}, {name: "g", values: words, required: true, initial: ""},
+			{name: "h", values: maybe}, {name: "i", values: maybe, initial: "nobody"}, note,
+		}},
+		green: shape{"items", []column{
+			{name: "a2", values: words, initial: "nobody"}, {name: "b2", values: maybe}, {name: "c", values: counts, late: cycle("3000000000"), initial: "7"},
+			{name: "d", values: cycle("Ada", "", nil, "xy")}, {name: "e", values: maybe}, {name: "f", values: counts, required: true},
+			{name: "h", values: words, required: true}, {name: "i", values: maybe, initial: "somebody"}, note,
+		}},
+		relations: []relation{
+			renamed("a", "a2"), renamed("b", "b2"), converted("c", asIs, within), converted("d", cut(5), asIs),
+			{
+				new: []string{"f"}, once: true,
+				up: func(old values) values { return values{"f": strconv.FormatInt(old["id"].(int64)+1, 10)} },
+			},
+			{
+				old: []string{"h"}, new: []string{"h"}, hidden: true,
+				up: func(old values) values {
+					if old["h"] == nil {
+						return values{"h": "nobody"}
+					}
+					return values{"h": old["h"]}
+				},
+				down: func(new values) values { return values{"h": new["h"]} },
+			},
+		},
+	}
+}

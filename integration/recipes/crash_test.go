@@ -1,0 +1,3 @@
+package recipes
+
+func removeBinary() {}

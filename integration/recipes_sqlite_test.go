@@ -1,0 +1,338 @@
+package integration
+
+import (
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	liteddl "github.com/switchbackdb/switchback/ddl/sqlite"
+	"github.com/switchbackdb/switchback/diff"
+	"github.com/switchbackdb/switchback/drivers/database/sqlite"
+	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/migrate/recipe"
+	"github.com/switchbackdb/switchback/schema"
+)
+
+// liteTour is a change that goes through all its phases and back while both versions of an application write.
+type liteTour struct {
+	schema string   // statements
+	ops    []string // to plan
+	// What the versions write. %d is a number that is another one each time.
+	blue, green []string
+	filled      []string // what green can write once the rows are filled
+	late        []string // what green alone can write, once contract is done
+	differ      string   // condition of rows that are not the same in both shapes, from expand to contract
+	attic       string   // likewise, after contract
+	table       string
+	refused     []string // statements that fail as they did before
+	kept, keeps string   // a query, and what it finds once everything is rolled back
+	final       string   // the schema once the attic is empty
+}
+
+func liteTours() map[string]liteTour {
+	return map[string]liteTour{
+		"rename": {
+			schema: `CREATE TABLE users (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL CHECK (name <> ''), -- called
+  age INT
+);
+CREATE INDEX users_name ON users (name);
+INSERT INTO users (name, age) VALUES ('Ann', 36), ('Bob', 40), ('Ada', 41);`,
+			ops:    []string{"rename column users.name full_name"},
+			blue:   []string{"INSERT INTO users (name, age) VALUES ('blue %d', 1)", "UPDATE users SET name = 'blue again %d' WHERE id = 1", "INSERT OR REPLACE INTO users (id, name) VALUES (2, 'replaced %d')", "INSERT INTO users (id, name) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET name = 'upsert %d'"},
+			green:  []string{"INSERT INTO users (full_name, age) VALUES ('green %d', 1)", "UPDATE users SET full_name = 'green again %d' WHERE id = 2", "REPLACE INTO users (id, full_name) VALUES (2, 'replaced %d')", "INSERT INTO users (id, full_name) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET full_name = excluded.full_name || ' upsert %d'"},
+			differ: "name IS NOT full_name OR name IS NULL",
+			attic:  "switchback_old_name IS NOT full_name OR full_name IS NULL",
+			kept:   "SELECT group_concat(name, ', ') FROM (SELECT name FROM users WHERE name = 'Ada' ORDER BY id)", keeps: "Ada",
+			final:   `CREATE TABLE users (id INTEGER PRIMARY KEY, age INT, full_name TEXT NOT NULL, CHECK (full_name <> '')); CREATE INDEX users_name ON users (full_name);`,
+			refused: []string{"INSERT INTO users (age) VALUES (1)", "UPDATE users SET %s = NULL", "UPDATE users SET %s = ''", "INSERT INTO users (age, %s) VALUES (1, NULL)"},
+		},
+		"rename with a default, without case": {
+			schema: `CREATE TABLE users (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL DEFAULT "nobody" COLLATE NOCASE, n INT);
+INSERT INTO users (name) VALUES ('Ada'), ('nobody');`,
+			ops:    []string{"rename column users.name full_name"},
+			blue:   []string{"INSERT INTO users (name) VALUES ('blue %d')", "UPDATE users SET name = upper(name)", "UPDATE users SET name = lower(name)", "INSERT INTO users (n) VALUES (%d)"},
+			green:  []string{"INSERT INTO users (full_name) VALUES ('green %d')", "UPDATE users SET full_name = upper(full_name)", "UPDATE users SET full_name = lower(full_name)", "INSERT INTO users (n) VALUES (%d)", "INSERT INTO users DEFAULT VALUES"},
+			differ: "name COLLATE BINARY IS NOT full_name OR name IS NULL",
+			attic:  "switchback_old_name COLLATE BINARY IS NOT full_name",
+			final:  `CREATE TABLE users (id INTEGER PRIMARY KEY AUTOINCREMENT, n INT, full_name TEXT NOT NULL DEFAULT 'nobody' COLLATE NOCASE)`,
+		},
+		"rename, unique and quoted": {
+			schema: `CREATE TABLE "Order Items" ("Id" INTEGER PRIMARY KEY, [the sku] TEXT CONSTRAINT "One Each" UNIQUE, Qty INT NOT NULL DEFAULT 1 CONSTRAINT some CHECK ("Order Items".qty > 0), UNIQUE ("THE SKU", qty));
+INSERT INTO "order items" ("the sku") VALUES ('a'), ('b'), (NULL);`,
+			table:   `"Order Items"`,
+			ops:     []string{`rename column "Order Items"."the sku" "S""KU"`, `rename column "Order Items".Qty "select"`},
+			blue:    []string{`INSERT INTO "Order Items" ("the sku", qty) VALUES ('b%d', 2)`, `INSERT INTO "order items" ("the sku", qty) VALUES ('u', 2) ON CONFLICT ("the sku") DO UPDATE SET qty = qty + 1`, `INSERT OR REPLACE INTO "Order Items" ("the sku") VALUES ('a')`},
+			green:   []string{`INSERT INTO "Order Items" ("S""KU", "select") VALUES ('g%d', 2)`, `INSERT OR REPLACE INTO "Order Items" ("S""KU") VALUES ('a')`, `UPDATE "Order Items" SET "select" = "select" + 1`},
+			late:    []string{`INSERT INTO "order items" ("S""KU", "select") VALUES ('u', 2) ON CONFLICT ("S""KU") DO UPDATE SET "select" = "select" + 1`},
+			differ:  `"the sku" IS NOT "S""KU" OR qty IS NOT "select"`,
+			attic:   `"switchback_old_the sku" IS NOT "S""KU" OR "switchback_old_Qty" IS NOT "select"`,
+			final:   `CREATE TABLE "Order Items" (Id INTEGER PRIMARY KEY, "S""KU" TEXT CONSTRAINT "One Each" UNIQUE, "select" INT NOT NULL DEFAULT 1 CONSTRAINT some CHECK ("select" > 0), UNIQUE ("S""KU", "select"))`,
+			refused: []string{`UPDATE "Order Items" SET qty = 0`, `UPDATE "Order Items" SET "select" = 0`},
+		},
+		"without rowid, strict": {
+			schema: `CREATE TABLE prices (shop TEXT NOT NULL, item TEXT NOT NULL, cents INTEGER NOT NULL, note TEXT, PRIMARY KEY (shop, item)) STRICT, WITHOUT ROWID;
+INSERT INTO prices VALUES ('a', 'x', 100, 'n'), ('a', 'y', 200, NULL);`,
+			ops:    []string{"rename column prices.note remark", "change type prices.cents TEXT"},
+			blue:   []string{"INSERT INTO prices (shop, item, cents, note) VALUES ('b', 'i%d', 5, 'blue')", "UPDATE prices SET cents = cents + 1, note = 'changed'", "UPDATE prices SET item = 'moved %d', note = 'also' WHERE item = 'y'"},
+			green:  []string{"INSERT INTO prices (shop, item, cents, remark) VALUES ('g', 'i%d', 5, 'green')", "UPDATE prices SET remark = 'green %d'"},
+			late:   []string{"INSERT INTO prices (shop, item, cents, remark) VALUES ('l', 'i%d', '5', 'green')", "UPDATE prices SET cents = cents || '1' WHERE shop = 'l'"},
+			differ: "note IS NOT remark OR switchback_new_cents IS NOT CAST(cents AS TEXT)",
+			kept:   "SELECT shop || item || typeof(cents) FROM prices WHERE item = 'x'", keeps: "axinteger",
+			final: `CREATE TABLE prices (shop TEXT NOT NULL, item TEXT NOT NULL, remark TEXT, cents TEXT NOT NULL, PRIMARY KEY (shop, item)) STRICT, WITHOUT ROWID`,
+			attic: "switchback_old_note IS NOT remark OR CAST(cents AS INTEGER) IS NOT switchback_old_cents",
+		},
+		"generated, triggers, views, foreign keys": {
+			schema: `CREATE TABLE teams (id INTEGER PRIMARY KEY, title TEXT NOT NULL);
+CREATE TABLE log (what TEXT);
+CREATE TABLE users (
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL, team INT NOT NULL REFERENCES teams (id) ON DELETE CASCADE ON UPDATE CASCADE,
+  shout AS (upper(name)), kept TEXT AS (name || '!') STORED
+);
+CREATE TABLE posts (id INTEGER PRIMARY KEY, author INT REFERENCES users (id) ON DELETE CASCADE, body TEXT);
+CREATE INDEX users_lower ON users (lower(name)) WHERE name <> 'nobody';
+CREATE VIEW named AS SELECT u.id, u.name, t.title FROM users u JOIN teams t ON t.id = u.team;
+CREATE TRIGGER logged AFTER UPDATE OF name ON users BEGIN INSERT INTO log VALUES (OLD.name || ' is ' || NEW.name); END;
+CREATE TRIGGER trimmed AFTER INSERT ON users WHEN NEW.name <> trim(NEW.name) BEGIN UPDATE users SET name = trim(name) WHERE id = NEW.id; END;
+INSERT INTO teams VALUES (1, 'one'), (2, 'two'), (3, 'three');
+INSERT INTO users (name, team) VALUES ('Ada', 1), ('Bob', 2);
+INSERT INTO posts VALUES (1, 1, 'hello');`,
+			ops:    []string{"rename column users.name full_name", "rename column users.team group_id"},
+			blue:   []string{"INSERT INTO users (name, team) VALUES (' blue %d ', 1)", "UPDATE users SET name = 'blue %d', team = 2 WHERE id = 1", "UPDATE users SET team = 1 WHERE id = 2", "INSERT OR IGNORE INTO teams VALUES (3, 'three')", "INSERT INTO users (name, team) VALUES ('gone', 3)", "UPDATE teams SET id = id + 1000 WHERE id = 3", "DELETE FROM teams WHERE id > 1000"},
+			green:  []string{"INSERT INTO users (full_name, group_id) VALUES ('green %d', 1)", "UPDATE users SET full_name = 'green %d', group_id = 1 WHERE id = 2", "INSERT INTO posts (author, body) VALUES (1, 'green %d')", "INSERT OR IGNORE INTO teams VALUES (3, 'three')", "INSERT INTO users (full_name, group_id) VALUES ('gone', 3)", "DELETE FROM teams WHERE id = 3"},
+			differ: "name IS NOT full_name OR team IS NOT group_id OR shout IS NOT upper(name)",
+			attic:  "switchback_old_name IS NOT full_name OR switchback_old_team IS NOT group_id OR shout IS NOT upper(full_name)",
+			kept:   "SELECT body FROM posts WHERE id = 1", keeps: "hello",
+			final: `CREATE TABLE teams (id INTEGER PRIMARY KEY, title TEXT NOT NULL);
+CREATE TABLE log (what TEXT);
+CREATE TABLE users (
+  id INTEGER PRIMARY KEY, full_name TEXT NOT NULL, group_id INT NOT NULL REFERENCES teams (id) ON DELETE CASCADE ON UPDATE CASCADE,
+  shout AS (upper(full_name)), kept TEXT AS (full_name || '!') STORED
+);
+CREATE TABLE posts (id INTEGER PRIMARY KEY, author INT REFERENCES users (id) ON DELETE CASCADE, body TEXT);
+CREATE INDEX users_lower ON users (lower(full_name)) WHERE full_name <> 'nobody';
+CREATE VIEW named AS SELECT u.id, u.full_name, t.title FROM users u JOIN teams t ON t.id = u.group_id;
+CREATE TRIGGER logged AFTER UPDATE OF full_name ON users BEGIN INSERT INTO log VALUES (OLD.full_name || ' is ' || NEW.full_name); END;
+CREATE TRIGGER trimmed AFTER INSERT ON users WHEN NEW.full_name <> trim(NEW.full_name) BEGIN UPDATE users SET full_name = trim(full_name) WHERE id = NEW.id; END;`,
+		},
+		"type there and back": {
+			schema: `CREATE TABLE t (id TEXT PRIMARY KEY, n TEXT NOT NULL DEFAULT '7' CHECK (length(n) < 20), r REAL);
+CREATE INDEX t_n ON t (n DESC);
+INSERT INTO t VALUES ('a', '5', 1.5), ('b', ' 6 ', 2.75), (NULL, '12', NULL), ('z', '007', 3);`,
+			ops:   []string{"change type t.n INTEGER", "change type t.r int"},
+			blue:  []string{"INSERT INTO t (id, n, r) VALUES ('b%d', '5', 1.25)", "INSERT INTO t (id) VALUES ('d%d')", "UPDATE t SET n = '0' || n WHERE id = 'a'"},
+			green: []string{"INSERT INTO t (id, n, r) VALUES ('g%d', 8, 1)"},
+			late:  []string{"UPDATE t SET n = n + 1 WHERE id LIKE 'g%%' OR id LIKE '%%%d'"},
+			kept:  "SELECT group_concat(quote(n) || r) FROM t WHERE id IN ('b', 'z')", keeps: "' 6 '2.75,'007'3.0",
+			final:  `CREATE TABLE t (id TEXT PRIMARY KEY, n INTEGER NOT NULL DEFAULT 7 CHECK (length(n) < 20), r INT); CREATE INDEX t_n ON t (n DESC)`,
+			differ: "switchback_new_n IS NOT CAST(n AS INTEGER) OR switchback_new_r IS NOT CAST(round(r) AS INTEGER)",
+			attic:  "n IS NOT CAST(switchback_old_n AS INTEGER) OR r IS NOT CAST(round(switchback_old_r) AS INTEGER)",
+			table:  "t",
+		},
+		"split": {
+			schema: `CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+INSERT INTO users (name) VALUES ('Ada Lovelace'), ('Alan Turing');`,
+			ops:    []string{"split column users.name into first TEXT not null = (substr(name, 1, instr(name || ' ', ' ') - 1)), last TEXT = (substr(name, instr(name || ' ', ' ') + 1)) down (first || ' ' || last)"},
+			blue:   []string{"INSERT INTO users (name) VALUES ('Grace Hopper')", "UPDATE users SET name = 'Mary Ann Evans' WHERE id = 1"},
+			green:  []string{"INSERT INTO users (first, last) VALUES ('Mary Ann', 'Evans%d')"},
+			filled: []string{"UPDATE users SET first = 'Jean Marie' WHERE id = 2", "UPDATE users SET last = 'x' WHERE id = 1"},
+			differ: "name IS NOT first || ' ' || last",
+			attic:  "switchback_old_name IS NOT first || ' ' || last",
+			final:  `CREATE TABLE users (id INTEGER PRIMARY KEY, first TEXT NOT NULL, last TEXT)`,
+		},
+	}
+}
+
+func TestToursSQLite(t *testing.T) {
+	for name, tour := range liteTours() {
+		for _, recursive := range []int{0, 1} {
+			t.Run(fmt.Sprintf("%s/%d", name, recursive), func(t *testing.T) {
+				t.Parallel()
+				newLiteRun(t, tour, recursive).all()
+			})
+		}
+	}
+}
+
+// liteRun is a tour under way.
+type liteRun struct {
+	*target
+	liteTour
+	app    *sql.DB
+	number int
+	start  *schema.Database
+	before string // the text of the catalogue
+}
+
+func newLiteRun(t *testing.T, tour liteTour, recursive int) *liteRun {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "shop.db")
+	app, err := sql.Open("sqlite", fmt.Sprintf("file:%s?_pragma=busy_timeout(10000)&_pragma=foreign_keys(1)&_pragma=recursive_triggers(%d)", file, recursive))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, app.Close()) })
+	_, err = app.ExecContext(t.Context(), tour.schema)
+	require.NoError(t, err)
+	r := &liteRun{liteTour: tour, app: app}
+	// Foreign keys are on for the runner as well: writing a table anew must not fire them.
+	db, err := sqlite.Open(t.Context(), "sqlite:"+file+"?_pragma=foreign_keys(1)", sqlite.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	r.target = &target{t: t, plain: app, db: db, runner: migrate.NewRunner(db, migrate.Options{}), changes: t.TempDir()}
+	r.start, r.before = r.inspect(), r.catalogue()
+	if r.table == "" {
+		r.table = regexp.MustCompile(`\w+ \w+ (\w+)\.`).FindStringSubmatch(tour.ops[0])[1]
+	}
+	r.plan("20261124093000_tour", tour.ops...)
+	return r
+}
+
+func (r *liteRun) inspect() *schema.Database {
+	r.t.Helper()
+	d, err := sqlite.Inspect(r.t.Context(), r.app)
+	require.NoError(r.t, err)
+	return d
+}
+
+// catalogue is the text of the catalogue. ALTER TABLE puts the names it writes into quotes, and where a table
+// is written anew, its own name before a column is left out.
+func (r *liteRun) catalogue() string {
+	return regexp.MustCompile(`CREATE TABLE "(\w+)"`).ReplaceAllString(strings.ReplaceAll(r.text("SELECT group_concat(sql, char(10)) FROM (SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE 'switchback\\_%' ESCAPE '\\' AND tbl_name NOT LIKE 'switchback\\_%' ESCAPE '\\' ORDER BY type, name)"), `"Order Items".`, ""), "CREATE TABLE $1")
+}
+
+func (r *liteRun) plan(id string, texts ...string) {
+	r.t.Helper()
+	var ops []recipe.Operation
+	for _, text := range texts {
+		op, err := recipe.Parse(text)
+		require.NoError(r.t, err)
+		ops = append(ops, op)
+	}
+	draft, err := recipe.Plan(r.inspect(), ops, recipe.Options{Engine: migrate.SQLite, Writer: liteddl.Writer{}, ID: id})
+	require.NoError(r.t, err)
+	files := map[string]string{}
+	for _, f := range draft.Files(migrate.SQLite) {
+		files[f.Name] = f.Text
+	}
+	r.change(id, files)
+}
+
+func (r *liteRun) write(lists ...[]string) {
+	r.t.Helper()
+	for _, list := range lists {
+		for _, statement := range list {
+			r.number++
+			if strings.Contains(statement, "%d") {
+				statement = fmt.Sprintf(statement, r.number)
+			}
+			r.exec(statement)
+		}
+	}
+}
+
+func (r *liteRun) same(condition, when string) {
+	r.t.Helper()
+	require.Equal(r.t, "0", r.text(fmt.Sprintf("SELECT count(*) FROM %s WHERE %s", r.table, condition)), "%s: %s", when, condition)
+}
+
+func (r *liteRun) refuse(columns ...string) {
+	r.t.Helper()
+	for _, statement := range r.refused {
+		for _, c := range columns {
+			text := strings.ReplaceAll(statement, "%s", c)
+			_, err := r.app.ExecContext(r.t.Context(), text)
+			require.ErrorContains(r.t, err, "constraint failed", text)
+		}
+	}
+}
+
+func (r *liteRun) unchanged(when string) {
+	r.t.Helper()
+	d, err := diff.Compare(r.start, r.inspect(), diff.Options{})
+	require.NoError(r.t, err)
+	require.Empty(r.t, d.Changes, when)
+	require.Equal(r.t, r.before, r.catalogue(), when)
+	require.Equal(r.t, "", r.text("SELECT group_concat(\"table\") FROM pragma_foreign_key_check"), when)
+	require.Equal(r.t, "ok", r.text("PRAGMA integrity_check"), when)
+}
+
+// ends compares the schema with the one it is to have in the end.
+func (r *liteRun) ends() {
+	r.t.Helper()
+	db, err := sql.Open("sqlite", ":memory:")
+	require.NoError(r.t, err)
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	_, err = db.ExecContext(r.t.Context(), r.final)
+	require.NoError(r.t, err)
+	want, err := sqlite.Inspect(r.t.Context(), db)
+	require.NoError(r.t, err)
+	d, err := diff.Compare(want, r.inspect(), diff.Options{})
+	require.NoError(r.t, err)
+	require.Empty(r.t, d.Changes, r.catalogue())
+}
+
+func (r *liteRun) all() {
+	t := r.t
+	require.NoError(t, r.forward(migrate.Expand))
+	r.write(r.blue, r.green)
+	require.NoError(t, r.back(migrate.BackOptions{LastPhase: true}))
+	r.unchanged("expand rolled back")
+	r.write(r.blue)
+
+	require.NoError(t, r.forward(migrate.Expand))
+	r.write(r.blue, r.green, r.blue)
+	require.NoError(t, r.forward(migrate.Backfill))
+	r.same(r.differ, "filled")
+	r.write(r.green, r.blue, r.filled, r.green)
+	r.same(r.differ, "filled, and written since")
+	filled := r.inspect()
+	require.NoError(t, r.back(migrate.BackOptions{LastPhase: true}))
+	r.write(r.blue, r.green)
+	r.same(r.differ, "backfill rolled back")
+	require.NoError(t, r.forward(migrate.Backfill))
+	r.same(r.differ, "filled again")
+	if strings.Contains(strings.Join(r.refused, ""), "%s") {
+		r.refuse("name")
+	} else {
+		r.refuse("")
+	}
+
+	require.NoError(t, r.forward(migrate.Contract))
+	r.same(r.attic, "contracted")
+	r.write(r.green, r.filled, r.late, r.green)
+	r.same(r.attic, "contracted, and written since")
+	contracted := r.inspect()
+	require.NoError(t, r.back(migrate.BackOptions{LastPhase: true}))
+	r.same(r.differ, "contract rolled back")
+	d, err := diff.Compare(filled, r.inspect(), diff.Options{})
+	require.NoError(t, err)
+	require.Empty(t, d.Changes)
+	r.write(r.blue, r.green)
+	r.same(r.differ, "contract rolled back, and written since")
+	require.NoError(t, r.forward(migrate.Contract))
+	r.write(r.late, r.green)
+	d, err = diff.Compare(contracted, r.inspect(), diff.Options{})
+	require.NoError(t, err)
+	require.Empty(t, d.Changes)
+	require.NoError(t, r.back(migrate.BackOptions{To: "0"}))
+	r.unchanged("everything rolled back")
+	if r.kept != "" {
+		require.Equal(t, r.keeps, r.text(r.kept))
+	}
+	r.write(r.blue)
+
+	require.NoError(t, r.forward(migrate.Expand, migrate.Backfill, migrate.Contract))
+	r.same(r.attic, "contracted at last")
+	require.NoError(t, r.forward(migrate.Purge))
+	r.write(r.green, r.late)
+	require.NotContains(t, r.catalogue(), "switchback")
+	r.ends()
+	require.Equal(t, "ok", r.text("PRAGMA integrity_check"))
+	require.Equal(t, "", r.text("SELECT group_concat(\"table\") FROM pragma_foreign_key_check"))
+}

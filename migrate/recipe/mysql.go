@@ -1,0 +1,287 @@
+package recipe
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	writer "github.com/switchbackdb/switchback/ddl/mysql"
+	"github.com/switchbackdb/switchback/internal/sqltoken"
+	"github.com/switchbackdb/switchback/schema"
+)
+
+// mysql writes what MySQL and MariaDB run. Their triggers are of one event each, so a pass over a row is two
+// of them, and they stop every write once a column that they name has another name: so they are exchanged
+// while nobody else writes, in a group that locks the table.
+type mysql struct {
+	id      string
+	mariadb bool
+}
+
+func (g *mysql) name() string {
+	if g.mariadb {
+		return "mariadb"
+	}
+	return "mysql"
+}
+
+func (*mysql) quote(name string) string   { return writer.Quote(name) }
+func (*mysql) table(t Table) string       { return writer.Quote(t.Name) }
+func (*mysql) walkName(t Table) string    { return t.Name }
+func (*mysql) literal(text string) string { return writer.Literal(text) }
+func (*mysql) limit() int                 { return 64 }
+func (*mysql) fillsNotNull() bool         { return true }
+func (*mysql) locksGroups() bool          { return true }
+
+// byBytes are the types that are compared byte by byte: their collation may take two values for one.
+var byBytes = regexp.MustCompile(`^(char|varchar|tinytext|text|mediumtext|longtext|enum|set|json)\b`)
+
+func (g *mysql) distinct(a, b, typ string) string {
+	if b == "NULL" {
+		return a + " IS NOT NULL"
+	}
+	return "NOT (" + g.same(a, b, typ) + ")"
+}
+
+// same is the condition that two expressions of a type are the same, NULL being a value like any other.
+func (*mysql) same(a, b, typ string) string {
+	switch {
+	case b == "NULL":
+		return a + " IS NULL"
+	case byBytes.MatchString(typ):
+		return "CAST(" + a + " AS BINARY) <=> CAST(" + b + " AS BINARY)"
+	}
+	return a + " <=> " + b
+}
+
+// half is a pass over a row for one event: one trigger.
+type half struct {
+	number int    // sorts it among its four: those for UPDATE come first, so that no row is filled that is not kept in step
+	pass   string // up or down
+	event  string // UPDATE or INSERT
+}
+
+var halves = []half{{1, "up", "UPDATE"}, {2, "up", "INSERT"}, {3, "down", "UPDATE"}, {4, "down", "INSERT"}}
+
+func (g *mysql) trigger(s *sync, h half) string {
+	return fit(64, fmt.Sprintf("switchback_%s_%d_%s_%s_", g.id, h.number, h.pass, strings.ToLower(h.event)), s.table.Name)
+}
+
+func (g *mysql) addTriggers(e *edit, s *sync, st state) {
+	for _, h := range halves {
+		if body := g.body(s, st, h); body != "" {
+			g.insert(e.table(s.table), &schema.Trigger{
+				Name:       g.trigger(s, h),
+				Definition: "BEFORE " + h.event + " FOR EACH ROW BEGIN\n" + body + "\nEND",
+			})
+		}
+	}
+}
+
+func (g *mysql) dropTriggers(e *edit, s *sync, st state) {
+	for _, h := range halves {
+		if g.body(s, st, h) != "" {
+			e.dropTrigger(s.table, g.trigger(s, h))
+		}
+	}
+}
+
+// passOf are the names of triggers of a change, with its number and their pass.
+var passOf = regexp.MustCompile(`^switchback_(\d+)_\d_(up|down)_`)
+
+// insert puts a trigger where it fires in its turn: behind those of the application, up passes in the order of
+// the changes, then down passes in the reverse one.
+func (g *mysql) insert(t *schema.Table, x *schema.Trigger) {
+	event := func(x *schema.Trigger) string { return strings.Join(strings.Fields(x.Definition)[:2], " ") }
+	at := slices.IndexFunc(t.Triggers, func(other *schema.Trigger) bool {
+		return event(other) == event(x) && firesBefore(x.Name, other.Name)
+	})
+	if at < 0 {
+		at = len(t.Triggers)
+	}
+	t.Triggers = slices.Insert(t.Triggers, at, x)
+}
+
+// firesBefore tells whether a trigger of ours has to fire before another.
+func firesBefore(name, other string) bool {
+	a, b := passOf.FindStringSubmatch(name), passOf.FindStringSubmatch(other)
+	if b == nil {
+		return false
+	}
+	older := len(a[1]) < len(b[1]) || len(a[1]) == len(b[1]) && a[1] < b[1]
+	switch {
+	case a[2] != b[2]:
+		return a[2] == "up"
+	case a[2] == "up":
+		return older
+	}
+	return !older && a[1] != b[1]
+}
+
+// body is what a trigger does, or nothing where a state has no use for it.
+func (g *mysql) body(s *sync, st state, h half) string {
+	var parts []string
+	if h.pass == "up" {
+		for _, r := range s.rules {
+			if text := g.up(r, st, h.event); r.ups(st) && text != "" {
+				parts = append(parts, text)
+			}
+		}
+	} else {
+		for _, r := range slices.Backward(s.rules) {
+			if r.downs(st) {
+				parts = append(parts, g.down(r, st, h.event))
+			}
+		}
+	}
+	return strings.Join(parts, "\n")
+}
+
+// up is a rule's part of the first pass.
+func (g *mysql) up(r *rule, st state, event string) string {
+	if r.once && event == "UPDATE" {
+		return ""
+	}
+	untouched := g.each(r, r.new, st, " AND ", func(c, q string) string { return g.same("NEW."+q, or(r.initial[c], "NULL"), r.types[c]) })
+	kept := g.each(r, r.new, st, " AND ", func(c, q string) string { return g.same("NEW."+q, "OLD."+q, r.types[c]) })
+	changed := g.each(r, r.old, st, " OR ", g.changed(r))
+	var condition string
+	switch {
+	case r.once:
+		condition = untouched
+	case r.hidden && event == "UPDATE":
+		condition = changed
+	case r.hidden:
+	case event == "UPDATE":
+		condition = kept + "\n    AND (" + changed + ")"
+	default:
+		condition = untouched
+	}
+	comment := fmt.Sprintf("%s from %s, unless it was written itself", strings.Join(r.names(r.new, st), ", "), or(strings.Join(r.names(r.old, st), ", "), "what a row starts with"))
+	var sets []string
+	for _, c := range r.new {
+		sets = append(sets, fmt.Sprintf("SET NEW.%s = %s;", g.quote(r.name(c, st)), r.expression(g, r.up[c], st, "NEW.")))
+	}
+	return block(comment, condition, sets)
+}
+
+// down is a rule's part of the second pass.
+func (g *mysql) down(r *rule, st state, event string) string {
+	differs := g.each(r, r.new, st, " OR ", func(c, q string) string {
+		return g.distinct("NEW."+q, r.expression(g, r.up[c], st, "NEW."), r.types[c])
+	})
+	condition := differs
+	if event == "UPDATE" {
+		condition = "(" + g.each(r, r.new, st, " OR ", g.changed(r)) + ")\n    AND (" + differs + ")"
+	}
+	comment := fmt.Sprintf("%s from %s, where it does not say so already", strings.Join(r.names(r.old, st), ", "), strings.Join(r.names(r.new, st), ", "))
+	var sets []string
+	for _, c := range r.old {
+		if x, ok := r.down[c]; ok {
+			sets = append(sets, fmt.Sprintf("SET NEW.%s = %s;", g.quote(r.name(c, st)), r.expression(g, x, st, "NEW.")))
+		}
+	}
+	return block(comment, condition, sets)
+}
+
+// block writes assignments under a condition, if there is one.
+func block(comment, condition string, sets []string) string {
+	text := "  -- " + strings.NewReplacer("\n", " ", "\r", " ").Replace(comment) + "\n"
+	if condition == "" {
+		return text + "  " + strings.Join(sets, "\n  ")
+	}
+	return text + "  IF " + condition + " THEN\n    " + strings.Join(sets, "\n    ") + "\n  END IF;"
+}
+
+// changed is the condition that a column is not what it was.
+func (g *mysql) changed(r *rule) func(column, quoted string) string {
+	return func(c, q string) string { return g.distinct("NEW."+q, "OLD."+q, r.types[c]) }
+}
+
+// each joins a condition on each of some columns.
+func (g *mysql) each(r *rule, columns []string, st state, with string, condition func(column, quoted string) string) string {
+	var list []string
+	for _, c := range columns {
+		list = append(list, condition(c, g.quote(r.name(c, st))))
+	}
+	return strings.Join(list, with)
+}
+
+func (g *mysql) assertTriggers(s *sync, st state) Statement {
+	var names []string
+	for _, h := range halves {
+		if g.body(s, st, h) != "" {
+			names = append(names, g.literal(g.trigger(s, h)))
+		}
+	}
+	return Statement{
+		SQL: fmt.Sprintf("SELECT count(*) AS triggers_left\nFROM information_schema.triggers\nWHERE trigger_schema = DATABASE()\n  AND trigger_name IN (%s)\nHAVING count(*) < %d",
+			strings.Join(names, ",\n    "), len(names)),
+		Why:    "Reads the catalogue.",
+		Assert: "a trigger that keeps both shapes of " + s.table.String() + " in step is gone, so they may differ",
+	}
+}
+
+func (*mysql) renameConstraint(Table, string, string) (string, bool) { return "", false }
+
+// resync is the statement that brings the rows in step again that were written while no trigger was there, as
+// after a crash in the middle of a group: what the version of the application that runs then goes by wins.
+func (g *mysql) resync(s *sync, r *rule, st state) (Statement, bool) {
+	columns, from := r.old, r.down
+	if r.hidden && st == before {
+		columns, from = r.new, r.up
+	}
+	if r.once || len(from) == 0 {
+		return Statement{}, false
+	}
+	var sets []string
+	for _, c := range columns {
+		if x, ok := from[c]; ok {
+			sets = append(sets, g.quote(r.name(c, st))+" = "+r.expression(g, x, st, ""))
+		}
+	}
+	differ := func(columns []string, expressions map[string]string) string {
+		var any []string
+		for _, c := range columns {
+			if x, ok := expressions[c]; ok {
+				any = append(any, g.distinct(g.quote(r.name(c, st)), r.expression(g, x, st, ""), r.types[c]))
+			}
+		}
+		return strings.Join(any, " OR ")
+	}
+	where := differ(r.new, r.up)
+	if !r.hidden || st == after {
+		where = "(" + where + ")\n  AND (" + differ(r.old, r.down) + ")"
+	}
+	return Statement{
+		SQL:     fmt.Sprintf("UPDATE %s\nSET %s\nWHERE %s", g.table(s.table), strings.Join(sets, ",\n    "), where),
+		Why:     "Only after a crash: what was written while the triggers were not there.",
+		Resumed: true,
+	}, true
+}
+
+// updatable has rights checked for who writes, not for who made the view.
+func (*mysql) updatable(v *schema.View) {
+	v.Options = append(v.Options, schema.Property{Name: "security", Value: "INVOKER"})
+}
+
+// cannot says why a column cannot be taken through a change, or nothing.
+func (g *mysql) cannot(t *schema.Table, c *schema.Column) (reason, next string) {
+	d := sqltoken.Of(g.name())
+	reads := func(text string) bool {
+		return slices.ContainsFunc(sqltoken.Split(text, d), func(x sqltoken.Token) bool { return x.Names(c.Name, d) })
+	}
+	if schema.Value(c.Options, "auto_increment") != "" {
+		return "a table has one AUTO_INCREMENT column, and it cannot be two at a time", ""
+	}
+	for _, other := range t.Columns {
+		if other.Generated != "" && reads(other.Generated) {
+			return fmt.Sprintf("column %s is generated from it", word(other.Name)), "change that one first"
+		}
+	}
+	if reads(schema.Value(t.Options, "partitions")) {
+		return "the table is partitioned by it", ""
+	}
+	return "", ""
+}
