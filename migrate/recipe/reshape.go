@@ -463,6 +463,9 @@ func newReshape(p *planner, op Operation, table Table, rule *rule, added []*sche
 			return nil, &Error{op, fmt.Sprintf("column %s is part of the primary key, or foreign keys point to it", word(name)), "only its type can be changed, as in: change type " + table.String() + "." + word(name) + " bigint"}
 		}
 	}
+	if err := p.pointedTo(op, table, rule.old); err != nil {
+		return nil, err
+	}
 	return newKeyReshape(p, op, table, rule, added)
 }
 
@@ -496,9 +499,6 @@ func newKeyReshape(p *planner, op Operation, table Table, rule *rule, added []*s
 		if t.Column(rule.renamed[name]) != nil {
 			return nil, &Error{op, fmt.Sprintf("the attic of %s holds a column %s already", table, word(name)), "switchback purge, for the change that put it there"}
 		}
-	}
-	if err := p.pointedTo(op, table, rule.old); err != nil {
-		return nil, err
 	}
 	for _, c := range added {
 		if w, ok := p.engine.(rebuilder); ok {
