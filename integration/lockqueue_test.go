@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -91,4 +92,51 @@ func (g *target) queries(t *testing.T, enough <-chan struct{}) (n int, longest t
 		n++
 		longest = max(longest, time.Since(begun))
 	}
+}
+
+// TestLockDeadline expands a table that a transaction holds which never ends. The run gives up at its
+// deadline, names who is in the way, leaves nothing behind, and succeeds once that has ended.
+func TestLockDeadline(t *testing.T) {
+	const timeout, deadline = time.Second, 4 * time.Second
+	servers.Each(t, append(servers.Main(), servers.MariaDB1011), func(t *testing.T, url string) {
+		g := open(t, url, migrate.Options{LockTimeout: timeout, LockDeadline: deadline, Retries: 1000})
+		g.exec("CREATE TABLE busy (id integer primary key, n integer)")
+		g.exec("INSERT INTO busy VALUES (1, 0), (2, 0)")
+		g.change("1_column", map[string]string{
+			"expand.sql":          "ALTER TABLE busy ADD COLUMN more integer;\n",
+			"expand.rollback.sql": "ALTER TABLE busy DROP COLUMN more;\n",
+		})
+		empty := g.fingerprint()
+		long, err := g.plain.BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		_, err = long.ExecContext(t.Context(), "UPDATE busy SET n = n + 1 WHERE id = 1")
+		require.NoError(t, err)
+
+		begun := time.Now()
+		err = g.forward(migrate.Expand)
+		took := time.Since(begun)
+		require.ErrorContains(t, err, "gave up after")
+		require.Greater(t, took, deadline/4)
+		require.Less(t, took, deadline+2*timeout)
+		if query := ownSession[engineOf(g)]; query != "" {
+			var session string
+			require.NoError(t, long.QueryRowContext(t.Context(), query).Scan(&session))
+			require.Contains(t, err.Error(), "blocked by session "+session+" of ")
+			require.Regexp(t, `since \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`, err.Error())
+			require.Contains(t, err.Error(), "next: wait until what is in the way has ended")
+		}
+		require.Contains(t, err.Error(), "state: ")
+		require.Equal(t, engineOf(g) == migrate.SQLite, errors.Is(err, migrate.ErrBusy))
+		t.Log(err)
+		require.NoError(t, long.Rollback())
+		require.Equal(t, empty, g.fingerprint())
+		require.Empty(t, g.applied())
+		require.NoError(t, g.forward(migrate.Expand))
+		require.Equal(t, "1_column:expand", g.applied())
+	})
+}
+
+// ownSession is the query for the server's number of the session that asks.
+var ownSession = map[migrate.Engine]string{
+	migrate.Postgres: "SELECT pg_backend_pid()", migrate.MySQL: "SELECT connection_id()", migrate.MariaDB: "SELECT connection_id()",
 }

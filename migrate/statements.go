@@ -208,7 +208,7 @@ func (s *Session) failedByStatement(ctx context.Context, step Step, phase *Entry
 	s.fingerprint = ""
 	phase.Error = err.Error()
 	var state string
-	next := "mend the script, `switchback sum`, then run the same command again"
+	next := mendScript
 	switch uerr := s.undo(ctx, step, phase); {
 	case step.Phase == Backfill:
 		phase.Status = Undone

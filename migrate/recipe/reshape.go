@@ -526,24 +526,6 @@ func unique(t *schema.Table, columns []string) bool {
 		slices.ContainsFunc(t.Indexes, func(x *schema.Index) bool { return x.Unique && slices.ContainsFunc(x.Columns, is) })
 }
 
-// pointedTo refuses columns that foreign keys of other tables point to: they would go to the attic along.
-func (p *planner) pointedTo(op Operation, table Table, columns []string) error {
-	for _, in := range p.now.Schemas {
-		for _, t := range in.Tables {
-			for _, k := range t.Constraints {
-				if k.References == nil || k.References.Table != table.Name || or(k.References.Schema, in.Name) != table.Schema {
-					continue
-				}
-				if slices.ContainsFunc(k.References.Columns, func(c string) bool { return slices.Contains(columns, c) }) {
-					here := Table{in.Name, t.Name}
-					return &Error{op, fmt.Sprintf("foreign key %s of %s points to it", word(k.Name), here), fmt.Sprintf("drop constraint %s.%s first, in a change of its own", here, word(k.Name))}
-				}
-			}
-		}
-	}
-	return nil
-}
-
 // walkable makes sure that a table has a key to walk by.
 func (p *planner) walkable(op Operation, table Table) ([]string, error) {
 	key := walkKey(p.now.Schema(table.Schema).Table(table.Name))
