@@ -463,9 +463,6 @@ func newReshape(p *planner, op Operation, table Table, rule *rule, added []*sche
 			return nil, &Error{op, fmt.Sprintf("column %s is part of the primary key, or foreign keys point to it", word(name)), "only its type can be changed, as in: change type " + table.String() + "." + word(name) + " bigint"}
 		}
 	}
-	if err := p.pointedTo(op, table, rule.old); err != nil {
-		return nil, err
-	}
 	return newKeyReshape(p, op, table, rule, added)
 }
 
