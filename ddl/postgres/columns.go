@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/switchbackdb/switchback/ddl"
@@ -63,10 +64,11 @@ func (p *plan) addColumn(n, c *node, to *schema.Table, full string, generated bo
 	return append([]ddl.Statement{s}, columnDetails(n, after)...)
 }
 
-// defaultInlineAdd has the rows that are there get the default, unless it stands on what comes later.
+// defaultInlineAdd has the rows that are there get the default, unless it stands on what comes later. What the
+// column's type needs comes before it anyway.
 func (p *plan) defaultInlineAdd(n *node, c *schema.Column) bool {
 	d := p.nodes[schema.Key{Schema: n.key.Schema, Kind: kindDefault, Name: part(n.key.Name, c.Name)}]
-	return d != nil && len(d.needs.to) == 0
+	return d != nil && !slices.ContainsFunc(d.needs.to, func(m *node) bool { return m.act != keep && !ofType(m.key) })
 }
 
 // likeParent sets a column of a partition or child back to what its parent says.

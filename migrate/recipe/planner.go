@@ -39,6 +39,7 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 		}
 		recipes = append(recipes, r)
 	}
+	p.recipes = recipes
 	if err := p.alone(operations, recipes); err != nil {
 		return nil, err
 	}
@@ -113,6 +114,10 @@ type planner struct {
 	sizes    map[Table]Size
 	saying   string  // of the step being planned: why it is safe, where the writer cannot know
 	syncs    []*sync // the tables that have two shapes, in the order in which they were met
+	recipes  []recipe
+	target   *schema.Database    // the schema that is wanted, where the operations come from a difference
+	wanted   map[schema.Key]bool // what is in it
+	renames  []diff.Rename       // confirmed ones that have no operation
 }
 
 // triggers is a step that makes or drops the triggers of a table.
@@ -182,9 +187,17 @@ func (p *planner) contract(recipes []recipe) error {
 			moves = append(moves, m.moves()...)
 		}
 	}
-	readers := p.dependentsOf(moves)
 	transactional := !p.engine.locksGroups()
+	readers, aside := dependents{}, map[schema.Key]bool{}
+	if p.target == nil {
+		readers = p.dependentsOf(moves)
+	} else {
+		aside = p.affected()
+	}
 	if !transactional {
+		if err := p.stepAside(aside); err != nil {
+			return err
+		}
 		if err := p.instead(readers); err != nil {
 			return err
 		}
@@ -192,6 +205,9 @@ func (p *planner) contract(recipes []recipe) error {
 	p.together, p.locks = true, p.locked()
 	if transactional {
 		if err := p.away(readers); err != nil {
+			return err
+		}
+		if err := p.stepAside(aside); err != nil {
 			return err
 		}
 	}
@@ -227,6 +243,9 @@ func (p *planner) contract(recipes []recipe) error {
 	}
 	if transactional {
 		if err := p.again(readers); err != nil {
+			return err
+		}
+		if err := p.comeBack(aside); err != nil {
 			return err
 		}
 	}
@@ -356,6 +375,11 @@ func (p *planner) script(from, to *schema.Database, renames []diff.Rename) ([]St
 	s, err := p.writer.Script(r)
 	if err != nil {
 		return nil, err
+	}
+	if p.target != nil {
+		for _, n := range s.Notes {
+			p.note("%s", n)
+		}
 	}
 	var out []Statement
 	usual := !slices.ContainsFunc(s.Statements, func(st ddl.Statement) bool { return isSession(st.SQL) && !isUsual(st.SQL) })

@@ -144,7 +144,7 @@ func (o DropTable) recipe(p *planner) (recipe, error) {
 		for _, t := range in.Tables {
 			for _, k := range t.Constraints {
 				here := Table{in.Name, t.Name}
-				if here != table && k.References != nil && k.References.Table == table.Name && or(k.References.Schema, in.Name) == table.Schema {
+				if p.target == nil && here != table && k.References != nil && k.References.Table == table.Name && or(k.References.Schema, in.Name) == table.Schema {
 					return nil, &Error{o, fmt.Sprintf("foreign key %s of %s points to it", word(k.Name), here), fmt.Sprintf("drop constraint %s.%s first, in a change of its own", here, word(k.Name))}
 				}
 			}
