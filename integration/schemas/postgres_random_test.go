@@ -5,13 +5,15 @@ import (
 	"strings"
 
 	"pgregory.net/rapid"
+
+	"github.com/switchbackdb/switchback/integration/servers"
 )
 
 // randomSchema draws a schema and returns it as SQL. Names are few, so that two schemas have many in common;
 // what stands on what: enums and domains in columns, functions in defaults, checks and triggers, keys among
 // tables, views on views, policies, partitions, identity and sequences.
-func randomSchema(t *rapid.T) string {
-	g := &generator{t: t}
+func randomSchema(t *rapid.T, k servers.Kind) string {
+	g := &generator{t: t, kind: k}
 	g.types()
 	g.functions()
 	for _, name := range []string{"a", "b", "c"} {
@@ -33,6 +35,7 @@ func randomSchema(t *rapid.T) string {
 
 type generator struct {
 	t       *rapid.T
+	kind    servers.Kind
 	sql     []string
 	tables  []string
 	columns map[string][]string // by table
