@@ -303,6 +303,7 @@ func (p *plan) recreate(n *node) {
 
 // spread carries on to what stands on something that goes, until nothing more has to go.
 func (p *plan) spread() {
+	p.freeOfKeys()
 	work := slices.Clone(p.order)
 	for len(work) > 0 {
 		n := work[0]
@@ -317,6 +318,36 @@ func (p *plan) spread() {
 		}
 	}
 	p.defaultPrivileges()
+}
+
+// freeOfKeys takes foreign keys out of the way of tables that become logged or unlogged: a logged table may
+// not refer to an unlogged one, and either of two that refer to each other is the first to change.
+func (p *plan) freeOfKeys() {
+	for _, n := range p.order {
+		k, ok := n.from.(*schema.Constraint)
+		if !ok || k.Type != schema.ForeignKey || n.parent.act == drop {
+			continue
+		}
+		to := p.nodes[referenced(n, k)]
+		if to != n.parent && (n.parent.differs("persistence") || to != nil && to.differs("persistence")) && !n.gone() {
+			p.recreate(n)
+			if n.parent.act == keep {
+				n.parent.act = alter
+			}
+		}
+	}
+}
+
+// referenced is the table that a foreign key points to.
+func referenced(n *node, k *schema.Constraint) schema.Key {
+	key := schema.Key{Schema: n.key.Schema, Kind: schema.KindTable}
+	if k.References != nil {
+		key.Name = k.References.Table
+		if k.References.Schema != "" {
+			key.Schema = k.References.Schema
+		}
+	}
+	return key
 }
 
 // disturbs tells whether a column is changed in a way that no view that shows it survives.

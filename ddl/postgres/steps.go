@@ -290,6 +290,11 @@ func (p *plan) alterStep(n *node) ddl.Step {
 			}
 		}
 	}
+	for _, u := range n.allUsers() { // keys of other tables to one that becomes logged or unlogged
+		if u.key.Kind == schema.KindConstraint && u.parent != n && u.gone() && n.differs("persistence") {
+			s.After = append(s.After, p.dropper(u))
+		}
+	}
 	for _, u := range n.users { // a type or domain that changes in place
 		if u.gone() && u.key.Kind != schema.KindColumn && n.key.Kind == schema.KindType {
 			s.After = append(s.After, p.dropper(u))
