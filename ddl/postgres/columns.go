@@ -18,8 +18,14 @@ func (p *plan) changeColumns(n *node, from, to *schema.Table, full string) []ddl
 			}
 		}
 	}
+	each(func(c *node) []ddl.Statement {
+		if !dropsExpression(c) {
+			return nil
+		}
+		return []ddl.Statement{{SQL: full + " ALTER COLUMN " + Identifier(c.to.ObjectName()) + " DROP EXPRESSION", Comment: "The column keeps what was computed."}}
+	})
 	for _, generated := range []bool{true, false} {
-		each(func(c *node) []ddl.Statement { return p.dropColumn(c, from, full, generated) })
+		each(func(c *node) []ddl.Statement { return p.dropColumn(c, from, to, full, generated) })
 	}
 	each(func(c *node) []ddl.Statement {
 		if after, ok := c.to.(*schema.Column); ok && c.act == alter && !isInherited(after) {
@@ -28,30 +34,40 @@ func (p *plan) changeColumns(n *node, from, to *schema.Table, full string) []ddl
 		return nil
 	})
 	for _, generated := range []bool{false, true} {
-		each(func(c *node) []ddl.Statement { return p.addColumn(n, c, to, full, generated) })
+		each(func(c *node) []ddl.Statement { return p.addColumn(n, c, from, to, full, generated) })
 	}
 	return list
 }
 
-func (p *plan) dropColumn(c *node, from *schema.Table, full string, generated bool) []ddl.Statement {
+// dropsExpression tells whether a generated column becomes a plain one in place.
+func dropsExpression(c *node) bool {
+	before, _ := c.from.(*schema.Column)
+	after, _ := c.to.(*schema.Column)
+	return c.key.Kind == schema.KindColumn && before != nil && after != nil && c.act == alter && !isInherited(after) && before.Generated != "" && after.Generated == ""
+}
+
+func (p *plan) dropColumn(c *node, from, to *schema.Table, full string, generated bool) []ddl.Statement {
 	before, _ := c.from.(*schema.Column)
 	switch {
 	case before == nil || !c.gone() || (before.Generated != "") != generated:
 		return nil
-	case isInherited(before) || option(from, "of type") != "":
+	case isInherited(before) || option(from, "of type") != "" && option(from, "of type") == option(to, "of type"):
 		return nil
 	}
 	s := ddl.Statement{SQL: full + " DROP COLUMN " + Identifier(before.Name), Comment: "The column goes, with all that is in it.", Destroys: true}
 	if c.act == recreate {
 		s.Comment = "The column is made anew: what is in it is computed again."
+		if after, ok := c.to.(*schema.Column); ok && after.Generated == "" {
+			s.Comment = "The column is made anew as a plain one: WHAT WAS COMPUTED IN IT IS LOST, copy it first."
+		}
 	}
 	return []ddl.Statement{s}
 }
 
-func (p *plan) addColumn(n, c *node, to *schema.Table, full string, generated bool) []ddl.Statement {
+func (p *plan) addColumn(n, c *node, from, to *schema.Table, full string, generated bool) []ddl.Statement {
 	after, _ := c.to.(*schema.Column)
 	switch {
-	case after == nil || (after.Generated != "") != generated || option(to, "of type") != "":
+	case after == nil || (after.Generated != "") != generated || option(to, "of type") != "" && option(from, "of type") == option(to, "of type"):
 		return nil
 	case isInherited(after) || !c.made():
 		return nil
@@ -193,9 +209,6 @@ func (p *plan) parentColumn(t *schema.Table, name string) *schema.Column {
 
 func (p *plan) alterColumn(n, c *node, before, after *schema.Column, to *schema.Table, head string) []ddl.Statement {
 	var list []ddl.Statement
-	if c.differs("generated") && after.Generated == "" {
-		list = append(list, ddl.Statement{SQL: head + " DROP EXPRESSION", Comment: "The column keeps what was computed."})
-	}
 	if c.differs("type") || c.differs("collation") || c.retype {
 		list = append(list, changeType(to, c, before, after, head)...)
 	}

@@ -61,14 +61,19 @@ func (n *node) differs(name string) bool {
 
 // plan is a script being made.
 type plan struct {
-	result *diff.Result
-	nodes  map[schema.Key]*node
-	order  []*node // as they were met, so that scripts are the same each time
-	notes  []string
+	result   *diff.Result
+	families families
+	moves    map[schema.Key]*move // tables that change parents
+	leaves   map[*node]map[string]bool // tables that are out of a publication for a while
+	nodes    map[schema.Key]*node
+	order    []*node // as they were met, so that scripts are the same each time
+	notes    []string
 }
 
 func newPlan(r *diff.Result) *plan {
-	p := &plan{result: r, nodes: map[schema.Key]*node{}}
+	p := &plan{families: familiesOf(r), leaves: map[*node]map[string]bool{}, nodes: map[schema.Key]*node{}}
+	r, p.moves = moved(r)
+	p.result = r
 	p.collect(r.From, false)
 	p.collect(r.To, true)
 	for _, n := range p.order {
@@ -262,7 +267,7 @@ func (p *plan) applyDefault(n *node, c diff.Change) {
 func (p *plan) way(n *node) action {
 	switch a := n.from.(type) {
 	case *schema.Table:
-		return tableWay(n)
+		return p.tableWay(n)
 	case *schema.View:
 		return viewWay(n, a, n.to.(*schema.View))
 	case *schema.Routine:
@@ -389,8 +394,16 @@ func (p *plan) disturb(u, because *node) bool {
 		return false
 	}
 	switch u.key.Kind {
+	case schema.KindPublication:
+		if u.to != nil && (because.key.Kind == schema.KindTable || because.key.Kind == schema.KindColumn) {
+			if because.parent != nil {
+				because = because.parent
+			}
+			p.leavesFor(u, because)
+			return false
+		}
 	case schema.KindTable:
-		if because.key.Kind != schema.KindTable || u.differs("partition of") || u.differs("inherits") {
+		if because.key.Kind != schema.KindTable || p.moves[u.key] != nil {
 			return false
 		}
 	case schema.KindColumn:
@@ -410,6 +423,9 @@ func (p *plan) disturb(u, because *node) bool {
 				d.act = recreate
 			}
 			return true
+		}
+		if dropsExpression(u) {
+			return false // it stands on nothing any more, and keeps what was computed
 		}
 		if u.parent.act == keep {
 			u.parent.act = alter

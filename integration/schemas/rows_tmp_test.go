@@ -1,0 +1,3 @@
+package schemas
+
+var rowsOfMySQL, rowsOfSQLite []rowCase
