@@ -117,6 +117,9 @@ func (a *alteration) findRemade() {
 		_, k1 := generated(old)
 		_, k2 := generated(c)
 		srid := schema.Value(old.Options, "srid") != schema.Value(c.Options, "srid")
+		if k1 == "stored" && k2 == "" && !srid {
+			continue // it keeps what was computed
+		}
 		if k1 != k2 || k1 != "" && old.Generated != c.Generated || k1 == "stored" && !equal(old, c) || srid {
 			a.remade[c.Name] = true
 		}
@@ -184,7 +187,7 @@ func (a *alteration) drops(c diff.Change) {
 	for _, x := range a.from.Columns {
 		if a.remade[x.Name] {
 			a.first = append(a.first, "DROP COLUMN "+Quote(x.Name))
-			if x.Generated == "" {
+			if x.Generated == "" || a.to.Column(x.Name).Generated == "" {
 				a.lost = append(a.lost, "Loses the values of the column "+x.Name+".")
 			}
 			continue

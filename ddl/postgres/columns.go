@@ -25,7 +25,7 @@ func (p *plan) changeColumns(n *node, from, to *schema.Table, full string) []ddl
 		return []ddl.Statement{{SQL: full + " ALTER COLUMN " + Identifier(c.to.ObjectName()) + " DROP EXPRESSION", Comment: "The column keeps what was computed."}}
 	})
 	for _, generated := range []bool{true, false} {
-		each(func(c *node) []ddl.Statement { return p.dropColumn(c, from, to, full, generated) })
+		each(func(c *node) []ddl.Statement { return p.dropColumn(n, c, from, full, generated) })
 	}
 	each(func(c *node) []ddl.Statement {
 		if after, ok := c.to.(*schema.Column); ok && c.act == alter && !isInherited(after) {
@@ -34,7 +34,7 @@ func (p *plan) changeColumns(n *node, from, to *schema.Table, full string) []ddl
 		return nil
 	})
 	for _, generated := range []bool{false, true} {
-		each(func(c *node) []ddl.Statement { return p.addColumn(n, c, from, to, full, generated) })
+		each(func(c *node) []ddl.Statement { return p.addColumn(n, c, to, full, generated) })
 	}
 	return list
 }
@@ -46,12 +46,12 @@ func dropsExpression(c *node) bool {
 	return c.key.Kind == schema.KindColumn && before != nil && after != nil && c.act == alter && !isInherited(after) && before.Generated != "" && after.Generated == ""
 }
 
-func (p *plan) dropColumn(c *node, from, to *schema.Table, full string, generated bool) []ddl.Statement {
+func (p *plan) dropColumn(n, c *node, from *schema.Table, full string, generated bool) []ddl.Statement {
 	before, _ := c.from.(*schema.Column)
 	switch {
 	case before == nil || !c.gone() || (before.Generated != "") != generated:
 		return nil
-	case isInherited(before) || option(from, "of type") != "" && option(from, "of type") == option(to, "of type"):
+	case isInherited(before) || p.stillTyped(n, from):
 		return nil
 	}
 	s := ddl.Statement{SQL: full + " DROP COLUMN " + Identifier(before.Name), Comment: "The column goes, with all that is in it.", Destroys: true}
@@ -64,10 +64,10 @@ func (p *plan) dropColumn(c *node, from, to *schema.Table, full string, generate
 	return []ddl.Statement{s}
 }
 
-func (p *plan) addColumn(n, c *node, from, to *schema.Table, full string, generated bool) []ddl.Statement {
+func (p *plan) addColumn(n, c *node, to *schema.Table, full string, generated bool) []ddl.Statement {
 	after, _ := c.to.(*schema.Column)
 	switch {
-	case after == nil || (after.Generated != "") != generated || option(to, "of type") != "" && option(from, "of type") == option(to, "of type"):
+	case after == nil || (after.Generated != "") != generated || p.stillTyped(n, to):
 		return nil
 	case isInherited(after) || !c.made():
 		return nil

@@ -18,7 +18,12 @@ import (
 type move struct {
 	leave, enter []string // parents, as statements name them
 	leftovers    bool     // the parents may leave keys and indexes behind
+	retyped      bool     // its type is made anew
 	rebound      bool     // a partition of the same parent, with other bounds: it is away but for a moment
+}
+
+func (m *move) enters(parent *node) bool {
+	return m != nil && parent.key.Kind == schema.KindTable && slices.Contains(m.enter, qualified(parent.key.Schema, parent.key.Name))
 }
 
 // families are the tables of both schemas, by the names that statements have for them.
@@ -87,10 +92,11 @@ func otherwiseMadeAnew(a, b *schema.Table) bool {
 			return true
 		}
 	}
-	if option(a, "of type") == option(b, "of type") || option(b, "of type") == "" {
-		return false
-	}
-	// A type wants its columns in its order.
+	return option(a, "of type") != option(b, "of type") && option(b, "of type") != "" && !inOrderOfType(a, b)
+}
+
+// inOrderOfType tells whether a table that is altered has its columns in the order that its type wants.
+func inOrderOfType(a, b *schema.Table) bool {
 	var order []string
 	for _, c := range a.Columns {
 		if b.Column(c.Name) != nil {
@@ -102,7 +108,7 @@ func otherwiseMadeAnew(a, b *schema.Table) bool {
 			order = append(order, c.Name)
 		}
 	}
-	return !slices.EqualFunc(order, b.Columns, func(name string, c *schema.Column) bool { return name == c.Name })
+	return slices.EqualFunc(order, b.Columns, func(name string, c *schema.Column) bool { return name == c.Name })
 }
 
 // anew tells whether a table that is a parent is made again.
@@ -267,6 +273,33 @@ func compareAgain(changes []diff.Change, namespace string, a, b *schema.Table) [
 	return changes
 }
 
+// changesType tells whether a table that is of a type is not for a while.
+func (p *plan) changesType(n *node) bool {
+	m := p.moves[n.key]
+	return n.differs("of type") || m != nil && m.retyped
+}
+
+// stillTyped tells whether the columns of a table come and go with those of its type.
+func (p *plan) stillTyped(n *node, t *schema.Table) bool {
+	return option(t, "of type") != "" && !p.changesType(n)
+}
+
+// retype has a table leave its type, which is made anew, and come back to it. It tells whether that is news.
+func (p *plan) retype(n *node) bool {
+	if p.moves[n.key] != nil {
+		return false
+	}
+	if !inOrderOfType(n.from.(*schema.Table), n.to.(*schema.Table)) {
+		p.recreate(n)
+		return true
+	}
+	p.moves[n.key] = &move{retyped: true}
+	if n.act == keep {
+		n.act = alter
+	}
+	return true
+}
+
 func detachID(n *node) string { return "detach " + n.label() }
 
 // apart are the steps by which tables leave their parents: what is done to either comes after them.
@@ -301,7 +334,7 @@ func (p *plan) detachStep(n *node) ddl.Step {
 	if m.leftovers {
 		s.Statements = append(s.Statements, leftovers(full, from))
 	}
-	if option(from, "of type") != "" && n.differs("of type") {
+	if option(from, "of type") != "" && p.changesType(n) {
 		s.Statements = append(s.Statements, ddl.Statement{SQL: "ALTER TABLE " + full + " NOT OF", Comment: "Its columns are its own from now on; no row is touched."})
 	}
 	return s
@@ -350,7 +383,7 @@ func (p *plan) attach(n *node, t *schema.Table) []ddl.Statement {
 			list = append(list, ddl.Statement{SQL: "ALTER TABLE " + full + " INHERIT " + parent, Comment: "Its rows are among those of " + parent + " from now on."})
 		}
 	}
-	if v := option(t, "of type"); v != "" && n.differs("of type") {
+	if v := option(t, "of type"); v != "" && p.changesType(n) {
 		list = append(list, ddl.Statement{SQL: "ALTER TABLE " + full + " OF " + v, Comment: "Its columns are those of the type already; no row is touched."})
 	}
 	return list

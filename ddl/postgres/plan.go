@@ -403,6 +403,9 @@ func (p *plan) disturb(u, because *node) bool {
 			return false
 		}
 	case schema.KindTable:
+		if t, ok := u.to.(*schema.Table); ok && because.key.Kind == schema.KindType && option(t, "of type") != "" && !u.differs("of type") {
+			return p.retype(u)
+		}
 		if because.key.Kind != schema.KindTable || p.moves[u.key] != nil {
 			return false
 		}

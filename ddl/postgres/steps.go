@@ -178,7 +178,7 @@ func (p *plan) dropStep(n *node) ddl.Step {
 			s.After = append(s.After, p.dropper(u), u.awayID())
 		} else if u.parent != nil && u.parent.gone() {
 			s.After = append(s.After, u.parent.dropID())
-		} else if !aside && !isPublication(u) && (u.act == alter || u.act == replace) {
+		} else if !aside && !isPublication(u) && p.moves[u.key] == nil && (u.act == alter || u.act == replace) {
 			s.After = append(s.After, p.changer(u))
 		}
 	}
@@ -228,7 +228,7 @@ func (n *node) setAside() bool {
 
 // awayStep drops a type that was set aside.
 func (p *plan) awayStep(n *node) ddl.Step {
-	s := ddl.Step{ID: n.awayID(), Rank: rankAway, After: p.makers(n), Statements: []ddl.Statement{{
+	s := ddl.Step{ID: n.awayID(), Rank: rankAway, After: append(p.makers(n), apart(n)...), Statements: []ddl.Statement{{
 		SQL:     "DROP TYPE " + qualified(n.key.Schema, aside(n.key.Name)),
 		Comment: "The old type: no column has it any more.", Destroys: true,
 	}}}
@@ -263,6 +263,9 @@ func (p *plan) before(n *node) []string {
 		after = append(after, "create schema "+n.key.Schema)
 	}
 	for _, m := range n.needs.to {
+		if n.act == alter && p.moves[n.key].enters(m) {
+			continue // it is changed by itself, and given to this parent at last
+		}
 		after = append(after, p.makers(m)...)
 	}
 	for _, c := range n.children {

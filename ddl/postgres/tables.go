@@ -60,7 +60,7 @@ func (p *plan) createTable(n *node, t *schema.Table) []ddl.Statement {
 
 func (p *plan) defaultInline(n *node, c *schema.Column) bool {
 	d := p.nodes[schema.Key{Schema: n.key.Schema, Kind: kindDefault, Name: part(n.key.Name, c.Name)}]
-	return d != nil && p.absorbedCreate(d)
+	return d != nil && d.to != nil && p.absorbedCreate(d)
 }
 
 func namedNotNull(t *schema.Table, c *schema.Column) bool {

@@ -81,11 +81,11 @@ var rowsOfPostgres = []rowCase{
 		read: `SELECT a.id || ':' || b.id FROM a, b`, there: "1:2", back: "1:2",
 	},
 	{
-		name: "types get wider and narrower",
-		from: `CREATE TABLE t (id integer PRIMARY KEY, n integer DEFAULT 3, s varchar(10), price numeric(6,2), f real, at timestamp, j text, list integer[]); CREATE VIEW v AS SELECT n, s FROM t; CREATE INDEX i ON t (n) WHERE n > 1`,
-		to:   `CREATE TABLE t (id bigint PRIMARY KEY, n text DEFAULT '3', s varchar(4), price numeric(12,3), f double precision, at timestamptz, j jsonb, list text[]); CREATE VIEW v AS SELECT n, s FROM t; CREATE INDEX i ON t (n) WHERE n > '1'`,
-		rows: `SET TIME ZONE 'UTC'; INSERT INTO t VALUES (1, 12, 'abc', 1.50, 2.5, '2025-01-02 03:04:05', '{"a": 1}', '{1,2}')`,
-		read: `SELECT concat_ws(' ', id, n, s, price::float8, f, at::timestamp, j, list) FROM t`,
+		name:  "types get wider and narrower",
+		from:  `CREATE TABLE t (id integer PRIMARY KEY, n integer DEFAULT 3, s varchar(10), price numeric(6,2), f real, at timestamp, j text, list integer[]); CREATE VIEW v AS SELECT n, s FROM t; CREATE INDEX i ON t (n) WHERE n > 1`,
+		to:    `CREATE TABLE t (id bigint PRIMARY KEY, n text DEFAULT '3', s varchar(4), price numeric(12,3), f double precision, at timestamptz, j jsonb, list text[]); CREATE VIEW v AS SELECT n, s FROM t; CREATE INDEX i ON t (n) WHERE n > '1'`,
+		rows:  `SET TIME ZONE 'UTC'; INSERT INTO t VALUES (1, 12, 'abc', 1.50, 2.5, '2025-01-02 03:04:05', '{"a": 1}', '{1,2}')`,
+		read:  `SELECT concat_ws(' ', id, n, s, price::float8, f, at::timestamp, j, list) FROM t`,
 		there: `1 12 abc 1.5 2.5 2025-01-02 03:04:05 {"a": 1} {1,2}`, back: `1 12 abc 1.5 2.5 2025-01-02 03:04:05 {"a": 1} {1,2}`,
 	},
 	{
@@ -150,5 +150,109 @@ var rowsOfPostgres = []rowCase{
 		to:   `CREATE TABLE t (id integer, n integer GENERATED ALWAYS AS (id * 2) STORED)`,
 		rows: `INSERT INTO t VALUES (1)`,
 		read: `SELECT id || ':' || n FROM t`, there: "1:2", back: "1:2",
+	},
+}
+
+var rowsOfMySQL = []rowCase{
+	{
+		name:  "types get wider and narrower",
+		from:  `CREATE TABLE t (id int PRIMARY KEY AUTO_INCREMENT, n int DEFAULT 3, s varchar(10), price decimal(6,2), f float, at datetime, j longtext, INDEX (s))`,
+		to:    `CREATE TABLE t (id bigint PRIMARY KEY AUTO_INCREMENT, n varchar(12) DEFAULT '3', s varchar(4) CHARACTER SET latin1, price decimal(12,3), f double, at datetime(3), j json, INDEX (s))`,
+		rows:  `INSERT INTO t VALUES (1, 12, 'abc', 1.50, 2.5, '2025-01-02 03:04:05', '{"a": 1}')`,
+		read:  `SELECT concat_ws(' ', id, n, s, price + 0e0, f, date(at), j) FROM t`,
+		there: `1 12 abc 1.5 2.5 2025-01-02 {"a": 1}`, back: `1 12 abc 1.5 2.5 2025-01-02 {"a": 1}`,
+	},
+	{
+		name: "a key and what refers to it get wider",
+		from: `CREATE TABLE p (id int PRIMARY KEY AUTO_INCREMENT); CREATE TABLE c (id int PRIMARY KEY, p int NOT NULL, CONSTRAINT whose FOREIGN KEY (p) REFERENCES p (id))`,
+		to:   `CREATE TABLE p (id bigint PRIMARY KEY AUTO_INCREMENT); CREATE TABLE c (id int PRIMARY KEY AUTO_INCREMENT, p bigint NOT NULL, CONSTRAINT whose FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE)`,
+		rows: `INSERT INTO p VALUES (1); INSERT INTO c VALUES (1, 1)`,
+		read: `SELECT concat_ws(':', p.id, c.id, c.p) FROM p, c`, there: "1:1:1", back: "1:1:1",
+	},
+	{
+		name: "columns must have values, and rules are kept",
+		from: `CREATE TABLE t (id int, n int, s varchar(9)); CREATE TABLE other (id int PRIMARY KEY)`,
+		to:   `CREATE TABLE other (id int PRIMARY KEY); CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL, s varchar(9) NOT NULL UNIQUE, made int NOT NULL DEFAULT 5, CONSTRAINT sane CHECK (n > 0), CONSTRAINT fk FOREIGN KEY (n) REFERENCES other (id))`,
+		rows: `INSERT INTO other VALUES (2); INSERT INTO t VALUES (1, 2, 'a')`,
+		read: `SELECT concat_ws(':', id, n, s) FROM t`, there: "1:2:a", back: "1:2:a",
+	},
+	{
+		name: "an enum and a set lose a label and get others in another order",
+		from: `CREATE TABLE t (id int, m enum('bad','good','unused') DEFAULT 'good', l set('a','b'))`,
+		to:   `CREATE TABLE t (id int, m enum('good','fair','bad') NOT NULL DEFAULT 'bad', l set('b','c','a'))`,
+		rows: `INSERT INTO t VALUES (1, 'bad', 'a,b')`,
+		read: `SELECT concat_ws(':', id, m, if(find_in_set('a', l) AND find_in_set('b', l), 'both', l)) FROM t`, there: "1:bad:both", back: "1:bad:both",
+	},
+	{
+		name: "generated columns come, change and stay as plain ones",
+		from: `CREATE TABLE t (id int, n int, twice int GENERATED ALWAYS AS (n * 2) STORED, kept int GENERATED ALWAYS AS (n * 5) STORED, seen int GENERATED ALWAYS AS (n * 7) VIRTUAL, INDEX i (twice))`,
+		to:   `CREATE TABLE t (id int, n bigint, twice bigint GENERATED ALWAYS AS (n * 3) STORED, kept int, seen int GENERATED ALWAYS AS (n * 7) STORED, half bigint GENERATED ALWAYS AS (n div 2) VIRTUAL, INDEX i (twice))`,
+		rows: `INSERT INTO t (id, n) VALUES (1, 4)`,
+		read: `SELECT concat_ws(':', id, n, twice, kept, seen) FROM t`, there: "1:4:12:20:28", back: "1:4:8:20:28",
+	},
+	{
+		name: "a table gets partitions, others and none",
+		from: `CREATE TABLE t (id int PRIMARY KEY, n int) PARTITION BY RANGE (id) (PARTITION a VALUES LESS THAN (10), PARTITION b VALUES LESS THAN (20)); CREATE TABLE u (id int PRIMARY KEY, n int)`,
+		to:   `CREATE TABLE t (id int PRIMARY KEY, n bigint, KEY (n)) PARTITION BY HASH (id) PARTITIONS 3; CREATE TABLE u (id int PRIMARY KEY, n int) PARTITION BY LIST (id) (PARTITION a VALUES IN (1, 2), PARTITION b VALUES IN (3))`,
+		rows: `INSERT INTO t VALUES (1, 2), (15, 3); INSERT INTO u VALUES (2, 4)`,
+		read: `SELECT group_concat(concat_ws(':', t.id, t.n, u.id, u.n) ORDER BY t.id) FROM t, u`, there: "1:2:2:4,15:3:2:4", back: "1:2:2:4,15:3:2:4",
+	},
+	{
+		name: "a range loses its last partition and gets it back",
+		from: `CREATE TABLE t (id int PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION a VALUES LESS THAN (10))`,
+		to:   `CREATE TABLE t (id int PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION a VALUES LESS THAN (10), PARTITION b VALUES LESS THAN (20))`,
+		rows: `INSERT INTO t VALUES (1)`,
+		read: `SELECT concat(id) FROM t`, there: "1", back: "1",
+	},
+	{
+		name: "the engine and the character set of a table change",
+		from: `CREATE TABLE t (id int PRIMARY KEY, s varchar(10), b text) ENGINE=MyISAM DEFAULT CHARSET=latin1`,
+		to:   `CREATE TABLE t (id int PRIMARY KEY, s varchar(10), b text) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4`,
+		rows: `INSERT INTO t VALUES (1, 'äö', 'ü')`,
+		read: `SELECT concat_ws(':', id, s, b) FROM t`, there: "1:äö:ü", back: "1:äö:ü",
+	},
+	{
+		name: "another key, with numbers by itself", from: `CREATE TABLE t (id int PRIMARY KEY AUTO_INCREMENT, other int NOT NULL)`,
+		to:   `CREATE TABLE t (id int NOT NULL, other int PRIMARY KEY AUTO_INCREMENT)`,
+		rows: `INSERT INTO t VALUES (1, 7), (2, 8)`,
+		read: `SELECT group_concat(concat(id, ':', other) ORDER BY id) FROM t`, there: "1:7,2:8", back: "1:7,2:8",
+	},
+	{
+		name: "the past of rows is kept while columns change", least: "mariadb",
+		from: `CREATE TABLE t (id int PRIMARY KEY, n int) WITH SYSTEM VERSIONING`,
+		to:   `CREATE TABLE t (id int PRIMARY KEY, n bigint, more int DEFAULT 3) WITH SYSTEM VERSIONING`,
+		rows: `INSERT INTO t VALUES (1, 2); UPDATE t SET n = 5`,
+		read: `SELECT group_concat(n ORDER BY n) FROM t FOR SYSTEM_TIME ALL`, there: "2,5", back: "2,5",
+	},
+}
+
+var rowsOfSQLite = []rowCase{
+	{
+		name: "types, defaults and rules change",
+		from: `CREATE TABLE t (id INTEGER PRIMARY KEY, n INT, s VARCHAR(10)); CREATE VIEW v AS SELECT n FROM t; CREATE INDEX i ON t (n); CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT 1; END`,
+		to:   `CREATE TABLE t (id INTEGER PRIMARY KEY, n TEXT NOT NULL DEFAULT 'x' CHECK (n <> 'bad'), s VARCHAR(5) COLLATE NOCASE UNIQUE); CREATE VIEW v AS SELECT n FROM t; CREATE INDEX i ON t (n DESC); CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT 1; END`,
+		rows: `INSERT INTO t VALUES (1, 2, 'a')`,
+		read: `SELECT id || ':' || n || s FROM t`, there: "1:2a", back: "1:2a",
+	},
+	{
+		name: "keys come and go while rows refer to each other",
+		from: `CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (id INT, p INT REFERENCES p)`,
+		to:   `CREATE TABLE p (id INTEGER PRIMARY KEY AUTOINCREMENT, more TEXT); CREATE TABLE c (id INT PRIMARY KEY, p INT NOT NULL REFERENCES p ON DELETE CASCADE)`,
+		rows: `INSERT INTO p VALUES (1); INSERT INTO c VALUES (2, 1)`,
+		read: `SELECT p.id || ':' || c.id || ':' || c.p FROM p, c`, there: "1:2:1", back: "1:2:1",
+	},
+	{
+		name: "a table becomes strict and loses its rowid",
+		from: `CREATE TABLE t (id INTEGER PRIMARY KEY, n INT)`,
+		to:   `CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER) STRICT, WITHOUT ROWID`,
+		rows: `INSERT INTO t VALUES (1, 2)`,
+		read: `SELECT id || ':' || n FROM t`, there: "1:2", back: "1:2",
+	},
+	{
+		name: "generated columns come, change and stay as plain ones",
+		from: `CREATE TABLE t (id INTEGER PRIMARY KEY, n INT, twice INT AS (n * 2) STORED, kept INT AS (n * 5) STORED)`,
+		to:   `CREATE TABLE t (id INTEGER PRIMARY KEY, n INT, twice INT AS (n * 3) VIRTUAL, kept INT)`,
+		rows: `INSERT INTO t (id, n) VALUES (1, 4)`,
+		read: `SELECT id || ':' || n || ':' || twice || ':' || kept FROM t`, there: "1:4:12:20", back: "1:4:8:20",
 	},
 }

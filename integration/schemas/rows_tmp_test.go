@@ -1,3 +1,0 @@
-package schemas
-
-var rowsOfMySQL, rowsOfSQLite []rowCase
