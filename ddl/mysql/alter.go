@@ -120,7 +120,7 @@ func (a *alteration) findRemade() {
 		if k1 == "stored" && k2 == "" && !srid {
 			continue // it keeps what was computed
 		}
-		if k1 != k2 || k1 != "" && old.Generated != c.Generated || k1 == "stored" && !equal(old, c) || srid {
+		if k1 != k2 || k1 != "" && old.Generated != c.Generated || k1 == "stored" && !equal(old, c) || srid || isPlace(old.Type) != isPlace(c.Type) {
 			a.remade[c.Name] = true
 		}
 	}
@@ -128,6 +128,11 @@ func (a *alteration) findRemade() {
 		again = false
 		for _, c := range a.to.Columns {
 			if old := a.from.Column(c.Name); old != nil && !a.remade[c.Name] && c.Generated != "" && a.readsChanged(c.Generated) {
+				a.remade[c.Name], again = true, true
+			}
+		}
+		for _, c := range a.from.Columns { // what goes has to go no later than what it is computed from
+			if a.to.Column(c.Name) == nil && !a.remade[c.Name] && c.Generated != "" && a.mentions(c.Generated) {
 				a.remade[c.Name], again = true, true
 			}
 		}
@@ -187,7 +192,7 @@ func (a *alteration) drops(c diff.Change) {
 	for _, x := range a.from.Columns {
 		if a.remade[x.Name] {
 			a.first = append(a.first, "DROP COLUMN "+Quote(x.Name))
-			if x.Generated == "" || a.to.Column(x.Name).Generated == "" {
+			if now := a.to.Column(x.Name); x.Generated == "" || now != nil && now.Generated == "" {
 				a.lost = append(a.lost, "Loses the values of the column "+x.Name+".")
 			}
 			continue
@@ -280,7 +285,7 @@ func (a *alteration) columns(c diff.Change) {
 
 func (a *alteration) addCost(c *schema.Column) cost {
 	_, kind := generated(c)
-	if a.mariadb || kind == "stored" || a.special(a.from) || schema.Value(c.Options, "auto_increment") != "" || strings.HasPrefix(c.Default, "(") || strings.HasPrefix(c.Type, "vector") {
+	if a.mariadb || kind == "stored" || a.special(a.from) || schema.Value(c.Options, "auto_increment") != "" || strings.HasPrefix(c.Default, "(") || strings.HasPrefix(c.Type, "vector") || isPlace(c.Type) {
 		return unknown
 	}
 	if kind == "virtual" && (c.NotNull || len(a.first) > 0) {
@@ -367,7 +372,7 @@ func optionChanges(from, to string) []string {
 			continue
 		}
 		switch name {
-		case "ROW_FORMAT", "STATS_PERSISTENT", "STATS_AUTO_RECALC", "STATS_SAMPLE_PAGES", "PACK_KEYS", "PAGE_COMPRESSED", "PAGE_COMPRESSION_LEVEL", "ENCRYPTED", "ENCRYPTION_KEY_ID":
+		case "ROW_FORMAT", "STATS_PERSISTENT", "STATS_AUTO_RECALC", "STATS_SAMPLE_PAGES", "PACK_KEYS", "PAGE_COMPRESSED", "PAGE_COMPRESSION_LEVEL", "ENCRYPTED", "ENCRYPTION_KEY_ID", "TRANSACTIONAL", "PAGE_CHECKSUM":
 			out = append(out, name+"=DEFAULT")
 		case "COMPRESSION", "CONNECTION":
 			out = append(out, name+"=''")

@@ -129,6 +129,9 @@ func (p *plan) inheritedStep(c *node) ddl.Step {
 	s := ddl.Step{ID: "set apart " + c.label(), Rank: rankDetail}
 	before, _ := c.from.(*schema.Column)
 	after, _ := c.to.(*schema.Column)
+	if c.key.Kind == schema.KindColumn && (c.parent.act == alter || c.parent.act == keep) && before != nil && after != nil && c.act != recreate && !isInherited(before) && !isInherited(after) {
+		return p.ownStep(c, after)
+	}
 	if c.key.Kind != schema.KindColumn || c.parent.act == drop || (before == nil || !isInherited(before)) && (after == nil || !isInherited(after)) {
 		return s
 	}
@@ -151,6 +154,28 @@ func (p *plan) inheritedStep(c *node) ddl.Step {
 		s.Statements = append(inheritedColumn(qualified(c.key.Schema, t.Name), nil, after), inheritedDetails(c, before, after)...)
 	default:
 		s.Statements = append(inheritedColumn(qualified(c.key.Schema, t.Name), p.parentColumn(t, name), after), columnDetails(c.parent, after)...)
+	}
+	return s
+}
+
+// ownStep keeps a column that a child has as its own too as it is, when its parent's changes: that changes
+// the child's along with it.
+func (p *plan) ownStep(c *node, after *schema.Column) ddl.Step {
+	t := c.parent.to.(*schema.Table)
+	s := ddl.Step{ID: "set apart " + c.label(), Rank: rankDetail, After: []string{c.parent.alterID(), "attach " + c.parent.label()}}
+	if p.moves[c.parent.key] != nil {
+		return s
+	}
+	changed := false
+	for _, m := range p.parentNodes(t, after.Name) {
+		changed = changed || m.act == alter || m.key.Kind == kindDefault && m.act != keep
+		s.After = append(s.After, m.createID(), m.dropID(), m.parent.createID(), m.parent.alterID())
+	}
+	if d := p.nodes[schema.Key{Schema: c.key.Schema, Kind: kindDefault, Name: c.key.Name}]; d != nil {
+		s.After = append(s.After, d.createID(), d.dropID())
+	}
+	if changed {
+		s.Statements = inheritedColumn(qualified(c.key.Schema, t.Name), nil, after)
 	}
 	return s
 }

@@ -58,7 +58,7 @@ func (f families) moveOf(a, b *schema.Table) *move {
 	if !isPartition(a) && !isPartition(b) {
 		var kept []string
 		for _, parent := range m.leave {
-			if slices.Contains(m.enter, parent) && !f.anew(parent) {
+			if slices.Contains(m.enter, parent) && !f.anew(parent) && !f.ownsOther(a, b, parent) {
 				kept = append(kept, parent)
 			}
 		}
@@ -118,7 +118,18 @@ func (f families) anew(parent string) bool {
 }
 
 func (f families) changesParents(a, b *schema.Table) bool {
-	return !slices.Equal(parentsOf(a), parentsOf(b)) || isPartition(a) != isPartition(b) || option(a, "of type") != option(b, "of type")
+	return !slices.Equal(parentsOf(a), parentsOf(b)) || isPartition(a) != isPartition(b) || option(a, "of type") != option(b, "of type") ||
+		!isPartition(a) && slices.ContainsFunc(parentsOf(a), func(p string) bool { return f.ownsOther(a, b, p) })
+}
+
+// ownsOther tells whether a child has other columns of a parent as its own too, so that they would stay with
+// it. Leaving the parent makes them its own; there is no way back.
+func (f families) ownsOther(a, b *schema.Table, parent string) bool {
+	own := func(t *schema.Table, name string) bool { return t.Column(name) != nil && !isInherited(t.Column(name)) }
+	before, after := f.whole(f.from, f.from[parent]), f.whole(f.to, f.to[parent])
+	return slices.ContainsFunc(before.Columns, func(c *schema.Column) bool {
+		return after.Column(c.Name) != nil && own(a, c.Name) != own(b, c.Name)
+	})
 }
 
 // ownColumns tells whether a table has all columns of parents as its own, or from those it keeps.

@@ -39,6 +39,9 @@ func (p *plan) createTable(n *node, t *schema.Table) []ddl.Statement {
 			continue
 		}
 		after = append(after, columnDetails(n, c)...)
+		if parent := p.parentColumn(t, c.Name); parent != nil && parent.Default != "" && parent.Generated == "" && c.Default == "" && c.Generated == "" {
+			after = append(after, ddl.Statement{SQL: "ALTER TABLE " + full + " ALTER COLUMN " + Identifier(c.Name) + " DROP DEFAULT", Comment: "Its parent's column has one."})
+		}
 		switch {
 		case derived && option(t, "of type") != "":
 			if c.Default != "" || c.NotNull {

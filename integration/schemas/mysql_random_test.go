@@ -146,6 +146,9 @@ func (p *mysqlPairs) columns(t *mysqlTable) {
 
 func (p *mysqlPairs) column(t *mysqlTable, name string) mysqlColumn {
 	c := mysqlColumn{name: name, sort: p.one("sort of column", "number", "text", "long", "time", "generated", "json", "blob", "place")}
+	if c.sort == "place" && t.partitioned {
+		c.sort = "json"
+	}
 	switch c.sort {
 	case "number":
 		c.definition = p.one("number", "int", "int unsigned", "bigint", "decimal(8,2)", "tinyint(1)", "double", "int(6) unsigned zerofill") + p.one("default", "", " NOT NULL", " DEFAULT 5"+p.hide(), " NOT NULL DEFAULT 1"+p.hide(), p.expression("(1 + 2)")) + p.mark()
@@ -265,6 +268,10 @@ func (p *mysqlPairs) foreignKey(t *mysqlTable) {
 	to := rapid.SampledFrom(p.tables).Draw(p.t, "parent")
 	if !to.innodb || to.partitioned || to.key == "none" {
 		return
+	}
+	if p.mariadb() {
+		p.add("SET system_versioning_alter_history = KEEP")
+		defer p.add("SET system_versioning_alter_history = DEFAULT")
 	}
 	p.add("ALTER TABLE %s ADD COLUMN parent %s, ADD INDEX %s (parent)", t.name, to.keyType, p.one("index of key", "by_parent", "other"))
 	rule := p.one("rule", "", " ON DELETE CASCADE", " ON DELETE SET NULL", " ON UPDATE CASCADE")

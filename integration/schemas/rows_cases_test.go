@@ -67,6 +67,20 @@ var rowsOfPostgres = []rowCase{
 		back: "lost", // as a child that has its columns from its parent it has to be made anew, and the script says so
 	},
 	{
+		name: "a parent's column changes beneath a child that has it as its own",
+		from: `CREATE TABLE parent (id integer, note text); CREATE TABLE child (id integer, note text NOT NULL); ALTER TABLE child INHERIT parent`,
+		to:   `CREATE TABLE parent (id integer, note text DEFAULT 'x'); CREATE TABLE child (id integer, note text NOT NULL); ALTER TABLE child INHERIT parent`,
+		rows: `INSERT INTO child VALUES (1, 'a')`,
+		read: `SELECT id || note FROM child`, there: "1a", back: "1a",
+	},
+	{
+		name: "a table gets another type, and its type another attribute",
+		from: `CREATE TYPE thing AS (id integer, note text); CREATE TYPE other AS (id integer, note text); CREATE TABLE a OF thing; CREATE TABLE b OF thing (PRIMARY KEY (id))`,
+		to:   `CREATE TYPE thing AS (id bigint, note text, more integer); CREATE TYPE other AS (id integer, note text); CREATE TABLE a OF other; CREATE TABLE b OF thing (PRIMARY KEY (id))`,
+		rows: `INSERT INTO a VALUES (1, 'a'); INSERT INTO b VALUES (2, 'b')`,
+		read: `SELECT concat(a.id, a.note, b.id, b.note) FROM a, b`, there: "1a2b", back: "1a2b",
+	},
+	{
 		name: "a table is no longer of its type",
 		from: `CREATE TYPE thing AS (id integer, note text); CREATE TABLE things OF thing (PRIMARY KEY (id))`,
 		to:   `CREATE TYPE thing AS (id integer, note text); CREATE TABLE things (id integer PRIMARY KEY, note text, more integer DEFAULT 1)`,
@@ -216,6 +230,13 @@ var rowsOfMySQL = []rowCase{
 		to:   `CREATE TABLE t (id int NOT NULL, other int PRIMARY KEY AUTO_INCREMENT)`,
 		rows: `INSERT INTO t VALUES (1, 7), (2, 8)`,
 		read: `SELECT group_concat(concat(id, ':', other) ORDER BY id) FROM t`, there: "1:7,2:8", back: "1:7,2:8",
+	},
+	{
+		name: "what is computed goes with what it is computed from",
+		from: `CREATE TABLE t (id int, n int, made int GENERATED ALWAYS AS (n + 1) STORED, more int GENERATED ALWAYS AS (made + n) STORED, KEY (more)); CREATE TABLE g (id int PRIMARY KEY, place point NOT NULL)`,
+		to:   `CREATE TABLE t (id int, n bigint, made int GENERATED ALWAYS AS (n + 1) VIRTUAL); CREATE TABLE g (id int PRIMARY KEY, place int)`,
+		rows: `INSERT INTO t (id, n) VALUES (1, 2)`,
+		read: `SELECT concat_ws(':', id, n, made) FROM t`, there: "1:2:3", back: "1:2:3",
 	},
 	{
 		name: "the past of rows is kept while columns change", least: "mariadb",
