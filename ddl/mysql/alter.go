@@ -335,7 +335,9 @@ func (a *alteration) options(c diff.Change) {
 			a.do(copying, "DEFAULT CHARACTER SET="+charset(p.To)+" COLLATE="+p.To)
 		case "options":
 			for _, o := range optionChanges(p.From, p.To) {
-				a.do(unknown, o)
+				if onlyAria := strings.HasPrefix(o, "TRANSACTIONAL=") || strings.HasPrefix(o, "PAGE_CHECKSUM="); !onlyAria || schema.Value(a.to.Options, "engine") == "Aria" {
+					a.do(unknown, o)
+				}
 			}
 		case schema.PropertyComment:
 			a.do(unknown, "COMMENT="+Literal(p.To))

@@ -63,7 +63,7 @@ func (n *node) differs(name string) bool {
 type plan struct {
 	result   *diff.Result
 	families families
-	moves    map[schema.Key]*move // tables that change parents
+	moves    map[schema.Key]*move      // tables that change parents
 	leaves   map[*node]map[string]bool // tables that are out of a publication for a while
 	nodes    map[schema.Key]*node
 	order    []*node // as they were met, so that scripts are the same each time

@@ -195,9 +195,9 @@ func (p *mysqlPairs) hide() string { return p.one("hidden column", "", "", " INV
 
 func (p *mysqlPairs) indexes(t *mysqlTable) []string {
 	var lines []string
-	hidden := " INVISIBLE"
-	if p.mariadb() {
-		hidden = " IGNORED"
+	hidden := map[bool]string{true: " IGNORED", false: " INVISIBLE"}[p.mariadb()]
+	if t.key == "none" {
+		hidden = "" // a unique index may be the key
 	}
 	end := func() string { return p.one("end of index", "", "", hidden, " COMMENT 'fast'") }
 	for _, c := range t.columns {
