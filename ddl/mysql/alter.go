@@ -117,10 +117,11 @@ func (a *alteration) findRemade() {
 		_, k1 := generated(old)
 		_, k2 := generated(c)
 		srid := schema.Value(old.Options, "srid") != schema.Value(c.Options, "srid")
-		if k1 == "stored" && k2 == "" && !srid {
+		place := isPlace(old.Type) != isPlace(c.Type)
+		if k1 == "stored" && k2 == "" && !srid && !place {
 			continue // it keeps what was computed
 		}
-		if k1 != k2 || k1 != "" && old.Generated != c.Generated || k1 == "stored" && !equal(old, c) || srid || isPlace(old.Type) != isPlace(c.Type) {
+		if k1 != k2 || k1 != "" && old.Generated != c.Generated || k1 == "stored" && !equal(old, c) || srid || place {
 			a.remade[c.Name] = true
 		}
 	}

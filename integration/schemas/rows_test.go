@@ -8,6 +8,7 @@ import (
 
 	"github.com/switchbackdb/switchback/diff"
 	"github.com/switchbackdb/switchback/integration/servers"
+	"github.com/switchbackdb/switchback/schema"
 )
 
 // rowCase is a schema with rows in it that becomes another and then itself again. What the query reads, one
@@ -27,30 +28,34 @@ func TestRowsPostgres(t *testing.T) {
 		return
 	}
 	for _, k := range []servers.Kind{servers.Postgres15, servers.Postgres17, servers.Postgres18} {
-		a, b := newPostgres(t, k), newPostgres(t, k)
-		for _, c := range rowsOfPostgres {
-			if c.least > k.Name {
-				continue
+		t.Run(k.Name, func(t *testing.T) {
+			t.Parallel()
+			a, b := newPostgres(t, k), newPostgres(t, k)
+			for _, c := range rowsOfPostgres {
+				if c.least <= k.Name {
+					t.Run(c.name, func(t *testing.T) { rowsSurvive(t, a, b, c) })
+				}
 			}
-			t.Run(k.Name+"/"+c.name, func(t *testing.T) {
-				a.t, b.t = t, t
-				execute(t, a.db, wipe+c.from)
-				execute(t, b.db, wipe+c.to)
-				execute(t, a.db, c.rows)
-				first, second := a.inspect(), b.inspect()
-				script, err := between(first, second)
-				require.NoError(t, err)
-				require.NoError(t, a.run(script), printed(script))
-				require.Empty(t, differences(t, a.inspect(), second), printed(script))
-				require.Equal(t, c.there, text(t, a.db, c.read), printed(script))
-				script, err = between(second, first)
-				require.NoError(t, err)
-				require.NoError(t, a.run(script), printed(script))
-				require.Empty(t, differences(t, a.inspect(), first), printed(script))
-				require.Equal(t, c.back, text(t, a.db, c.read), printed(script))
-			})
-		}
-		a.t, b.t = t, t
+		})
+	}
+}
+
+func rowsSurvive(t *testing.T, a, b *pgDatabase, c rowCase) {
+	execute(t, a.db, wipe+c.from)
+	execute(t, b.db, wipe+c.to)
+	execute(t, a.db, c.rows)
+	first, second := a.inspect(), b.inspect()
+	now := first
+	for _, step := range []struct {
+		to   *schema.Database
+		rows string
+	}{{second, c.there}, {first, c.back}} {
+		script, err := between(now, step.to)
+		require.NoError(t, err)
+		require.NoError(t, a.run(script), printed(script))
+		now = a.inspect()
+		require.Empty(t, differences(t, now, step.to), printed(script))
+		require.Equal(t, step.rows, text(t, a.db, c.read), printed(script))
 	}
 }
 
