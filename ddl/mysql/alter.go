@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -182,10 +183,10 @@ func (a *alteration) drops(c diff.Change) {
 	for _, x := range a.from.Indexes {
 		now := a.to.Index(x.Name)
 		switch {
-		case now != nil && equal(x, now) && !a.mentions(x.Definition):
+		case now != nil && equal(x, now) && !a.mentions(x.Definition) && !blocksChange(a.from, a.to):
 		case a.mentions(x.Definition):
 			a.first = append(a.first, "DROP INDEX "+Quote(x.Name))
-		case now != nil && a.visibility(x, now):
+		case now != nil && !blocksChange(a.from, a.to) && a.visibility(x, now):
 		default:
 			a.do(a.indexCost(x), "DROP INDEX "+Quote(x.Name))
 		}
@@ -206,6 +207,15 @@ func (a *alteration) drops(c diff.Change) {
 		}
 	}
 	_ = c
+}
+
+var blockSize = regexp.MustCompile(`KEY_BLOCK_SIZE=\d+`)
+
+// blocksChange tells whether a table loses the block size that its indexes were made with: they would keep it
+// as their own.
+func blocksChange(from, to *schema.Table) bool {
+	size := blockSize.FindString(schema.Value(from.Options, "options"))
+	return size != "" && size != blockSize.FindString(schema.Value(to.Options, "options"))
 }
 
 // visibility handles an index that differs in nothing but whether it is used.
@@ -317,7 +327,7 @@ func (a *alteration) adds(diff.Change) {
 	}
 	for _, x := range a.to.Indexes {
 		old := a.from.Index(x.Name)
-		if old != nil && !a.mentions(x.Definition) {
+		if old != nil && !a.mentions(x.Definition) && !blocksChange(a.from, a.to) {
 			if equal(old, x) || slices.ContainsFunc(a.clauses, func(c string) bool { return strings.HasPrefix(c, "ALTER INDEX "+Quote(x.Name)+" ") }) {
 				continue
 			}

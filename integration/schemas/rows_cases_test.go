@@ -239,6 +239,13 @@ var rowsOfMySQL = []rowCase{
 		read: `SELECT concat_ws(':', id, n, made) FROM t`, there: "1:2:3", back: "1:2:3",
 	},
 	{
+		name: "blocks of a table and its indexes change size",
+		from: `CREATE TABLE t (id int PRIMARY KEY, n int, parent int, KEY (n), KEY by_parent (parent), CONSTRAINT whose FOREIGN KEY (parent) REFERENCES t (id)) ROW_FORMAT=COMPRESSED KEY_BLOCK_SIZE=8`,
+		to:   `CREATE TABLE t (id int PRIMARY KEY, n int, parent int, KEY (n), KEY by_parent (parent), CONSTRAINT whose FOREIGN KEY (parent) REFERENCES t (id))`,
+		rows: `INSERT INTO t VALUES (1, 2, 1)`,
+		read: `SELECT concat_ws(':', id, n, parent) FROM t`, there: "1:2:1", back: "1:2:1",
+	},
+	{
 		name: "the past of rows is kept while columns change", least: "mariadb",
 		from: `CREATE TABLE t (id int PRIMARY KEY, n int) WITH SYSTEM VERSIONING`,
 		to:   `CREATE TABLE t (id int PRIMARY KEY, n bigint, more int DEFAULT 3) WITH SYSTEM VERSIONING`,
