@@ -470,3 +470,15 @@ WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 5000) 
 	require.Equal(t, fmt.Sprint(blue), r.text("SELECT count(*) FROM t WHERE id > 5000 AND n IS NOT NULL AND (a LIKE 'a %' OR a LIKE 'a again%')"))
 	r.unchanged("all rolled back")
 }
+
+// Rows that point to nothing are nothing new on SQLite, where foreign keys are off unless somebody asks for them.
+func TestOrphansSQLite(t *testing.T) {
+	r := newLiteRun(t, liteTour{
+		schema: `CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT NOT NULL, p INT REFERENCES p (id));
+PRAGMA foreign_keys = OFF; INSERT INTO t (a, p) VALUES ('1', 7); PRAGMA foreign_keys = ON;`,
+		ops: []string{"rename column t.a b"},
+	}, 0)
+	require.NoError(t, r.forward(migrate.Expand, migrate.Backfill, migrate.Contract))
+	require.NoError(t, r.back(migrate.BackOptions{To: "0"}))
+	require.Equal(t, "7", r.text("SELECT p FROM t"))
+}

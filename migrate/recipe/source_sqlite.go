@@ -222,6 +222,16 @@ func (g *sqlite) repoint(e *edit, table Table, attic, final string) {
 	}
 }
 
+// noteTriggers says what triggers that update a row once more mean to others.
+func (p *planner) noteTriggers(table Table) {
+	p.note("The other shape of a row in %s is filled once the row is written: RETURNING and BEFORE triggers see it without.", table)
+	for _, x := range p.now.Schema(table.Schema).Table(table.Name).Triggers {
+		if !made(x.Name) && strings.Contains(x.Definition, " UPDATE ") {
+			p.note("Trigger %s of %s fires also when the other shape of a row is filled, if it is for that.", word(x.Name), table)
+		}
+	}
+}
+
 // underWay refuses tables that another change still has in two shapes: it would write them anew at contract,
 // without what this one adds.
 func (p *planner) underWay(operations []Operation) error {
