@@ -99,7 +99,7 @@ func fillData(ctx context.Context, db *sql.DB, engine string, n int, changed boo
 	}
 	if engine == "mysql" {
 		statements = []string{
-			"SET SESSION cte_max_recursion_depth = 10000000", "SET time_zone = '+00:00'",
+			"SET SESSION cte_max_recursion_depth = 10000000", "SET SESSION sql_log_bin = 0", "SET time_zone = '+00:00'",
 			"CREATE TABLE t (id bigint PRIMARY KEY, code varchar(20) NOT NULL, name text NOT NULL, amount decimal(12,2) NOT NULL, rate double, active boolean NOT NULL, day date NOT NULL, at timestamp(6) NOT NULL)",
 			fmt.Sprintf("INSERT INTO t WITH RECURSIVE s (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < %d) SELECT i, concat('C', i %% 1000), concat('customer number ', i), (i %% 100000) / 100, i / 7.0, i %% 2, date '2020-01-01' + interval (i %% 1000) day, timestamp '2020-01-01 00:00:00' + interval i second FROM s", n),
 			"ANALYZE TABLE t",

@@ -39,6 +39,11 @@ type Environment struct {
 	URL         string        `yaml:"url"`
 	LockTimeout time.Duration `yaml:"lock_timeout,omitempty"` // how long a statement waits for a lock
 	Retries     int           `yaml:"retries,omitempty"`      // how often it is tried again
+	// LockDeadline is how long a step is tried for.
+	LockDeadline time.Duration `yaml:"lock_deadline,omitempty"`
+	BatchTime    time.Duration `yaml:"batch_time,omitempty"` // how long a batch of a backfill may take
+	MaxLag       time.Duration `yaml:"max_lag,omitempty"`    // how far a replica may be behind during a backfill
+	Replicas     []string      `yaml:"replicas,omitempty"`   // URLs of replicas that are asked for that
 }
 
 // Snapshots says where snapshots are kept.

@@ -97,13 +97,14 @@ func Compare(ctx context.Context, from, to Side, o Options) (*Drift, error) {
 	d.Report = diff.NewReport(from.Name, to.Name, all, o.Diff)
 	r := &d.Report
 	r.Format, r.Title, r.Made = Format, "Drift", o.Now.UTC()
-	r.Changes, r.Ignored, r.Summary = verdict.kept, verdict.ignored, diff.Counts(verdict.kept)
+	r.Changes, r.Summary = verdict.kept, diff.Counts(verdict.kept)
 	if err := d.explain(ctx, from, to, a, b, o); err != nil {
 		return nil, err
 	}
-	if r.Data, err = compareData(ctx, from, to, a, b, o); err != nil {
+	if r.Data, err = compareData(ctx, from, to, a, b, verdict, o); err != nil {
 		return nil, err
 	}
+	r.Ignored = verdict.ignored
 	d.remember(ctx, o)
 	r.Sections = append(r.Sections, verdict.sections()...)
 	return d, nil

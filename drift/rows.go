@@ -13,8 +13,9 @@ import (
 	"github.com/switchbackdb/switchback/schema"
 )
 
-// compareData compares the rows of the named tables, in one snapshot of each side.
-func compareData(ctx context.Context, from, to Side, a, b *schema.Database, o Options) (_ []diff.TableData, err error) {
+// compareData compares the rows of the named tables, in one snapshot of each side. Tables whose rows differ
+// as a rule allows are left out.
+func compareData(ctx context.Context, from, to Side, a, b *schema.Database, v *verdict, o Options) (_ []diff.TableData, err error) {
 	if len(o.Tables) == 0 {
 		return nil, nil
 	}
@@ -30,43 +31,46 @@ func compareData(ctx context.Context, from, to Side, a, b *schema.Database, o Op
 	}
 	var out []diff.TableData
 	for _, name := range o.Tables {
-		t, err := compareTable(ctx, name, from, to, a, b, sides, o)
+		t, namespace, err := compareTable(ctx, name, from, to, a, b, sides, v, o)
 		if err != nil {
 			return nil, fmt.Errorf("compare the rows of %s: %w", name, err)
 		}
-		out = append(out, t)
+		if t.Same() || !v.rows(name, namespace, strings.TrimPrefix(name, namespace+".")) {
+			out = append(out, t)
+		}
 	}
 	return out, nil
 }
 
-// compareTable compares the rows of one table. A table that only one side has is a difference of the
-// schema, so there is only a note.
-func compareTable(ctx context.Context, name string, from, to Side, a, b *schema.Database, sides [2]data.Side, o Options) (diff.TableData, error) {
-	out := diff.TableData{Table: name}
+// compareTable compares the rows of one table, and returns the schema that it is in. A table that only one
+// side has is a difference of the schema, so there is only a note.
+func compareTable(ctx context.Context, name string, from, to Side, a, b *schema.Database, sides [2]data.Side, v *verdict, o Options) (out diff.TableData, namespace string, err error) {
+	out.Table = name
 	namespace, t, err := find(a, name)
 	other, u, uerr := find(b, name)
 	switch {
 	case err != nil || uerr != nil:
-		return out, errors.Join(err, uerr)
+		return out, "", errors.Join(err, uerr)
 	case t == nil && u == nil:
-		return out, fmt.Errorf("there is no such table in %s and %s", from.Name, to.Name)
+		return out, "", fmt.Errorf("there is no such table in %s and %s", from.Name, to.Name)
 	case t == nil || u == nil:
 		out.Note = "only " + map[bool]string{true: from.Name, false: to.Name}[u == nil] + " has the table"
-		return out, nil
+		return out, namespace, nil
 	}
 	integer := func(column string) bool { return sides[0].Integer(t, column) && sides[1].Integer(u, column) }
 	p := data.NewPlan(namespace, t, u, integer)
 	p.To.Schema = other
+	p.LeaveOut(func(column string) (reason string, out bool) { return v.column(namespace, t.Name, column) })
 	d, err := data.Compare(ctx, sides[0], sides[1], p, data.Options{Sample: o.Rows})
 	if err != nil {
-		return out, err
+		return out, namespace, err
 	}
 	out.Key, out.Note = p.Key, strings.Join(p.Notes, "; ")
 	out.RowsFrom, out.RowsTo, out.OnlyFrom, out.OnlyTo, out.Different = d.RowsFrom, d.RowsTo, d.OnlyFrom, d.OnlyTo, d.Differed
 	for _, row := range d.Sample {
 		out.Sample = append(out.Sample, shown(p, row, masked(o.Mask, namespace, t.Name)))
 	}
-	return out, nil
+	return out, namespace, nil
 }
 
 // find looks a table up by NAME or SCHEMA.NAME. A name may have dots in it.

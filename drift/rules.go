@@ -12,8 +12,8 @@ import (
 
 // Rule says that a difference is no finding.
 type Rule struct {
-	Object   string    // a pattern as of diff.Options; a part of a table is named with its kind: column:public.users.note
-	Property string    // only this property; empty: the object with all below it
+	Object   string    // a pattern as of diff.Options; a part of a table is named with its kind: column:public.users.note, its rows as rows:public.users
+	Property string    // only this property, of rows this column; empty: the object with all below it
 	Reason   string    // for the reader of the report
 	Until    time.Time // the first moment at which it does not hold any more; zero: it holds for ever
 }
@@ -152,6 +152,29 @@ func (v *verdict) property(c diff.Change, name, path, namespace string, depth in
 		return true
 	}
 	return false
+}
+
+// kindRows is the kind by which rules name the rows of a table. Rules that name no kind are not about rows:
+// they say how schemas may differ.
+const kindRows schema.Kind = "rows"
+
+// rows ignores the rows of a table, which differ, where a rule says so.
+func (v *verdict) rows(name, namespace, table string) bool {
+	return v.whole(diff.Change{Action: diff.Modify, Kind: kindRows, Name: table}, "rows of "+name, namespace, 1)
+}
+
+// column tells whether a rule leaves a column out of the comparison of rows, and why.
+func (v *verdict) column(namespace, table, column string) (reason string, out bool) {
+	for i, r := range v.rules {
+		if r.Property != column || !r.matches(diff.Change{Kind: kindRows, Name: table}, namespace, 1) {
+			continue
+		}
+		v.matched[i]++
+		if !r.expired(v.now) {
+			return r.Reason, true
+		}
+	}
+	return "", false
 }
 
 // sections tell of the rules that do nothing.

@@ -61,3 +61,31 @@ func TestRulesRefused(t *testing.T) {
 		require.Error(t, err, "%v", c)
 	}
 }
+
+// TestRulesOfRows: only a rule that names the kind is about rows, and only while it holds.
+func TestRulesOfRows(t *testing.T) {
+	for _, c := range []struct {
+		object, property, until string
+		ignored, column         bool
+	}{
+		{"rows:public.users", "", "", true, false},
+		{"rows:u*", "", "2026-11-02", true, false},
+		{"rows:u*", "", "2026-11-01", false, false},
+		{"rows:other.users", "", "", false, false},
+		{"public.users", "", "", false, false},
+		{"table:public.users", "", "", false, false},
+		{"rows:users", "seen", "", false, true},
+		{"rows:users", "seen", "2026-11-01", false, false},
+		{"column:public.users.seen", "", "", false, false},
+		{"table:users", "seen", "", false, false},
+	} {
+		rule, err := NewRule(c.object, c.property, "because", c.until)
+		require.NoError(t, err)
+		v := applyRules(nil, []Rule{rule}, day(2))
+		require.Equal(t, c.ignored, v.rows("users", "public", "users"), "%v", c)
+		require.Equal(t, c.ignored, len(v.ignored) == 1 && v.ignored[0].Path == "rows of users" && v.ignored[0].Reason == "because", "%v", c)
+		reason, out := v.column("public", "users", "seen")
+		require.Equal(t, c.column, out && reason == "because", "%v", c)
+		require.Equal(t, c.ignored || c.column, len(v.sections()) == 0, "a rule that does nothing is listed: %v", c)
+	}
+}

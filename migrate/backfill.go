@@ -26,15 +26,6 @@ const batchPlaceholder = ":batch"
 
 var batchPattern = regexp.MustCompile(`(^|[^:\w]):batch\b`)
 
-// How the size of a batch follows the time it takes. Row locks are held that long, so it is about the
-// longest that a write of the application has to wait.
-const (
-	targetBatch  = 50 * time.Millisecond // aim
-	minBatchSize = 100
-	maxGrowth    = 10 // times the size of the directive
-	restShare    = 8  // a pause of an eighth of the batch's time leaves room for others
-)
-
 // cursor is where a walk stands: the detail of its journal entry.
 type cursor struct {
 	Key     []keyValue `json:"key,omitempty"` // the last key done; empty before the first batch
@@ -96,13 +87,13 @@ type walk struct {
 	at    cursor
 	sql   string   // the statement, cut at the placeholder
 	types []string // of the key columns, as the server writes them
-	size  int
+	pace  pace
 	span  int64 // rows of the batch under way
 }
 
 // backfill runs a batched statement from where an earlier run left it to the end.
 func (s *Session) backfill(ctx context.Context, step Step, e Entry, st *Statement, b Batch, prior *Entry) error {
-	w := &walk{s: s, step: step, batch: b, entry: e, sql: st.Text, size: b.Size}
+	w := &walk{s: s, step: step, batch: b, entry: e, sql: st.Text, pace: newPace(b, s.opts.BatchTime)}
 	if n := len(batchPattern.FindAllString(st.Text, -1)); n != 1 {
 		return fmt.Errorf("a batched statement needs the placeholder %s once, as in WHERE … AND %s; here it stands %d times", batchPlaceholder, batchPlaceholder, n)
 	}
@@ -111,17 +102,31 @@ func (s *Session) backfill(ctx context.Context, step Step, e Entry, st *Statemen
 	}
 	resumed := w.at.Batches > 0
 	begun, walked := time.Now(), w.at.Walked
+	told := func() Progress { return progress(w.at, walked, time.Since(begun), resumed) }
+	kept := s.keptWaiting(ctx)
+	defer kept.end()
+	lag := lagWatch{s: s}
 	for {
+		if err := lag.hold(ctx, func(l Lag) {
+			p := told()
+			p.Batch, p.Lag = w.pace.size, &l
+			s.opts.Observer.Progress(step, p)
+		}); err != nil {
+			return err
+		}
 		took, more, err := w.next(ctx)
 		if err != nil {
 			return w.blame(ctx, err)
 		}
+		waiters := kept.since()
+		pause := w.pace.after(took, waiters)
+		p := told()
+		p.Batch, p.Kept = w.pace.size, waiters
+		s.opts.Observer.Progress(step, p)
 		if !more {
 			break
 		}
-		s.opts.Observer.Progress(step, progress(w.at, walked, time.Since(begun), resumed))
-		w.adapt(took)
-		if err := sleep(ctx, max(b.Pause, took/restShare)); err != nil {
+		if err := sleep(ctx, pause); err != nil {
 			return err
 		}
 	}
@@ -194,7 +199,8 @@ func (w *walk) takeUp(ctx context.Context) error {
 	return nil
 }
 
-// next runs one batch. more is false when there was no row left.
+// next runs one batch. more is false when it came to the end of the table. Rows that are written behind it from then
+// on are no concern of the walk, or it would run after an application that adds rows for ever.
 func (w *walk) next(ctx context.Context) (took time.Duration, more bool, err error) {
 	s := w.s
 	begun := time.Now()
@@ -212,7 +218,7 @@ func (w *walk) next(ctx context.Context) (took time.Duration, more bool, err err
 
 // run does the work of a batch inside its transaction.
 func (w *walk) run(ctx context.Context) (more bool, err error) {
-	upper, n, err := w.upper(ctx, w.size)
+	upper, n, err := w.upper(ctx, w.pace.size)
 	if err != nil || n == 0 {
 		return false, err
 	}
@@ -230,7 +236,7 @@ func (w *walk) run(ctx context.Context) (more bool, err error) {
 	w.at.Key, w.at.Batches, w.at.Walked = upper, w.at.Batches+1, w.at.Walked+n
 	w.entry.Rows += touched
 	w.entry.Detail = encode(w.at)
-	return true, w.s.journal.Progress(ctx, w.s.conn, w.entry)
+	return n >= int64(w.pace.size), w.s.journal.Progress(ctx, w.s.conn, w.entry)
 }
 
 // upper returns the last key of the next batch and how many rows it spans.
@@ -324,16 +330,6 @@ func (w *walk) bound(op string, key []keyValue, offset int) (string, []any) {
 		return alternatives[0], args
 	}
 	return "((" + strings.Join(alternatives, ") OR (") + "))", args
-}
-
-// adapt moves the size of the next batch towards the time a batch should take.
-func (w *walk) adapt(took time.Duration) {
-	switch {
-	case took > 2*targetBatch:
-		w.size = max(w.size/2, min(minBatchSize, w.batch.Size))
-	case took < targetBatch/2:
-		w.size = min(w.size*3/2+1, w.batch.Size*maxGrowth, maxBatchSize)
-	}
 }
 
 // quoteTable quotes a table that may carry its schema, as in sales.orders.

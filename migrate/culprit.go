@@ -27,10 +27,10 @@ func (e *RowError) Error() string {
 func (e *RowError) Unwrap() error { return e.Err }
 
 // blame finds the first row on which a batch fails, by running shorter and shorter batches and taking
-// them back. An error that is about no row stays as it is.
+// them back. An error that is about no row, such as a full disk, stays as it is.
 func (w *walk) blame(ctx context.Context, err error) error {
 	var failed *batchError
-	if !errors.As(err, &failed) || w.s.db.IsLockTimeout(err) || errors.Is(err, ErrLockLost) || ctx.Err() != nil {
+	if !errors.As(err, &failed) || w.s.db.IsLockTimeout(err) || w.s.db.IsFull(err) || errors.Is(err, ErrLockLost) || ctx.Err() != nil {
 		return err
 	}
 	fits, fails := int64(0), w.span // a batch of so many rows succeeds; fails

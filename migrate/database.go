@@ -32,6 +32,7 @@ type Dialect struct {
 	Quote            func(identifier string) string  // an identifier, quoted
 	Table            func(name string) string        // a table of ours: journal, lock, meta
 	Now              string                          // expression: the server's clock as UTC text that sorts by time
+	LocalNow         string                          // expression: the same in the server's time zone, to the second, without the zone
 	Later            func(d time.Duration) string    // expression: Now moved by d
 	ShareLock        string                          // suffix of a SELECT that keeps the lock row from being taken over
 	Install          []string                        // statements that create our tables where they are missing
@@ -96,6 +97,34 @@ type Blocker struct {
 	Query   string // what it runs or ran last
 }
 
+func (b Blocker) String() string {
+	text := "session " + b.Session
+	if b.User != "" {
+		text += " of " + b.User
+	}
+	if b.Since != "" {
+		text += " since " + b.Since
+	}
+	if query := firstLine(b.Query); query != "" {
+		text += " (" + query + ")"
+	}
+	return text
+}
+
+// Lag is how far a replica is behind.
+type Lag struct {
+	Replica string        // its name or address
+	Behind  time.Duration // since the source wrote what the replica does next
+	Bytes   int64         // of the source's log that it has not applied; 0 when not known
+	Problem string        // why it cannot be told; it counts as too far behind
+}
+
+// Replica is a copy of the target that follows it.
+type Replica interface {
+	// Lag tells how far it is behind.
+	Lag(ctx context.Context) (Lag, error)
+}
+
 // Database is a target database: what the runner needs of an engine.
 type Database interface {
 	// DB is the pool the runner takes its connections from.
@@ -113,8 +142,15 @@ type Database interface {
 	// IsLockTimeout tells whether err means that a lock was not had in time, or a deadlock: the
 	// transaction was rolled back, nothing happened, and it may be tried again.
 	IsLockTimeout(err error) bool
+	// IsFull tells whether err means that there is no room: the disk is full, a tablespace, or a quota.
+	IsFull(err error) bool
 	// Blockers names the sessions that keep the given session waiting. It may be empty.
 	Blockers(ctx context.Context, session string) ([]Blocker, error)
+	// Waiters says how many sessions wait for locks of the given session now. Servers refresh what they
+	// tell of that no more often than every tenth of a second.
+	Waiters(ctx context.Context, session string) (int, error)
+	// Lags says how far the replicas are behind that the server itself knows of. It may be empty.
+	Lags(ctx context.Context) ([]Lag, error)
 	// HoldSession ties the lock to the connection: it returns the server's name for the session, and
 	// held=false when a session of another run that is still connected holds it. Engines without
 	// sessions return an empty name and true.

@@ -175,7 +175,7 @@ func (s *Session) failedInTransaction(ctx context.Context, step Step, at *Statem
 	e.Status, e.Error = Undone, err.Error()
 	// A failure to journal the failure is not worth more words: nothing happened.
 	_, _ = s.Append(ctx, e)
-	return s.stepError(step, at, err, "nothing of this step took effect; the steps before it did", "mend the script, `switchback sum`, then run the same command again")
+	return s.stepError(step, at, err, "nothing of this step took effect; the steps before it did", mendScript)
 }
 
 // stopped is the error of a step that did not fail by itself.
@@ -186,10 +186,19 @@ func stopped(ctx context.Context, step Step, err error) error {
 	return &StepError{Step: step, Err: err, State: "the step did not finish; the journal knows how far it came", Next: "run the same command again, it goes on from there"}
 }
 
+// mendScript is what to do about a script that is wrong.
+const mendScript = "mend the script, `switchback sum`, then run the same command again"
+
 func (s *Session) stepError(step Step, at *Statement, err error, state, next string) error {
 	var found *AssertError
-	if errors.As(err, &found) {
+	switch {
+	case errors.As(err, &found):
 		next = "mend what was found, then run the same command again"
+	case next != mendScript:
+	case errors.Is(err, errGaveUp):
+		next = "wait until what is in the way has ended, or end it, then run the same command again"
+	case s.db.IsFull(err):
+		next = "make room, then run the same command again"
 	}
 	e := &StepError{Step: step, Err: err, State: state, Next: next}
 	if at != nil {
@@ -242,7 +251,7 @@ func (s *Session) settings(ctx context.Context, step Step) error {
 	return nil
 }
 
-// errGaveUp marks a lock timeout that was met often enough.
+// errGaveUp marks a lock timeout that was met often enough, or for long enough.
 var errGaveUp = errors.New("gave up")
 
 // retry runs f until it succeeds, fails for a reason other than a lock, or has been tried often enough.
@@ -254,6 +263,8 @@ func (s *Session) retry(ctx context.Context, step Step, f func() error) error {
 
 // patiently is retry for a session or, where nobody can be watched yet, for what comes before it.
 func (r *Runner) patiently(ctx context.Context, step Step, retries int, timeout time.Duration, watch func() func() []Blocker, f func() error) error {
+	begun := time.Now()
+	var seen []Blocker // when they were last
 	for attempt := 1; ; attempt++ {
 		blockers := watch()
 		err := f()
@@ -261,10 +272,16 @@ func (r *Runner) patiently(ctx context.Context, step Step, retries int, timeout 
 		if err == nil || !r.db.IsLockTimeout(err) || errors.Is(err, errGaveUp) || ctx.Err() != nil {
 			return err
 		}
-		if attempt > retries {
-			return fmt.Errorf("%w after %d tries of %s each%s: %w", errGaveUp, attempt, timeout, describe(found), err)
+		if len(found) > 0 {
+			seen = found
 		}
 		pause := backoff(attempt)
+		spent := time.Since(begun)
+		closed := r.closed(ctx, step)
+		if attempt > retries || spent+pause > r.opts.LockDeadline || closed != nil {
+			err = fmt.Errorf("%w after %d tries of %s each, in %s%s: %w", errGaveUp, attempt, timeout, spent.Round(100*time.Millisecond), describe(seen), err)
+			return errors.Join(err, closed)
+		}
 		r.opts.Observer.Waiting(step, attempt, pause, found)
 		if err := sleep(ctx, pause); err != nil {
 			return err
@@ -287,38 +304,62 @@ func (s *Session) watch(ctx context.Context, timeout time.Duration) func() func(
 
 func (s *Session) watchSession(ctx context.Context, timeout time.Duration, session string) func() func() []Blocker {
 	return func() func() []Blocker {
-		found := make(chan []Blocker, 1)
 		if session == "" {
 			return func() []Blocker { return nil }
 		}
 		look, stop := context.WithCancel(ctx)
+		found := make(chan []Blocker, 1)
 		go func() {
 			defer close(found)
-			if sleep(look, timeout/2) != nil {
-				return
-			}
-			if b, err := s.db.Blockers(look, session); err == nil && len(b) > 0 {
-				found <- b
+			// Not only once: what the step does before it waits may take its time.
+			for pause := timeout / 2; sleep(look, pause) == nil; pause = max(timeout/8, lookEvery) {
+				b, err := s.db.Blockers(look, session)
+				if err != nil {
+					return
+				}
+				if len(b) > 0 {
+					found <- b
+					return
+				}
 			}
 		}()
 		return func() []Blocker {
-			defer stop()
-			select {
-			case b := <-found:
-				return b
-			default:
-				return nil
-			}
+			stop()
+			return <-found
 		}
 	}
 }
+
+// closed tells whether the window has closed while a step was waiting for a lock. A backfill that was
+// begun goes on.
+func (r *Runner) closed(ctx context.Context, step Step) error {
+	if step.Change == "" || step.Phase == Backfill {
+		return nil
+	}
+	if w := r.opts.Window; w != nil {
+		if now, err := r.clock(ctx); err == nil && w.Opens(now).After(now) {
+			return fmt.Errorf("the window %s has closed meanwhile", w)
+		}
+	}
+	return nil
+}
+
+// maxNamed is how many blockers an error names.
+const maxNamed = 3
 
 func describe(blockers []Blocker) string {
 	if len(blockers) == 0 {
 		return ""
 	}
-	b := blockers[0]
-	return fmt.Sprintf(", blocked by session %s of %s (since %s: %s)", b.Session, b.User, b.Since, firstLine(b.Query))
+	var each []string
+	for _, b := range blockers[:min(len(blockers), maxNamed)] {
+		each = append(each, b.String())
+	}
+	text := ", blocked by " + strings.Join(each, " and ")
+	if more := len(blockers) - maxNamed; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // backoff is the pause after the nth lock timeout: it doubles from 100 ms up to 5 s, and half of it is

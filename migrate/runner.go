@@ -17,15 +17,24 @@ import (
 type Options struct {
 	LockTimeout time.Duration // how long a statement waits for a lock; default 2s
 	Retries     int           // how often a statement is tried again after a lock timeout; default 20
-	TTL         time.Duration // how long our own lock lives without being renewed; default DefaultTTL
-	Actor       string        // who runs this, for the journal; default Actor()
-	Observer    Observer      // is told of progress; default nobody
+	// LockDeadline is how long a step, or a statement of one that commits each, is tried for; default 10m.
+	LockDeadline time.Duration
+	TTL          time.Duration // how long our own lock lives without being renewed; default DefaultTTL
+	BatchTime    time.Duration // how long a batch of a backfill may take; default 50ms
+	MaxLag       time.Duration // how far a replica may be behind during a backfill; default 10s, negative for any
+	Replicas     []Replica     // are asked, beside those that the target itself knows of
+	Window       *Window       // when a step may begin; nil for always
+	Actor        string        // who runs this, for the journal; default Actor()
+	Observer     Observer      // is told of progress; default nobody
 }
 
 // Defaults of Options.
 const (
-	DefaultLockTimeout = 2 * time.Second
-	DefaultRetries     = 20
+	DefaultLockTimeout  = 2 * time.Second
+	DefaultRetries      = 20
+	DefaultLockDeadline = 10 * time.Minute
+	DefaultBatchTime    = 50 * time.Millisecond
+	DefaultMaxLag       = 10 * time.Second
 )
 
 func (o Options) withDefaults() Options {
@@ -35,9 +44,15 @@ func (o Options) withDefaults() Options {
 	if o.Retries == 0 {
 		o.Retries = DefaultRetries
 	}
-	if o.TTL == 0 {
-		o.TTL = DefaultTTL
+	set := func(d *time.Duration, value time.Duration) {
+		if *d == 0 {
+			*d = value
+		}
 	}
+	set(&o.LockDeadline, DefaultLockDeadline)
+	set(&o.TTL, DefaultTTL)
+	set(&o.BatchTime, DefaultBatchTime)
+	set(&o.MaxLag, DefaultMaxLag)
 	if o.Actor == "" {
 		o.Actor = Actor()
 	}
@@ -68,6 +83,9 @@ type Progress struct {
 	Rate   float64       // rows per second
 	Left   time.Duration // about how long it will still take, 0 when unknown
 	Resume bool          // whether it went on from where an earlier run was interrupted
+	Batch  int           // rows of the next batch
+	Kept   int           // sessions that were seen waiting for the last batch
+	Lag    *Lag          // the replica that the walk waits for; nil when it does not
 }
 
 type nobody struct{}
@@ -122,6 +140,9 @@ type Planner func(ctx context.Context, s *State) ([]Step, error)
 // command is what the user asked for, for the journal and for others who find the target locked. It
 // returns the steps that were run.
 func (r *Runner) Run(ctx context.Context, command string, plan Planner) ([]Step, error) {
+	if err := r.admit(ctx, Step{}); err != nil {
+		return nil, err
+	}
 	var done []Step
 	err := r.Hold(ctx, command, func(ctx context.Context, s *Session) error {
 		var err error
@@ -167,7 +188,15 @@ const releaseTimeout = 10 * time.Second
 
 // acquire makes our tables, if they are missing, and takes the lock.
 func (r *Runner) acquire(ctx context.Context, conn *sql.Conn, command string) (lock *Lock, err error) {
+	defer func() {
+		if errors.Is(err, errGaveUp) && r.db.Dialect().Engine == SQLite {
+			err = fmt.Errorf("%w (%w)\n  state: nothing was changed\n  next: wait until that has ended, or end it, then run the same command again", ErrBusy, err)
+		}
+	}()
 	err = r.bookkeeping(ctx, func() error { return r.journal.Install(ctx, conn) })
+	if errors.Is(err, errGaveUp) {
+		return nil, err
+	}
 	if err != nil && !errors.Is(err, ErrJournalNewer) {
 		return nil, fmt.Errorf("%w\n  state: none of the target's own objects was changed\n  next: let this user create the journal's tables there, or use one that may", err)
 	}
@@ -306,6 +335,9 @@ func (s *Session) Run(ctx context.Context, plan Planner) ([]Step, error) {
 	for len(steps) > 0 {
 		if err := ctx.Err(); err != nil {
 			return done, context.Cause(ctx)
+		}
+		if err := s.admit(ctx, steps[0]); err != nil {
+			return done, err
 		}
 		n, err := s.next(ctx, steps)
 		if err != nil {

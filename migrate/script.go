@@ -51,6 +51,7 @@ type Batch struct {
 	Key   []string      // its key columns
 	Size  int           // rows in the first batch
 	Pause time.Duration // least pause between two batches
+	Time  time.Duration // how long a batch may take; 0 for the runner's own
 }
 
 // directivePrefix begins every directive.
@@ -156,6 +157,10 @@ func parseBatch(words []string) (Batch, error) {
 			b.Size, err = strconv.Atoi(value)
 		case "pause":
 			b.Pause, err = time.ParseDuration(value)
+		case "time":
+			if b.Time, err = time.ParseDuration(value); err == nil && b.Time <= 0 {
+				err = fmt.Errorf("is no time to get something done in")
+			}
 		default:
 			err = fmt.Errorf("unknown word %q", name)
 		}

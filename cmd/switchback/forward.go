@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,7 +39,7 @@ func backfillCommand() *cli.Command {
 func contractCommand() *cli.Command {
 	return &cli.Command{
 		Name: "contract", Usage: "take the old away, into the attic",
-		Flags:  forwardFlags(),
+		Flags:  forwardFlags(windowFlags()...),
 		Action: func(c *cli.Context) error { return forward(c, migrate.Contract) },
 	}
 }
@@ -46,7 +47,7 @@ func contractCommand() *cli.Command {
 func upCommand() *cli.Command {
 	return &cli.Command{
 		Name: "up", Usage: "expand, backfill and contract the pending changes, change by change",
-		Flags:  forwardFlags(),
+		Flags:  forwardFlags(windowFlags()...),
 		Action: func(c *cli.Context) error { return forward(c, migrate.Expand, migrate.Backfill, migrate.Contract) },
 	}
 }
@@ -55,11 +56,11 @@ func purgeCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "purge",
 		Usage: "empty the attic of contracted changes; only a snapshot brings that back",
-		Flags: forwardFlags(
+		Flags: forwardFlags(append(windowFlags(),
 			&cli.BoolFlag{Name: "now", Usage: "do not wait for the end of the retention"},
 			&cli.StringFlag{Name: "snapshot", Usage: "the `ID` of a snapshot that stands behind the purge; it is verified first"},
 			&cli.StringFlag{Name: "no-snapshot", Usage: "purge without one, for a `REASON` that is written to the journal"},
-		),
+		)...),
 		Action: purge,
 	}
 }
@@ -86,6 +87,11 @@ func (t *target) forward(c *cli.Context, command string, o migrate.ForwardOption
 	plan := func(_ context.Context, s *migrate.State) ([]migrate.Step, error) {
 		return migrate.PlanForward(folder, s, o)
 	}
+	if slices.Contains(o.Phases, migrate.Backfill) && !c.Bool("dry-run") {
+		if err := t.follow(c.Context); err != nil {
+			return err
+		}
+	}
 	return t.run(c, command, plan)
 }
 
@@ -95,7 +101,7 @@ func (t *target) run(c *cli.Context, command string, plan migrate.Planner) error
 		return t.dryRun(c.Context, plan)
 	}
 	begun := time.Now()
-	steps, err := t.runner.Run(c.Context, command, plan)
+	steps, err := t.inWindow(c, command, plan)
 	if err != nil {
 		return err
 	}
@@ -150,7 +156,7 @@ func withTarget(c *cli.Context, f func(*target) error) error {
 // which may hold a password.
 func commandLine(c *cli.Context) string {
 	words := []string{c.Command.Name}
-	for _, name := range []string{"to", "phase", "allow-out-of-order", "now", "snapshot", "no-snapshot"} {
+	for _, name := range []string{"to", "phase", "allow-out-of-order", "now", "snapshot", "no-snapshot", "window"} {
 		if c.IsSet(name) {
 			words = append(words, fmt.Sprintf("--%s %v", name, c.Value(name)))
 		}

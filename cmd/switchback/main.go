@@ -127,7 +127,7 @@ func commands() []*cli.Command {
 	all := []*cli.Command{
 		initCommand(), newCommand(), planCommand(), sumCommand(),
 		statusCommand(), historyCommand(),
-		expandCommand(), backfillCommand(), contractCommand(), purgeCommand(), upCommand(),
+		expandCommand(), backfillCommand(), contractCommand(), purgeCommand(), upCommand(), atticCommand(),
 		rollbackCommand(), rollforwardCommand(), resolveCommand(),
 		importCommand(), diffCommand(), driftCommand(), schemaCommand(), snapshotCommand(),
 		releaseCommand(), trafficCommand(), proxyCommand(),

@@ -91,8 +91,7 @@ func (o *output) Waiting(s migrate.Step, attempt int, pause time.Duration, block
 	o.clear()
 	by := ""
 	if len(blockers) > 0 {
-		b := blockers[0]
-		by = fmt.Sprintf(", blocked by session %s of %s since %s", b.Session, b.User, b.Since)
+		by = ", blocked by " + blockers[0].String()
 	}
 	o.line("  … %s: no lock in time%s; try %d again in %s", s, by, attempt+1, round(pause))
 }
@@ -103,8 +102,14 @@ func (o *output) Progress(s migrate.Step, p migrate.Progress) {
 		return
 	}
 	text := fmt.Sprintf("  … %s: %s of about %s rows, %s rows/s", s, count(p.Rows), count(p.Total), count(int64(p.Rate)))
-	if p.Left > 0 {
+	switch {
+	case p.Lag != nil:
+		text += ", waits for replica " + lagText(*p.Lag)
+	case p.Left > 0:
 		text += ", " + round(p.Left) + " left"
+	}
+	if p.Kept > 0 {
+		text += fmt.Sprintf(", slower: %s for its locks", waitText(p.Kept))
 	}
 	switch {
 	case o.terminal:
@@ -113,6 +118,25 @@ func (o *output) Progress(s migrate.Step, p migrate.Progress) {
 		o.last = time.Now()
 		fmt.Fprintln(o.progress, text)
 	}
+}
+
+// lagText says how far a replica is behind.
+func lagText(l migrate.Lag) string {
+	if l.Problem != "" {
+		return l.Replica + ": " + l.Problem
+	}
+	text := fmt.Sprintf("%s, %s behind", l.Replica, round(l.Behind))
+	if l.Bytes > 0 {
+		text += " (" + bytesText(l.Bytes) + ")"
+	}
+	return text
+}
+
+func waitText(sessions int) string {
+	if sessions == 1 {
+		return "1 session waits"
+	}
+	return fmt.Sprintf("%d sessions wait", sessions)
 }
 
 // copied returns what shows how far a snapshot has come.

@@ -35,6 +35,9 @@ func runFlags(more ...cli.Flag) []cli.Flag {
 	return targetFlags(append([]cli.Flag{
 		&cli.DurationFlag{Name: "lock-timeout", Usage: "how long a statement may wait for a lock", DefaultText: "2s"},
 		&cli.IntFlag{Name: "retries", Usage: "how often it is tried again after that", DefaultText: "20"},
+		&cli.DurationFlag{Name: "lock-deadline", Usage: "how long a step is tried for when it gets no lock", DefaultText: "10m"},
+		&cli.DurationFlag{Name: "batch-time", Usage: "how long a batch of a backfill may take", DefaultText: "50ms"},
+		&cli.DurationFlag{Name: "max-lag", Usage: "how far a replica may be behind during a backfill; 0 for any", DefaultText: "10s"},
 		&cli.DurationFlag{Name: "lock-ttl", Usage: "how long this run's own lock lives when it is not renewed", DefaultText: "15s"},
 	}, more...)...)
 }
@@ -56,8 +59,9 @@ func openProject(c *cli.Context) (*project, error) {
 // target is an open database with a runner for it.
 type target struct {
 	*project
-	db     database.Database
-	runner *migrate.Runner
+	db       database.Database
+	runner   *migrate.Runner
+	replicas []*replica
 }
 
 // openTarget opens the database that the flags name.
@@ -74,14 +78,54 @@ func openTarget(c *cli.Context, create bool) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := migrate.Options{LockTimeout: env.LockTimeout, Retries: env.Retries, TTL: c.Duration("lock-ttl"), Observer: p.out}
-	if c.IsSet("lock-timeout") {
-		opts.LockTimeout = c.Duration("lock-timeout")
+	t := &target{project: p, db: db}
+	opts, err := t.options(c, env)
+	if err != nil {
+		t.close()
+		return nil, err
 	}
+	t.runner = migrate.NewRunner(db, opts)
+	return t, nil
+}
+
+// options are how the runner goes about its work, by the flags or, where those do not say, by the
+// environment.
+func (t *target) options(c *cli.Context, env config.Environment) (opts migrate.Options, err error) {
+	opts = migrate.Options{Retries: env.Retries, TTL: c.Duration("lock-ttl"), Observer: t.out}
 	if c.IsSet("retries") {
 		opts.Retries = c.Int("retries")
 	}
-	return &target{project: p, db: db, runner: migrate.NewRunner(db, opts)}, nil
+	for name, d := range map[string]struct {
+		option *time.Duration
+		env    time.Duration
+	}{
+		"lock-timeout":  {&opts.LockTimeout, env.LockTimeout},
+		"lock-deadline": {&opts.LockDeadline, env.LockDeadline},
+		"batch-time":    {&opts.BatchTime, env.BatchTime},
+		"max-lag":       {&opts.MaxLag, env.MaxLag},
+	} {
+		*d.option = d.env
+		if c.IsSet(name) {
+			*d.option = c.Duration(name)
+		}
+		if *d.option < 0 {
+			return opts, fmt.Errorf("--%s %s is negative", name, *d.option)
+		}
+	}
+	if c.IsSet("max-lag") && opts.MaxLag == 0 {
+		opts.MaxLag = -1
+	}
+	if opts.Window, err = window(c); err != nil {
+		return opts, err
+	}
+	if opts.MaxLag < 0 {
+		return opts, nil
+	}
+	t.replicas, err = replicas(env.Replicas)
+	for _, r := range t.replicas {
+		opts.Replicas = append(opts.Replicas, r)
+	}
+	return opts, err
 }
 
 func (p *project) environment(c *cli.Context) (config.Environment, error) {
@@ -105,7 +149,12 @@ func openDatabase(ctx context.Context, url string, create bool) (database.Databa
 	return db, nil
 }
 
-func (t *target) close() { _ = t.db.Close() }
+func (t *target) close() {
+	_ = t.db.Close()
+	for _, r := range t.replicas {
+		r.close()
+	}
+}
 
 // folder reads the changes for the target's engine.
 func (t *target) folder() (*migrate.Folder, error) {

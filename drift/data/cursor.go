@@ -6,6 +6,20 @@ import (
 	"fmt"
 )
 
+// AddSums reads the rows of a query whose columns are bucket, count and checksum, and closes them.
+func AddSums(rows *sql.Rows, sums map[int64]Sum) error {
+	defer rows.Close()
+	for rows.Next() {
+		var b int64
+		var s Sum
+		if err := rows.Scan(&b, &s.Rows, &s.Check); err != nil {
+			return err
+		}
+		sums[b] = s
+	}
+	return rows.Err()
+}
+
 // rowsCursor reads the rows of a query whose first column is the key and whose others are the values.
 type rowsCursor struct {
 	rows *sql.Rows

@@ -12,6 +12,9 @@ package data
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/switchbackdb/switchback/schema"
 )
@@ -27,9 +30,11 @@ type Table struct {
 
 // Column is a column that both sides have.
 type Column struct {
-	Name  string
-	Type  string // as the server of this side writes it
-	Alike bool   // the other side has the same type
+	Name     string
+	Type     string // as the server of this side writes it
+	Alike    bool   // the other side has the same type
+	Recoded  bool   // a text would be in another character set on the other side
+	Nullable bool   // on either side
 }
 
 // KeyColumns are the columns that rows are matched by: those of the key, or all of them.
@@ -51,6 +56,22 @@ type Part struct {
 	Width     int64   // Sums: the bucket of a row is its Integer key divided by Width, cut off towards zero
 	Bits      int     // otherwise the bucket is the lower Bits bits of a hash of the KeyColumns
 	Buckets   []int64 // Rows: only these buckets, by Bits; nil for all
+}
+
+// Where is the WHERE clause that chooses the rows of a part: by the column of an Integer key as quote writes
+// it, or by the expression of a bucket by so many bits; empty for the whole table.
+func (t Table) Where(p Part, quote func(name string) string, bucket func(t Table, bits int) string) string {
+	switch {
+	case p.Bounded:
+		return fmt.Sprintf(" WHERE %s BETWEEN %d AND %d", quote(t.KeyColumns()[0].Name), p.Low, p.High)
+	case p.Buckets != nil:
+		list := make([]string, len(p.Buckets))
+		for i, b := range p.Buckets {
+			list[i] = strconv.FormatInt(b, 10)
+		}
+		return fmt.Sprintf(" WHERE %s IN (%s)", bucket(t, p.Bits), strings.Join(list, ", "))
+	}
+	return ""
 }
 
 // Sum is what a side says about a bucket: two sides with the same rows in it say the same.

@@ -1,6 +1,7 @@
 package data
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,12 +26,13 @@ func NewPlan(schemaName string, from, to *schema.Table, integer func(column stri
 		if b == nil {
 			continue
 		}
-		alike := a.Type == b.Type
-		if !alike {
+		if a.Type != b.Type {
 			retyped = append(retyped, fmt.Sprintf("%s (%s and %s)", a.Name, a.Type, b.Type))
 		}
-		p.From.Columns = append(p.From.Columns, Column{Name: a.Name, Type: a.Type, Alike: alike})
-		p.To.Columns = append(p.To.Columns, Column{Name: b.Name, Type: b.Type, Alike: alike})
+		column := Column{Name: a.Name, Type: a.Type, Alike: a.Type == b.Type, Recoded: charset(from, a) != charset(to, b), Nullable: !a.NotNull || !b.NotNull}
+		p.From.Columns = append(p.From.Columns, column)
+		column.Type = b.Type
+		p.To.Columns = append(p.To.Columns, column)
 	}
 	p.note("columns of the first side only are left out: %s", missing(from, to))
 	p.note("columns of the second side only are left out: %s", missing(to, from))
@@ -39,14 +41,44 @@ func NewPlan(schemaName string, from, to *schema.Table, integer func(column stri
 	if p.Key == nil {
 		p.Notes = append(p.Notes, "no key of columns that are never null is on both sides, so whole rows are counted: one that differs is a row of each side only")
 	}
-	for _, name := range p.Key {
-		i := slices.IndexFunc(p.From.Columns, func(c Column) bool { return c.Name == name })
-		p.From.Key, p.To.Key = append(p.From.Key, i), append(p.To.Key, i)
-	}
+	p.place()
 	if len(p.Key) == 1 && integer(p.Key[0]) {
 		p.From.Integer, p.To.Integer = true, true
 	}
 	return p
+}
+
+// LeaveOut leaves columns out of the comparison for a reason, but for those of the key.
+func (p *Plan) LeaveOut(leave func(column string) (reason string, out bool)) {
+	var from, to []Column
+	for i, c := range p.From.Columns {
+		if !slices.Contains(p.Key, c.Name) {
+			if reason, out := leave(c.Name); out {
+				p.Notes = append(p.Notes, fmt.Sprintf("column %s is left out: %s", c.Name, reason))
+				continue
+			}
+		}
+		from, to = append(from, c), append(to, p.To.Columns[i])
+	}
+	p.From.Columns, p.To.Columns = from, to
+	p.place()
+}
+
+// place finds the columns of the key.
+func (p *Plan) place() {
+	p.From.Key, p.To.Key = nil, nil
+	for _, name := range p.Key {
+		i := slices.IndexFunc(p.From.Columns, func(c Column) bool { return c.Name == name })
+		p.From.Key, p.To.Key = append(p.From.Key, i), append(p.To.Key, i)
+	}
+}
+
+// charset is the character set of a column, if it is a text, where it goes by its collation, which then begins
+// with it; on other engines all texts of a database have the same.
+func charset(t *schema.Table, c *schema.Column) string {
+	collation := cmp.Or(c.Collation, schema.Value(t.Options, "collation"))
+	set, _, _ := strings.Cut(collation, "_")
+	return set
 }
 
 func (p *Plan) note(format string, names []string) {

@@ -39,6 +39,7 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 		}
 		recipes = append(recipes, r)
 	}
+	p.recipes = recipes
 	if err := p.alone(operations, recipes); err != nil {
 		return nil, err
 	}
@@ -62,7 +63,9 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 	for _, s := range p.draft.scripts {
 		for _, list := range [][]Statement{s.Forward, s.Back} {
 			for i := range list {
-				list[i].Effect = p.describe(list[i])
+				if !list[i].Resumed {
+					list[i].Effect = p.describe(list[i])
+				}
 			}
 		}
 	}
@@ -111,6 +114,10 @@ type planner struct {
 	sizes    map[Table]Size
 	saying   string  // of the step being planned: why it is safe, where the writer cannot know
 	syncs    []*sync // the tables that have two shapes, in the order in which they were met
+	recipes  []recipe
+	target   *schema.Database    // the schema that is wanted, where the operations come from a difference
+	wanted   map[schema.Key]bool // what is in it
+	renames  []diff.Rename       // confirmed ones that have no operation
 }
 
 // triggers is a step that makes or drops the triggers of a table.
@@ -129,6 +136,9 @@ func (p *planner) expand(recipes []recipe) error {
 			return err
 		}
 	}
+	// One pass without the other would take an insert of the old version back: they come and go together.
+	p.together = !p.engine.locksGroups()
+	defer func() { p.together = false }()
 	for _, s := range p.syncs {
 		if err := p.triggers(p.engine.addTriggers, s, before); err != nil {
 			return err
@@ -177,9 +187,17 @@ func (p *planner) contract(recipes []recipe) error {
 			moves = append(moves, m.moves()...)
 		}
 	}
-	readers := p.dependentsOf(moves)
 	transactional := !p.engine.locksGroups()
+	readers, aside := dependents{}, map[schema.Key]bool{}
+	if p.target == nil {
+		readers = p.dependentsOf(moves)
+	} else {
+		aside = p.affected()
+	}
 	if !transactional {
+		if err := p.stepAside(aside); err != nil {
+			return err
+		}
 		if err := p.instead(readers); err != nil {
 			return err
 		}
@@ -187,6 +205,9 @@ func (p *planner) contract(recipes []recipe) error {
 	p.together, p.locks = true, p.locked()
 	if transactional {
 		if err := p.away(readers); err != nil {
+			return err
+		}
+		if err := p.stepAside(aside); err != nil {
 			return err
 		}
 	}
@@ -224,6 +245,9 @@ func (p *planner) contract(recipes []recipe) error {
 		if err := p.again(readers); err != nil {
 			return err
 		}
+		if err := p.comeBack(aside); err != nil {
+			return err
+		}
 	}
 	for _, s := range p.syncs {
 		for _, r := range s.rules {
@@ -255,6 +279,9 @@ func (p *planner) settle(recipes []recipe) error {
 }
 
 func (p *planner) purge(recipes []recipe) error {
+	if err := p.loosen(); err != nil {
+		return err
+	}
 	for _, s := range p.syncs {
 		if err := p.triggers(p.engine.dropTriggers, s, after); err != nil {
 			return err
@@ -349,6 +376,11 @@ func (p *planner) script(from, to *schema.Database, renames []diff.Rename) ([]St
 	if err != nil {
 		return nil, err
 	}
+	if p.target != nil {
+		for _, n := range s.Notes {
+			p.note("%s", n)
+		}
+	}
 	var out []Statement
 	usual := !slices.ContainsFunc(s.Statements, func(st ddl.Statement) bool { return isSession(st.SQL) && !isUsual(st.SQL) })
 	unchecked := false
@@ -378,6 +410,63 @@ func (p *planner) locked() []string {
 		list = append(list, s.table.Name)
 	}
 	return list
+}
+
+// loosen makes the attic demand nothing more of new rows, where it outlives its triggers for a moment: as one
+// statement commits before the next.
+func (p *planner) loosen() error {
+	if p.locked() == nil {
+		return nil
+	}
+	for _, s := range p.syncs {
+		for _, r := range s.rules {
+			for _, c := range r.old {
+				if _, gone := r.renamed[c]; !gone {
+					continue
+				}
+				if err := p.loosenColumn(s.table, r.name(c, after)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (p *planner) loosenColumn(table Table, name string) error {
+	if err := p.step(nil, func(e *edit) { e.freeColumn(table, name) }); err != nil {
+		return err
+	}
+	c := p.now.Schema(table.Schema).Table(table.Name).Column(name)
+	if !c.NotNull || c.Default != "" || c.Identity != "" || c.Generated != "" {
+		return nil
+	}
+	return p.step(nil, func(e *edit) {
+		c := e.column(table, name)
+		if zero := p.engine.zero(c.Type); zero != "" {
+			c.Default = zero
+		} else {
+			c.NotNull = false
+		}
+	})
+}
+
+// purgeColumns drops columns of the attic with all that stands on them.
+func (p *planner) purgeColumns(table Table, names ...string) error {
+	if l, ok := p.engine.(interface{ locksGroups() bool }); ok && l.locksGroups() { // an index that goes by itself does not take the table with it
+		if err := p.step(nil, func(e *edit) {
+			for _, name := range names {
+				e.freeColumn(table, name)
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	return p.step(nil, func(e *edit) {
+		for _, name := range names {
+			e.purgeColumn(table, name)
+		}
+	})
 }
 
 // resync adds what brings the rows of a rule in step again when a group that was interrupted is taken up: in

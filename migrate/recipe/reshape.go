@@ -443,11 +443,7 @@ func (r *reshape) exchange(p *planner, m moved) error {
 }
 
 func (r *reshape) purge(p *planner) error {
-	return p.step(nil, func(e *edit) {
-		for _, c := range r.rule.old {
-			e.purgeColumn(r.table, r.rule.name(c, after))
-		}
-	})
+	return p.purgeColumns(r.table, r.rule.names(r.rule.old, after)...)
 }
 
 // rename is a step that renames.
@@ -500,9 +496,6 @@ func newKeyReshape(p *planner, op Operation, table Table, rule *rule, added []*s
 			return nil, &Error{op, fmt.Sprintf("the attic of %s holds a column %s already", table, word(name)), "switchback purge, for the change that put it there"}
 		}
 	}
-	if err := p.pointedTo(op, table, rule.old); err != nil {
-		return nil, err
-	}
 	for _, c := range added {
 		if w, ok := p.engine.(rebuilder); ok {
 			c.Default = w.constant(c.Default)
@@ -527,24 +520,6 @@ func unique(t *schema.Table, columns []string) bool {
 	is := func(c string) bool { return slices.Contains(columns, c) }
 	return slices.ContainsFunc(t.Constraints, func(k *schema.Constraint) bool { return k.Type == schema.Unique && slices.ContainsFunc(k.Columns, is) }) ||
 		slices.ContainsFunc(t.Indexes, func(x *schema.Index) bool { return x.Unique && slices.ContainsFunc(x.Columns, is) })
-}
-
-// pointedTo refuses columns that foreign keys of other tables point to: they would go to the attic along.
-func (p *planner) pointedTo(op Operation, table Table, columns []string) error {
-	for _, in := range p.now.Schemas {
-		for _, t := range in.Tables {
-			for _, k := range t.Constraints {
-				if k.References == nil || k.References.Table != table.Name || or(k.References.Schema, in.Name) != table.Schema {
-					continue
-				}
-				if slices.ContainsFunc(k.References.Columns, func(c string) bool { return slices.Contains(columns, c) }) {
-					here := Table{in.Name, t.Name}
-					return &Error{op, fmt.Sprintf("foreign key %s of %s points to it", word(k.Name), here), fmt.Sprintf("drop constraint %s.%s first, in a change of its own", here, word(k.Name))}
-				}
-			}
-		}
-	}
-	return nil
 }
 
 // walkable makes sure that a table has a key to walk by.

@@ -130,6 +130,12 @@ func isError(err error, numbers ...uint16) bool {
 // that would overwrite what its snapshot does not show.
 func (d *Database) IsLockTimeout(err error) bool { return isError(err, 1205, 1213, 3572, 1020) }
 
+// IsFull implements migrate.Database: disk full, error writing a file, table full, and the error that a
+// storage engine hands on: no space left on device.
+func (d *Database) IsFull(err error) bool {
+	return isError(err, 1021, 1114, 3) || isError(err, 1026, 1030) && strings.Contains(err.Error(), "28")
+}
+
 // IsMissing implements migrate.Database: unknown database, table, column, key, routine, trigger, event.
 func (d *Database) IsMissing(err error) bool {
 	return isError(err, 1008, 1051, 1146, 1054, 1091, 1176, 1305, 1360, 1539, 3821)

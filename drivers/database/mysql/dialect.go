@@ -18,6 +18,7 @@ func (d *Database) Dialect() migrate.Dialect {
 		Quote:       quote,
 		Table:       func(name string) string { return "switchback_" + name },
 		Now:         "DATE_FORMAT(UTC_TIMESTAMP(6), " + format + ")",
+		LocalNow:    "DATE_FORMAT(SYSDATE(), '%Y-%m-%dT%H:%i:%s')",
 		Later: func(d time.Duration) string {
 			return "DATE_FORMAT(UTC_TIMESTAMP(6) + INTERVAL " + fmt.Sprint(d.Microseconds()) + " MICROSECOND, " + format + ")"
 		},

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/switchbackdb/switchback/drift/data"
@@ -104,14 +103,14 @@ const rangesAtOnce = 32
 func (r *rowReader) Sums(ctx context.Context, t data.Table, p data.Part) (map[int64]data.Sum, error) {
 	sums := map[int64]data.Sum{}
 	if p.Width == 0 {
-		return sums, r.sum(ctx, t, fmt.Sprintf("SELECT %s AS bucket, count(*), %s FROM %s%s GROUP BY bucket", rowBucket(t, p.Bits), r.check(t), quote(t.Name), rowWhere(t, p)), sums)
+		return sums, r.sum(ctx, t, fmt.Sprintf("SELECT %s AS bucket, count(*), %s FROM %s%s GROUP BY bucket", rowBucket(t, p.Bits), r.check(t), quote(t.Name), t.Where(p, quote, rowBucket)), sums)
 	}
 	var list []string
 	last := p.High / p.Width
 	for b := p.Low / p.Width; ; b++ {
 		within := data.Part{Bounded: true}
 		within.Low, within.High = data.Edges(b, p.Width, p.Low, p.High)
-		list = append(list, fmt.Sprintf("SELECT %d, count(*), %s FROM %s%s HAVING count(*) > 0", b, r.check(t), quote(t.Name), rowWhere(t, within)))
+		list = append(list, fmt.Sprintf("SELECT %d, count(*), %s FROM %s%s HAVING count(*) > 0", b, r.check(t), quote(t.Name), t.Where(within, quote, rowBucket)))
 		if len(list) < rangesAtOnce && b < last {
 			continue
 		}
@@ -130,24 +129,18 @@ func (r *rowReader) sum(ctx context.Context, t data.Table, query string, sums ma
 	if err != nil {
 		return fmt.Errorf("add up the rows of %s: %w", t.Name, err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var b int64
-		var s data.Sum
-		if err := rows.Scan(&b, &s.Rows, &s.Check); err != nil {
-			return fmt.Errorf("add up the rows of %s: %w", t.Name, err)
-		}
-		sums[b] = s
-	}
-	if err := rows.Err(); err != nil {
+	if err := data.AddSums(rows, sums); err != nil {
 		return fmt.Errorf("add up the rows of %s: %w", t.Name, err)
 	}
 	return nil
 }
 
-// check is a checksum of rows. CRC32 would be cheaper, but it is linear: two rows that swap their values of
-// a column leave sums of it as they are. MySQL folds whole digests with BIT_XOR, MariaDB numbers only. Rows
-// that are there twice fold to nothing, so where there is no key they are added up.
+// check is a checksum of rows. A sum of anything linear, as CRC32 is, would not do: two rows that swap their
+// values of a column leave it as it is. MySQL folds whole digests with BIT_XOR, MariaDB numbers only; there a
+// number made of a digest costs as much as reading the row, so it is the product of two checksums of the row,
+// whose text is made once. Were the factors worked out the other way round, sums would differ for nothing,
+// and no difference would be missed. Rows that are there twice fold to nothing, so where there is no key they
+// are added up.
 func (r *rowReader) check(t data.Table) string {
 	row := rowText(t.Columns)
 	switch {
@@ -156,7 +149,7 @@ func (r *rowReader) check(t data.Table) string {
 	case r.engine == migrate.MySQL: // MD5 and SHA1 are gone from MySQL 9
 		return "HEX(BIT_XOR(UNHEX(SHA2(" + row + ", 224))))"
 	}
-	return "CAST(BIT_XOR(CAST(CONV(LEFT(MD5(" + row + "), 16), 16, 10) AS UNSIGNED)) AS CHAR)"
+	return "CAST(BIT_XOR(CRC32(@switchback_row := " + row + ") * CRC32C(@switchback_row)) AS CHAR)"
 }
 
 // Rows implements data.Side. The server orders by no more than the first bytes of a long text
@@ -168,29 +161,13 @@ func (r *rowReader) Rows(ctx context.Context, t data.Table, p data.Part) (data.C
 	}
 	list := []string{key + " AS switchback_key"}
 	for _, c := range t.Columns {
-		value, _ := rowValue(c)
-		list = append(list, value)
+		list = append(list, rowValue(c))
 	}
-	rows, err := r.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s%s ORDER BY switchback_key", strings.Join(list, ", "), quote(t.Name), rowWhere(t, p))) //nolint:rowserrcheck // the cursor does
+	rows, err := r.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s%s ORDER BY switchback_key", strings.Join(list, ", "), quote(t.Name), t.Where(p, quote, rowBucket))) //nolint:rowserrcheck // the cursor does
 	if err != nil {
 		return nil, fmt.Errorf("read the rows of %s: %w", t.Name, err)
 	}
 	return data.NewCursor(rows, t.Integer)
-}
-
-// rowWhere chooses the rows of a part.
-func rowWhere(t data.Table, p data.Part) string {
-	switch {
-	case p.Bounded:
-		return fmt.Sprintf(" WHERE %s BETWEEN %d AND %d", quote(t.KeyColumns()[0].Name), p.Low, p.High)
-	case p.Buckets != nil:
-		var list []string
-		for _, b := range p.Buckets {
-			list = append(list, strconv.FormatInt(b, 10))
-		}
-		return fmt.Sprintf(" WHERE %s IN (%s)", rowBucket(t, p.Bits), strings.Join(list, ", "))
-	}
-	return ""
 }
 
 // rowBucket is the bucket of a row by the hash of its key, or of all of it. It need be even, no more.
@@ -198,49 +175,82 @@ func rowBucket(t data.Table, bits int) string {
 	return fmt.Sprintf("(CRC32(%s) & %d)", rowText(t.KeyColumns()), int64(1)<<bits-1)
 }
 
-// rowText is the text of a row. No value runs into the next: texts are quoted, all others have no comma,
-// and a null is a word that no value is.
+// rowText is the text of a row as bytes, from which its values can be told: which are null, how long the
+// texts are, the values that have no comma, and the texts. The last text needs no length, for it goes to
+// the end. The separator is binary, and explicitly so, or it would give way to the columns: the server joins
+// the bytes it has and converts nothing, which costs more than all the rest, as quoting texts does, or
+// putting a word for a null.
 func rowText(columns []data.Column) string {
-	var list []string
+	var nulls, lengths, plain, texts []string
 	for _, c := range columns {
-		value, kind := rowValue(c)
-		switch kind {
-		case textValue:
-			list = append(list, "QUOTE("+value+")")
-		case longValue: // what does not fit in a packet would make the whole row null
-			list = append(list, "IFNULL(SHA2("+value+", 224), 'null')")
-		default:
-			list = append(list, "IFNULL("+value+", 'null')")
+		if c.Nullable {
+			nulls = append(nulls, quote(c.Name)+" IS NULL")
 		}
+		value, text := rowPart(c)
+		if !text {
+			plain = append(plain, value)
+			continue
+		}
+		if len(texts) > 0 {
+			lengths = append(lengths, "LENGTH("+texts[len(texts)-1]+")")
+		}
+		texts = append(texts, value)
 	}
-	return "CONCAT_WS(',', " + strings.Join(list, ", ") + ")"
+	list := append(append(append(rowFlags(nulls), lengths...), plain...), texts...)
+	if len(list) == 0 {
+		return "''"
+	}
+	return "CONCAT_WS(_binary',' COLLATE `binary`, " + strings.Join(list, ", ") + ")"
 }
 
-// kindOfValue says what the text of a value may hold.
-type kindOfValue int
+// flagsAtOnce is how many conditions make a number, which is cheaper than as many numbers.
+const flagsAtOnce = 60
 
-const (
-	plainValue kindOfValue = iota // a number, a time or hexadecimal digits
-	textValue
-	longValue
-)
+// rowFlags are conditions as bits of numbers.
+func rowFlags(conditions []string) []string {
+	var numbers []string
+	for some := range slices.Chunk(conditions, flagsAtOnce) {
+		for i := range some {
+			some[i] = fmt.Sprintf("(%s) << %d", some[i], i)
+		}
+		numbers = append(numbers, strings.Join(some, " | "))
+	}
+	return numbers
+}
+
+// rowPart is what the text of a row has of a value, and whether there may be a comma in it. Values of
+// columns that are not alike are made comparable, which is slow, and then hashed. So are values so long that
+// a row of them may not fit in a packet: its text would be null.
+func rowPart(c data.Column) (value string, text bool) {
+	column, word := quote(c.Name), typeWord.FindString(strings.ToLower(c.Type))
+	switch {
+	case !c.Alike, c.Recoded && encoded(word):
+		return "SHA2(CONVERT(" + rowValue(c) + " USING utf8mb4), 224)", false
+	case slices.Contains([]string{"mediumtext", "longtext", "json", "mediumblob", "longblob"}, word):
+		return "SHA2(" + column + ", 224)", false
+	case slices.Contains([]string{"char", "varchar", "tinytext", "text", "enum", "set", "binary", "varbinary", "tinyblob", "blob"}, word):
+		return column, true
+	}
+	return rowValue(c), false
+}
+
+// encoded tells whether a type has a character set.
+func encoded(word string) bool {
+	return slices.Contains([]string{"char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set"}, word)
+}
 
 // rowValue is a value as text. A float is written with six digits unless it is made a double.
-func rowValue(c data.Column) (string, kindOfValue) {
+func rowValue(c data.Column) string {
 	column, word := quote(c.Name), typeWord.FindString(strings.ToLower(c.Type))
 	switch {
 	case word == "float":
-		return "CAST(" + column + " AS DOUBLE)", plainValue
-	case slices.Contains([]string{"mediumtext", "longtext", "json"}, word):
-		return "CONVERT(" + column + " USING utf8mb4)", longValue
-	case slices.Contains([]string{"mediumblob", "longblob"}, word):
-		return "HEX(" + column + ")", longValue
-	case slices.Contains([]string{"char", "varchar", "tinytext", "text", "enum", "set", "uuid", "inet4", "inet6"}, word):
-		return "CONVERT(" + column + " USING utf8mb4)", textValue
+		return "CAST(" + column + " AS DOUBLE)"
+	case encoded(word), slices.Contains([]string{"json", "uuid", "inet4", "inet6"}, word):
+		return "CONVERT(" + column + " USING utf8mb4)"
 	case plainType.MatchString(word):
-		return column, plainValue
+		return column
 	}
-	return "HEX(" + column + ")", plainValue // binary, blob, bit, geometry, vector
+	return "HEX(" + column + ")" // binary, blob, bit, geometry, vector
 }
 
 var (

@@ -148,21 +148,66 @@ func (d *Database) EndSession(ctx context.Context, session string) error {
 	}
 }
 
-// Blockers implements migrate.Database. Metadata locks are only told by MySQL; MariaDB names the
-// transactions that are open.
-func (d *Database) Blockers(ctx context.Context, session string) ([]migrate.Blocker, error) {
-	query := `
-SELECT p.id, p.user, coalesce(t.trx_started, ''), coalesce(p.info, t.trx_query, '')
+// blockers are who keeps the session of a parameter waiting, on MySQL: for a metadata lock, or for a row. The
+// threads in data_lock_waits are those that wrote a lock down, which may be another than has it: the one that
+// waits writes down what was implied before.
+const blockers = `
+WITH blocking (id, account) AS (
+  SELECT blocking_pid, blocking_account FROM sys.schema_table_lock_waits WHERE waiting_pid = ? AND blocking_pid <> waiting_pid
+  UNION SELECT b.trx_mysql_thread_id, (SELECT concat(processlist_user, '@', processlist_host) FROM performance_schema.threads WHERE processlist_id = b.trx_mysql_thread_id)
+  FROM performance_schema.data_lock_waits w JOIN information_schema.innodb_trx r ON r.trx_id = w.requesting_engine_transaction_id
+  JOIN information_schema.innodb_trx b ON b.trx_id = w.blocking_engine_transaction_id WHERE r.trx_mysql_thread_id = ?)
+SELECT b.id, coalesce(b.account, ''), coalesce(DATE_FORMAT(CONVERT_TZ(t.trx_started, 'SYSTEM', '+00:00'), '%Y-%m-%dT%H:%i:%sZ'), ''), coalesce(t.trx_query, e.sql_text, '')
+FROM blocking b LEFT JOIN information_schema.innodb_trx t ON t.trx_mysql_thread_id = b.id
+LEFT JOIN performance_schema.threads p ON p.processlist_id = b.id
+LEFT JOIN performance_schema.events_statements_current e ON e.thread_id = p.thread_id AND coalesce(e.nesting_event_type, '') <> 'STATEMENT'
+ORDER BY t.trx_started`
+
+// rowBlockers are who keeps it waiting for a row, on MariaDB.
+const rowBlockers = `
+SELECT p.id, concat(p.user, '@', p.host), coalesce(DATE_FORMAT(CONVERT_TZ(b.trx_started, 'SYSTEM', '+00:00'), '%Y-%m-%dT%H:%i:%sZ'), ''), coalesce(p.info, b.trx_query, '')
+FROM information_schema.innodb_lock_waits w JOIN information_schema.innodb_trx r ON r.trx_id = w.requesting_trx_id
+JOIN information_schema.innodb_trx b ON b.trx_id = w.blocking_trx_id JOIN information_schema.processlist p ON p.id = b.trx_mysql_thread_id
+WHERE r.trx_mysql_thread_id = ? ORDER BY b.trx_started`
+
+// tableBlockers are who has a metadata lock on a table that the waiting statement names, on MariaDB with
+// the plugin metadata_lock_info: it tells what is held, not what is waited for.
+const tableBlockers = `
+SELECT DISTINCT p.id, concat(p.user, '@', p.host), coalesce(DATE_FORMAT(CONVERT_TZ(t.trx_started, 'SYSTEM', '+00:00'), '%Y-%m-%dT%H:%i:%sZ'), ''), coalesce(p.info, '')
+FROM information_schema.processlist me JOIN information_schema.metadata_lock_info l ON l.table_schema = DATABASE()
+  AND l.lock_type = 'Table metadata lock' AND LOCATE(l.table_name, me.info) > 0
+JOIN information_schema.processlist p ON p.id = l.thread_id AND p.id <> me.id
+LEFT JOIN information_schema.innodb_trx t ON t.trx_mysql_thread_id = p.id
+WHERE me.id = ? AND me.state LIKE 'Waiting for %metadata lock' AND coalesce(p.state, '') NOT LIKE 'Waiting for %metadata lock'
+ORDER BY t.trx_started`
+
+// openTransactions are the transactions of the database, the oldest first: without the plugin nothing says
+// more of who has a metadata lock.
+const openTransactions = `
+SELECT p.id, concat(p.user, '@', p.host), coalesce(DATE_FORMAT(CONVERT_TZ(t.trx_started, 'SYSTEM', '+00:00'), '%Y-%m-%dT%H:%i:%sZ'), ''), coalesce(p.info, t.trx_query, '')
 FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id
-WHERE p.id <> ? ORDER BY t.trx_started`
+JOIN information_schema.processlist me ON me.id = ?
+WHERE p.id <> me.id AND p.db <=> DATABASE() AND me.state LIKE 'Waiting for %metadata lock' AND coalesce(p.state, '') NOT LIKE 'Waiting for %metadata lock'
+ORDER BY t.trx_started`
+
+// Blockers implements migrate.Database.
+func (d *Database) Blockers(ctx context.Context, session string) ([]migrate.Blocker, error) {
 	if d.engine == migrate.MySQL {
-		query = `
-SELECT DISTINCT b.blocking_pid, b.blocking_account, coalesce(t.trx_started, ''), coalesce(t.trx_query, e.sql_text, '')
-FROM sys.schema_table_lock_waits b LEFT JOIN information_schema.innodb_trx t ON t.trx_mysql_thread_id = b.blocking_pid
-LEFT JOIN performance_schema.events_statements_current e ON e.thread_id = b.blocking_thread_id
-WHERE b.waiting_pid = ? AND b.blocking_pid <> b.waiting_pid`
+		return d.blockers(ctx, session, blockers, session, session)
 	}
-	rows, err := d.db.QueryContext(ctx, query, session)
+	found, err := d.blockers(ctx, session, rowBlockers, session)
+	if err != nil || len(found) > 0 {
+		return found, err
+	}
+	// An error says that there is no such table: the plugin is not there.
+	if found, err = d.blockers(ctx, session, tableBlockers, session); err == nil && len(found) > 0 {
+		return found, nil
+	}
+	return d.blockers(ctx, session, openTransactions, session)
+}
+
+func (d *Database) blockers(ctx context.Context, session, query string, args ...any) ([]migrate.Blocker, error) {
+	rows, err := d.db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("ask who blocks session %s: %w", session, err)
 	}

@@ -83,6 +83,9 @@ const (
 	serializationFailure = "40001"
 )
 
+// full are the codes for no room: disk full, and the limit of a configuration, such as temp_file_limit.
+var full = []string{"53100", "53400"}
+
 // undefined are the codes for an object that does not exist: column, function, object, table, schema.
 var undefined = []string{"42703", "42883", "42704", "42P01", "3F000"}
 
@@ -98,6 +101,9 @@ func code(err error) string {
 func (d *Database) IsLockTimeout(err error) bool {
 	return slices.Contains([]string{lockNotAvailable, deadlockDetected, serializationFailure}, code(err))
 }
+
+// IsFull implements migrate.Database.
+func (d *Database) IsFull(err error) bool { return slices.Contains(full, code(err)) }
 
 // IsMissing implements migrate.Database.
 func (d *Database) IsMissing(err error) bool { return slices.Contains(undefined, code(err)) }

@@ -18,6 +18,7 @@ func (d *Database) Dialect() migrate.Dialect {
 		Quote:            quote,
 		Table:            func(name string) string { return "switchback." + name },
 		Now:              "to_char(clock_timestamp() AT TIME ZONE 'utc', " + format + ")",
+		LocalNow:         `to_char(clock_timestamp(), 'YYYY-MM-DD"T"HH24:MI:SS')`,
 		Later: func(d time.Duration) string {
 			return fmt.Sprintf("to_char((clock_timestamp() + interval '%d milliseconds') AT TIME ZONE 'utc', %s)", d.Milliseconds(), format)
 		},

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/switchbackdb/switchback/drift/data"
@@ -99,21 +98,12 @@ func (r *rowReader) Sums(ctx context.Context, t data.Table, p data.Part) (map[in
 	if p.Width > 0 {
 		bucket = fmt.Sprintf("%s::bigint / %d", quote(t.KeyColumns()[0].Name), p.Width)
 	}
-	rows, err := r.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s, count(*), sum(%s)::text FROM %s%s GROUP BY 1", bucket, rowHash(t), rowTable(t), rowWhere(t, p)))
+	rows, err := r.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s, count(*), sum(%s)::text FROM %s%s GROUP BY 1", bucket, rowHash(t), rowTable(t), t.Where(p, quote, rowBucket)))
 	if err != nil {
 		return nil, fmt.Errorf("add up the rows of %s: %w", t.Name, err)
 	}
-	defer rows.Close()
 	sums := map[int64]data.Sum{}
-	for rows.Next() {
-		var b int64
-		var s data.Sum
-		if err := rows.Scan(&b, &s.Rows, &s.Check); err != nil {
-			return nil, fmt.Errorf("add up the rows of %s: %w", t.Name, err)
-		}
-		sums[b] = s
-	}
-	if err := rows.Err(); err != nil {
+	if err := data.AddSums(rows, sums); err != nil {
 		return nil, fmt.Errorf("add up the rows of %s: %w", t.Name, err)
 	}
 	return sums, nil
@@ -130,7 +120,7 @@ func (r *rowReader) Rows(ctx context.Context, t data.Table, p data.Part) (data.C
 	for _, c := range t.Columns {
 		list = append(list, quote(c.Name)+"::text")
 	}
-	rows, err := r.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s%s ORDER BY 1", strings.Join(list, ", "), rowTable(t), rowWhere(t, p))) //nolint:rowserrcheck // the cursor does
+	rows, err := r.conn.QueryContext(ctx, fmt.Sprintf("SELECT %s FROM %s%s ORDER BY 1", strings.Join(list, ", "), rowTable(t), t.Where(p, quote, rowBucket))) //nolint:rowserrcheck // the cursor does
 	if err != nil {
 		return nil, fmt.Errorf("read the rows of %s: %w", t.Name, err)
 	}
@@ -138,21 +128,6 @@ func (r *rowReader) Rows(ctx context.Context, t data.Table, p data.Part) (data.C
 }
 
 func rowTable(t data.Table) string { return quote(t.Schema) + "." + quote(t.Name) }
-
-// rowWhere chooses the rows of a part.
-func rowWhere(t data.Table, p data.Part) string {
-	switch {
-	case p.Bounded:
-		return fmt.Sprintf(" WHERE %s BETWEEN %d AND %d", quote(t.KeyColumns()[0].Name), p.Low, p.High)
-	case p.Buckets != nil:
-		var list []string
-		for _, b := range p.Buckets {
-			list = append(list, strconv.FormatInt(b, 10))
-		}
-		return fmt.Sprintf(" WHERE %s = ANY ('{%s}'::bigint[])", rowBucket(t, p.Bits), strings.Join(list, ","))
-	}
-	return ""
-}
 
 // rowBucket is the bucket of a row by the hash of its key, or of all of it.
 func rowBucket(t data.Table, bits int) string {
@@ -169,30 +144,45 @@ func rowText(columns []data.Column) string {
 }
 
 // rowHash hashes a row. The hash of a record is a sum of those of its columns, and sums of such sums stay
-// the same when rows swap their values of a column; so it is hashed once more.
+// the same when rows swap their values of a column; so it is hashed once more. As a numeric, because the
+// server's hash of a bigint is that of its halves, folded into one.
 func rowHash(t data.Table) string {
 	var list []string
 	for _, c := range t.Columns {
 		list = append(list, hashed(c))
 	}
-	return "hashint8extended(hash_record_extended(ROW(" + strings.Join(list, ", ") + "), 0), 0)"
+	return "hash_numeric_extended(hash_record_extended(ROW(" + strings.Join(list, ", ") + "), 0)::numeric, 0)"
 }
 
 // exact are the types for which values are the same by their hash when, and only when, their texts are.
 // Hashing them as they are saves writing them as text, which is most of the cost. Others are not exact:
 // an interval of a day is equal to one of 24 hours, a numeric 1.0 to 1.00, an enum has another number in
 // another database.
-var exact = regexp.MustCompile(`^(smallint|integer|bigint|boolean|uuid|date|bytea|timestamp(\(\d\))? with(out)? time zone|time(\(\d\))? without time zone|numeric\(\d+,\d+\))$`)
+var exact = regexp.MustCompile(`^(smallint|integer|boolean|uuid|date|bytea|numeric\(\d+,\d+\))$`)
+
+// binary are the types that are hashed as the bytes that the server sends, and the function that makes them.
+// Those of 64 bits are folded when they are hashed as they are: 1 is then the same as 2³², -1 as 2³²-1.
+var binary = []struct {
+	types    *regexp.Regexp
+	function string
+}{
+	{regexp.MustCompile(`^bigint$`), "int8send"},
+	{regexp.MustCompile(`^double precision$`), "float8send"},
+	{regexp.MustCompile(`^real$`), "float4send"},
+	{regexp.MustCompile(`^timestamp(\(\d\))? with time zone$`), "timestamptz_send"},
+	{regexp.MustCompile(`^timestamp(\(\d\))? without time zone$`), "timestamp_send"},
+	{regexp.MustCompile(`^time(\(\d\))? without time zone$`), "time_send"},
+}
 
 func hashed(c data.Column) string {
 	column := quote(c.Name)
-	switch {
-	case c.Alike && exact.MatchString(c.Type):
+	if c.Alike && exact.MatchString(c.Type) {
 		return column
-	case c.Alike && c.Type == "double precision":
-		return "float8send(" + column + ")"
-	case c.Alike && c.Type == "real":
-		return "float4send(" + column + ")"
+	}
+	for _, b := range binary {
+		if c.Alike && b.types.MatchString(c.Type) {
+			return b.function + "(" + column + ")"
+		}
 	}
 	return column + "::text COLLATE \"C\""
 }

@@ -127,6 +127,12 @@ func (d *Database) IsLockTimeout(err error) bool {
 	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_BUSY || e.Code()&0xff == sqlite3.SQLITE_LOCKED)
 }
 
+// IsFull implements migrate.Database.
+func (d *Database) IsFull(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_FULL
+}
+
 // IsMissing implements migrate.Database.
 func (d *Database) IsMissing(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "no such ")
@@ -134,6 +140,17 @@ func (d *Database) IsMissing(err error) bool {
 
 // Blockers implements migrate.Database. SQLite does not tell who holds a file lock.
 func (d *Database) Blockers(context.Context, string) ([]migrate.Blocker, error) { return nil, nil }
+
+// Waiters implements migrate.Database. Nor does it tell who waits for one.
+func (d *Database) Waiters(context.Context, string) (int, error) { return 0, nil }
+
+// Lags implements migrate.Database. A file has no replicas that it knows of.
+func (d *Database) Lags(context.Context) ([]migrate.Lag, error) { return nil, nil }
+
+// Lag implements migrate.Replica.
+func (d *Database) Lag(context.Context) (migrate.Lag, error) {
+	return migrate.Lag{}, errors.New("an SQLite database does not know what it is a replica of")
+}
 
 // HoldSession implements migrate.Database. SQLite has no sessions: a transaction of ours has the whole
 // file for itself, and the fence is checked inside it.

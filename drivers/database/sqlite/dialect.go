@@ -18,6 +18,7 @@ func (d *Database) Dialect() migrate.Dialect {
 		Quote:            quote,
 		Table:            func(name string) string { return "switchback_" + name },
 		Now:              "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')",
+		LocalNow:         "strftime('%Y-%m-%dT%H:%M:%S', 'now', 'localtime')",
 		Later: func(d time.Duration) string {
 			return fmt.Sprintf("strftime('%%Y-%%m-%%dT%%H:%%M:%%fZ', 'now', '%+.3f seconds')", d.Seconds())
 		},
