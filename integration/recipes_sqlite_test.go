@@ -130,7 +130,7 @@ INSERT INTO t VALUES ('a', '5', 1.5), ('b', ' 6 ', 2.75), (NULL, '12', NULL), ('
 			green: []string{"INSERT INTO t (id, n, r) VALUES ('g%d', 8, 1)"},
 			late:  []string{"UPDATE t SET n = n + 1 WHERE id LIKE 'g%%' OR id LIKE '%%%d'"},
 			kept:  "SELECT group_concat(quote(n) || r) FROM t WHERE id IN ('b', 'z')", keeps: "' 6 '2.75,'007'3.0",
-			final:  `CREATE TABLE t (id TEXT PRIMARY KEY, n INTEGER NOT NULL DEFAULT 7 CHECK (length(n) < 20), r INT); CREATE INDEX t_n ON t (n DESC)`,
+			final:  `CREATE TABLE t (id TEXT PRIMARY KEY, n INTEGER NOT NULL DEFAULT '7' CHECK (length(n) < 20), r INT); CREATE INDEX t_n ON t (n DESC)`,
 			differ: "switchback_new_n IS NOT CAST(n AS INTEGER) OR switchback_new_r IS NOT CAST(round(r) AS INTEGER)",
 			attic:  "n IS NOT CAST(switchback_old_n AS INTEGER) OR r IS NOT CAST(round(switchback_old_r) AS INTEGER)",
 			table:  "t",

@@ -108,6 +108,7 @@ func (d *differ) operations(r *diff.Result) error {
 	}
 	var made, settled []string
 	var drops []Operation
+	seen := map[Table]bool{}
 	for _, c := range r.Changes {
 		if c.Kind != schema.KindSchema {
 			d.other(c, "", &made, &settled)
@@ -127,9 +128,18 @@ func (d *differ) operations(r *diff.Result) error {
 				drops = append(drops, d.instead(DropTable{Table: name}))
 				d.out.Loss.Tables = append(d.out.Loss.Tables, name.String())
 			default:
+				seen[Table{c.Name, child.Name}] = true
 				if err := d.table(c.Name, child, &settled); err != nil {
 					return err
 				}
+			}
+		}
+	}
+	for _, n := range d.renames { // a table in which nothing but names is another has no change
+		if in := (Table{n.Schema, n.Parent}); n.Kind == schema.KindColumn && !seen[in] {
+			seen[in] = true
+			if err := d.table(n.Schema, diff.Change{Kind: schema.KindTable, Name: n.Parent, Action: diff.Modify}, &settled); err != nil {
+				return err
 			}
 		}
 	}

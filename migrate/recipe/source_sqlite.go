@@ -16,7 +16,7 @@ import (
 // contract.
 type rebuilder interface {
 	// settle brings the statements of what was edited up to what the model says.
-	settle(e *edit)
+	settle(before *schema.Database, e *edit)
 	// constant writes a default as an expression.
 	constant(text string) string
 	// unknown is a query for the columns, indexes and triggers of a table that the model does not have.
@@ -94,36 +94,65 @@ WHERE tbl_name = %s COLLATE NOCASE AND type IN ('index', 'trigger') AND sql IS N
   AND name COLLATE NOCASE NOT IN (%s)`, g.literal(t.Name), columns, g.literal(t.Name), strings.Join(objects, ", "))
 }
 
-func (g *sqlite) settle(e *edit) {
-	for _, t := range e.tables {
-		settleTable(t)
-	}
-	for _, s := range e.schemas {
-		for i, v := range s.Views {
+func (g *sqlite) settle(before *schema.Database, e *edit) {
+	for _, in := range e.database.Schemas {
+		was := before.Schema(in.Name)
+		for _, t := range in.Tables {
+			if was != nil && slices.Contains(was.Tables, t) || settled(t) {
+				continue
+			}
+			e.settleTable(Table{in.Name, t.Name})
+		}
+		for _, v := range in.Views {
 			if v.Source == "" {
-				s.Views[i] = settledView(v, "CREATE VIEW "+sqliteddl.Quote(v.Name)+" AS "+v.Definition)
+				e.settleView(in.Name, v)
 			}
 		}
 	}
 }
 
-// settleTable rewrites the statement of a table, and takes over what SQLite will read in it.
-func settleTable(t *schema.Table) {
+// settled tells whether the statement of a table and those of its indexes say what the model says.
+func settled(t *schema.Table) bool {
 	if schema.Value(t.Options, "virtual") != "" {
-		return
+		return true
 	}
+	if t.Source == "" {
+		return false
+	}
+	said := sqliteddl.ParseTable(t.Name, t.Source).Table
+	return schema.Value(said.Options, "options") == schema.Value(t.Options, "options") && sameObjects(said.Columns, t.Columns) && sameObjects(said.Constraints, t.Constraints) &&
+		!slices.ContainsFunc(t.Indexes, func(x *schema.Index) bool { return !settledIndex(x) })
+}
+
+func settledIndex(x *schema.Index) bool {
+	return x.Source != "" && sqliteddl.Index(x.Name, x.Source).Definition == x.Definition
+}
+
+func sameObjects[T schema.Object](a, b []T) bool {
+	return slices.EqualFunc(a, b, func(x, y T) bool {
+		return x.ObjectName() == y.ObjectName() && slices.Equal(x.Properties(), y.Properties())
+	})
+}
+
+// settleTable rewrites the statement of a table, and takes over what SQLite will read in it.
+func (e *edit) settleTable(name Table) {
+	t := e.table(name)
 	t.Source = sqliteddl.Rewrite(t)
 	said := sqliteddl.ParseTable(t.Name, t.Source).Table
 	t.Columns, t.Constraints = said.Columns, said.Constraints
-	if len(t.Options) == 0 {
-		t.Options = said.Options
-	}
+	t.Options = said.Options
 	for i, x := range t.Indexes {
-		if x.Source == "" || sqliteddl.Index(x.Name, x.Source).Definition != x.Definition {
+		if !settledIndex(x) {
 			t.Indexes[i] = sqliteddl.Index(x.Name, x.Definition)
 			t.Indexes[i].Needs = x.Needs
 		}
 	}
+}
+
+func (e *edit) settleView(in string, v *schema.View) {
+	s := e.schema(in)
+	i := slices.IndexFunc(s.Views, func(x *schema.View) bool { return x.Name == v.Name })
+	s.Views[i] = settledView(v, "CREATE VIEW "+sqliteddl.Quote(v.Name)+" AS "+v.Definition)
 }
 
 func settledView(v *schema.View, source string) *schema.View {
