@@ -68,6 +68,9 @@ func (r *reshape) expand(p *planner) error {
 			return err
 		}
 	}
+	if p.rebuilds() {
+		p.noteTriggers(r.table)
+	}
 	if !p.engine.fillsNotNull() && !r.rule.hidden {
 		if err := r.free(p); err != nil {
 			return err
