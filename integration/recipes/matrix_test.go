@@ -259,7 +259,7 @@ type trip struct {
 func begin(t *testing.T, c *matrixCase, engine string) *trip {
 	t.Helper()
 	p := &trip{target: open(t, fresh(t, engine)), c: c, book: &book{c: c}, laps: 5}
-	rows := 1000
+	rows := 600
 	if thorough() {
 		p.laps, rows = 200, 50_000
 	}
@@ -369,7 +369,7 @@ func walk(t *testing.T, c *matrixCase, engine string) {
 	before := p.model()
 	_, err := p.plan(c.operations.on(engine))
 	require.NoError(t, err)
-	const clients = 2
+	const clients = 1
 	p.fleet.start(blue, clients)
 
 	p.expand()
