@@ -201,6 +201,13 @@ func (p *planner) contract(recipes []recipe) error {
 		if err := p.instead(readers); err != nil {
 			return err
 		}
+		for _, r := range recipes {
+			if early, ok := r.(interface{ ready(*planner) error }); ok {
+				if err := early.ready(p); err != nil {
+					return err
+				}
+			}
+		}
 	}
 	p.together, p.locks = true, p.locked()
 	if transactional {
