@@ -371,7 +371,7 @@ func (p *planner) locked() []string {
 // loosen makes the attic demand nothing more of new rows, where it outlives its triggers for a moment: as one
 // statement commits before the next.
 func (p *planner) loosen() error {
-	if p.locked() == nil {
+	if p.engine.name() == "sqlite" { // its purge is one transaction
 		return nil
 	}
 	for _, s := range p.syncs {
