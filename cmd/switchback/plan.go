@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/urfave/cli/v2"
 
+	"github.com/switchbackdb/switchback/diff"
 	"github.com/switchbackdb/switchback/drivers/database"
+	"github.com/switchbackdb/switchback/drivers/source"
 	"github.com/switchbackdb/switchback/internal/atomicfile"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/migrate/recipe"
@@ -22,10 +26,15 @@ func planCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "plan",
 		Usage:     "write a change that runs beside both versions of the application, and comes back",
-		ArgsUsage: "NAME --op OPERATION…",
+		ArgsUsage: "NAME --to SOURCE | NAME --op OPERATION…",
 		Description: `Each operation becomes the scripts of its phases: expand adds the new shape, with triggers that keep
 old and new in step both ways; backfill fills it in batches; contract puts the old shape into the
 attic, still in step; purge empties that. All but purge have a script that takes them back.
+
+--to plans the difference between two schemas; what an --op says of the same object, such as the
+expressions of a conversion, goes before what the difference says. Renames are ones when --rename says so.
+
+  switchback plan customers --to schema.sql --rename public.users.name=public.users.full_name
 
 Operations:
 ` + recipe.Usage() + `
@@ -34,6 +43,9 @@ Operations:
 The schema the change is planned on is --from, or else that of the target.
 ` + sourceHelp,
 		Flags: sourceFlags(
+			&cli.StringFlag{Name: "to", Usage: "the `SOURCE` of the schema that is wanted"},
+			&cli.StringSliceFlag{Name: "rename", Usage: "`OLD=NEW`: a table, column, index or enum value has another name in --to"},
+			&cli.StringSliceFlag{Name: "allow", Usage: "`drop`: --to may drop tables, or more than a third of the columns"},
 			&cli.StringSliceFlag{Name: "op", Usage: "`OPERATION` to plan; can be repeated"},
 			&cli.StringFlag{Name: "from", Usage: "the `SOURCE` of the schema that the change is planned on"},
 			&cli.BoolFlag{Name: "no-check", Usage: "do not try conversions on the target's rows"},
@@ -53,24 +65,12 @@ func runPlan(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	operations, err := readOperations(c.StringSlice("op"))
+	w, err := p.wish(c)
 	if err != nil {
 		return err
 	}
-	from := c.String("from")
-	if from == "" {
-		env, err := p.environment(c)
-		if err != nil {
-			return err
-		}
-		from = env.URL
-	}
-	s, err := p.source(c, from)
-	if err != nil {
-		return err
-	}
-	engine := migrate.Engine(s.Database.Engine)
-	writer, err := database.Writer(s.Database.Engine)
+	engine := migrate.Engine(w.from.Engine)
+	writer, err := database.Writer(w.from.Engine)
 	if err != nil {
 		return fmt.Errorf("%w\n  next: say what the change is planned on, as in: --from env:production", err)
 	}
@@ -78,10 +78,11 @@ func runPlan(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	draft, err := p.draft(c, s.Database, operations, recipe.Options{Engine: engine, Writer: writer, ID: filepath.Base(path)})
+	draft, err := p.draft(c, w.from, w.operations, recipe.Options{Engine: engine, Writer: writer, ID: filepath.Base(path)})
 	if err != nil {
 		return err
 	}
+	draft.Notes = append(w.notes, draft.Notes...)
 	files, err := draftFiles(draft, engine)
 	if err != nil {
 		return err
@@ -104,6 +105,80 @@ func runPlan(c *cli.Context) error {
 	}
 	p.out.printf("  next: read the scripts, then: switchback expand")
 	return p.out.document(map[string]any{"change": filepath.Base(path), "path": path, "notes": draft.Notes})
+}
+
+// wish is what a change is planned from.
+type wish struct {
+	from       *schema.Database
+	operations []recipe.Operation
+	notes      []string
+}
+
+// wish reads what is to be planned: operations, or the difference to a schema.
+func (p *project) wish(c *cli.Context) (*wish, error) {
+	if c.String("to") == "" && (len(c.StringSlice("rename")) > 0 || len(c.StringSlice("allow")) > 0) {
+		return nil, errors.New("--rename and --allow go with --to")
+	}
+	if len(c.StringSlice("op")) == 0 && c.String("to") == "" {
+		return nil, errors.New("nothing to plan\n  next: say what, as in: --to schema.sql, or --op 'rename column users.name full_name'; switchback plan --help lists the operations")
+	}
+	given, err := readOperations(c.StringSlice("op"))
+	if err != nil {
+		return nil, err
+	}
+	name := c.String("from")
+	if name == "" {
+		env, err := p.environment(c)
+		if err != nil {
+			return nil, err
+		}
+		name = env.URL
+	}
+	if c.String("to") != "" {
+		return p.difference(c, name, given)
+	}
+	s, err := p.source(c, name)
+	if err != nil {
+		return nil, err
+	}
+	return &wish{from: s.Database, operations: given}, nil
+}
+
+// difference reads both schemas, and refuses one that drops much unless --allow says that it may.
+func (p *project) difference(c *cli.Context, name string, given []recipe.Operation) (*wish, error) {
+	for _, what := range c.StringSlice("allow") {
+		if what != "drop" {
+			return nil, fmt.Errorf("--allow %s: want drop", what)
+		}
+	}
+	from, to, err := p.sources(c, name, c.String("to"))
+	if err != nil {
+		return nil, err
+	}
+	renames, err := confirmedRenames(c, from.Database, to.Database)
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := recipe.Borrow(from.Database, to.Database, renames, source.Options(diff.Options{}, from, to))
+	if err != nil {
+		return nil, err
+	}
+	d, err := recipe.FromDiff(from.Database, wanted, renames, given, migrate.Engine(from.Database.Engine))
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range []*source.Source{from, to} {
+		for _, u := range s.Database.Uncovered {
+			d.Notes = append(d.Notes, fmt.Sprintf("not planned, in %s: %d of kind %s (%s)", s.Name, u.Count, u.Kind, strings.Join(u.Names, ", ")))
+		}
+	}
+	switch {
+	case len(d.Operations) == 0:
+		return nil, fmt.Errorf("nothing to plan: %s has the schema of %s already", from.Name, to.Name)
+	case d.Loss.Much() && !slices.Contains(c.StringSlice("allow"), "drop"):
+		return nil, fmt.Errorf("the schema of %s is without %s of %s\n  state: nothing was written\n  next: if they are to go, say --allow drop; they wait in the attic until purge", to.Name, d.Loss, from.Name)
+	}
+	return &wish{from: from.Database, operations: d.Operations, notes: d.Notes}, nil
 }
 
 // draft plans the operations, with the sizes of the target's tables, and tries their conversions on its rows,
@@ -136,9 +211,6 @@ func (p *project) draft(c *cli.Context, from *schema.Database, operations []reci
 }
 
 func readOperations(texts []string) ([]recipe.Operation, error) {
-	if len(texts) == 0 {
-		return nil, errors.New("nothing to plan\n  next: say what, as in: --op 'rename column users.name full_name'; switchback plan --help lists the operations")
-	}
 	var operations []recipe.Operation
 	for _, text := range texts {
 		op, err := recipe.Parse(text)

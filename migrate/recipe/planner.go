@@ -28,6 +28,9 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 		return nil, err
 	}
 	p := &planner{engine: e, writer: o.Writer, id: digits(o.ID), now: from, sizes: o.Sizes, draft: &Draft{Operations: operations, scripts: map[migrate.Phase]*Scripts{}}}
+	if err := p.underWay(operations); err != nil {
+		return nil, err
+	}
 	var recipes []recipe
 	for _, op := range operations {
 		r, err := op.recipe(p)
@@ -36,6 +39,7 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 		}
 		recipes = append(recipes, r)
 	}
+	p.recipes = recipes
 	if err := p.alone(operations, recipes); err != nil {
 		return nil, err
 	}
@@ -110,6 +114,10 @@ type planner struct {
 	sizes    map[Table]Size
 	saying   string  // of the step being planned: why it is safe, where the writer cannot know
 	syncs    []*sync // the tables that have two shapes, in the order in which they were met
+	recipes  []recipe
+	target   *schema.Database    // the schema that is wanted, where the operations come from a difference
+	wanted   map[schema.Key]bool // what is in it
+	renames  []diff.Rename       // confirmed ones that have no operation
 }
 
 // triggers is a step that makes or drops the triggers of a table.
@@ -179,9 +187,17 @@ func (p *planner) contract(recipes []recipe) error {
 			moves = append(moves, m.moves()...)
 		}
 	}
-	readers := p.dependentsOf(moves)
 	transactional := !p.engine.locksGroups()
+	readers, aside := dependents{}, map[schema.Key]bool{}
+	if p.target == nil {
+		readers = p.dependentsOf(moves)
+	} else {
+		aside = p.affected()
+	}
 	if !transactional {
+		if err := p.stepAside(aside); err != nil {
+			return err
+		}
 		if err := p.instead(readers); err != nil {
 			return err
 		}
@@ -189,6 +205,9 @@ func (p *planner) contract(recipes []recipe) error {
 	p.together, p.locks = true, p.locked()
 	if transactional {
 		if err := p.away(readers); err != nil {
+			return err
+		}
+		if err := p.stepAside(aside); err != nil {
 			return err
 		}
 	}
@@ -212,6 +231,11 @@ func (p *planner) contract(recipes []recipe) error {
 			return err
 		}
 	}
+	if p.rebuilds() { // while the tables are written anew
+		if err := p.settle(recipes); err != nil {
+			return err
+		}
+	}
 	for _, s := range p.syncs {
 		if err := p.triggers(p.engine.addTriggers, s, after); err != nil {
 			return err
@@ -219,6 +243,9 @@ func (p *planner) contract(recipes []recipe) error {
 	}
 	if transactional {
 		if err := p.again(readers); err != nil {
+			return err
+		}
+		if err := p.comeBack(aside); err != nil {
 			return err
 		}
 	}
@@ -229,14 +256,23 @@ func (p *planner) contract(recipes []recipe) error {
 	}
 	p.together, p.locks = false, nil
 	at := len(p.scripts.Forward)
-	for _, r := range recipes {
-		if err := r.settle(p); err != nil {
+	if !p.rebuilds() {
+		if err := p.settle(recipes); err != nil {
 			return err
 		}
 	}
 	for i := range p.scripts.Forward[at:] { // what reads all rows does not do so under the locks of the group
 		if st := &p.scripts.Forward[at+i]; strings.Contains(st.SQL, " VALIDATE CONSTRAINT ") {
 			st.Outside = true
+		}
+	}
+	return nil
+}
+
+func (p *planner) settle(recipes []recipe) error {
+	for _, r := range recipes {
+		if err := r.settle(p); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -340,6 +376,11 @@ func (p *planner) script(from, to *schema.Database, renames []diff.Rename) ([]St
 	if err != nil {
 		return nil, err
 	}
+	if p.target != nil {
+		for _, n := range s.Notes {
+			p.note("%s", n)
+		}
+	}
 	var out []Statement
 	usual := !slices.ContainsFunc(s.Statements, func(st ddl.Statement) bool { return isSession(st.SQL) && !isUsual(st.SQL) })
 	unchecked := false
@@ -352,6 +393,9 @@ func (p *planner) script(from, to *schema.Database, renames []diff.Rename) ([]St
 			st.Comment, st.Destroys = p.saying, false
 		}
 		out = append(out, Statement{SQL: st.SQL, Why: st.Comment, Destroys: st.Destroys, Outside: st.Outside, Together: p.together, Locks: p.locks, Unchecked: unchecked})
+	}
+	if r, ok := p.engine.(rebuilder); ok {
+		out = append(p.known(r, from, out), out...)
 	}
 	return out, nil
 }

@@ -46,8 +46,8 @@ func (o RenameTable) recipe(p *planner) (recipe, error) {
 	if w, ok := p.engine.(interface {
 		updatableOver(v *schema.View, t *schema.Table, key []string)
 	}); ok {
-		key := walkKey(t)
-		if key == nil || t.Column(key[0]) == nil {
+		key := viewKey(t)
+		if key == nil {
 			return nil, &Error{o, fmt.Sprintf("table %s has no primary key, so a view could not tell which of its rows is written", table), "give it a key first, in a change of its own"}
 		}
 		w.updatableOver(v, t, key)
@@ -144,7 +144,7 @@ func (o DropTable) recipe(p *planner) (recipe, error) {
 		for _, t := range in.Tables {
 			for _, k := range t.Constraints {
 				here := Table{in.Name, t.Name}
-				if here != table && k.References != nil && k.References.Table == table.Name && or(k.References.Schema, in.Name) == table.Schema {
+				if p.target == nil && here != table && k.References != nil && k.References.Table == table.Name && or(k.References.Schema, in.Name) == table.Schema {
 					return nil, &Error{o, fmt.Sprintf("foreign key %s of %s points to it", word(k.Name), here), fmt.Sprintf("drop constraint %s.%s first, in a change of its own", here, word(k.Name))}
 				}
 			}

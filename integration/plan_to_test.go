@@ -1,0 +1,248 @@
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/switchbackdb/switchback/diff"
+	"github.com/switchbackdb/switchback/drivers/database"
+	"github.com/switchbackdb/switchback/drivers/database/postgres"
+	"github.com/switchbackdb/switchback/integration/servers"
+	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/migrate/recipe"
+	"github.com/switchbackdb/switchback/schema"
+)
+
+// planTo is a schema that is to become another one.
+type planTo struct {
+	from, to string   // statements; to runs on what from makes
+	renames  []string // confirmed
+	ops      []string // given
+	kind     *servers.Kind
+}
+
+func plansTo() map[string]planTo {
+	return map[string]planTo{
+		"tables, views and functions around columns": {
+			from: `
+CREATE TABLE users (id bigint PRIMARY KEY, name text NOT NULL, age integer, nick text, born date DEFAULT now());
+CREATE TABLE orders (id bigint PRIMARY KEY, user_id bigint REFERENCES users, total integer NOT NULL CHECK (total > 0), note text);
+CREATE TABLE old_stuff (id bigint PRIMARY KEY, user_id bigint REFERENCES users);
+CREATE INDEX users_age ON users (age);
+CREATE VIEW names AS SELECT id, name FROM users;
+CREATE VIEW long_names AS SELECT * FROM names WHERE length(name) > 20;
+CREATE VIEW nicks AS SELECT id, nick FROM users;
+CREATE VIEW totals AS SELECT user_id, total FROM orders;
+CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER stamped BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION stamp();
+INSERT INTO users (id, name, age, nick) SELECT n, 'user ' || n, n, 'nick' FROM generate_series(1, 50) AS n;
+INSERT INTO orders SELECT n, n, n, 'x' FROM generate_series(1, 50) AS n;
+INSERT INTO old_stuff SELECT n, n FROM generate_series(1, 50) AS n`,
+			to: `
+DROP VIEW long_names, names, nicks, totals;
+DROP TABLE old_stuff;
+CREATE TYPE mood AS ENUM ('good', 'bad');
+CREATE SCHEMA extra;
+CREATE SEQUENCE extra.numbers;
+ALTER TABLE users RENAME name TO full_name;
+ALTER TABLE users DROP COLUMN nick, ALTER age TYPE bigint, ADD feeling mood NOT NULL DEFAULT 'good', ADD serial_no bigint DEFAULT nextval('extra.numbers');
+ALTER TABLE users ADD CONSTRAINT grown CHECK (age < 1000);
+ALTER TABLE users ALTER born DROP DEFAULT;
+DROP INDEX users_age;
+CREATE INDEX users_older ON users (age DESC);
+ALTER TABLE orders ALTER note SET NOT NULL;
+CREATE TABLE extra.items (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, order_id bigint REFERENCES orders);
+CREATE VIEW names AS SELECT id, full_name FROM users;
+CREATE VIEW ages AS SELECT id, age, full_name FROM users;
+CREATE VIEW totals AS SELECT user_id, total, note FROM orders;
+CREATE VIEW joined AS SELECT full_name, total FROM names JOIN totals ON user_id = id;
+CREATE OR REPLACE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.note := ''stamped''; RETURN NEW; END';
+CREATE FUNCTION twice(n bigint) RETURNS bigint LANGUAGE sql RETURN 2 * n;
+COMMENT ON TABLE users IS 'people';
+COMMENT ON COLUMN users.full_name IS 'how they are called';
+GRANT SELECT ON users TO PUBLIC;
+CREATE TRIGGER stamped2 BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION stamp()`,
+			renames: []string{"public.users.name=public.users.full_name"},
+		},
+		"a table under another name": {
+			from: `
+CREATE TABLE users (id bigint PRIMARY KEY, name text NOT NULL);
+CREATE TABLE orders (id bigint PRIMARY KEY, user_id bigint);
+CREATE VIEW names AS SELECT id, name FROM users;
+INSERT INTO users VALUES (1, 'a'), (2, 'b')`,
+			to: `
+DROP VIEW names;
+ALTER TABLE users RENAME TO people;
+ALTER TABLE orders ADD CONSTRAINT who FOREIGN KEY (user_id) REFERENCES people;
+CREATE VIEW names AS SELECT id, name FROM people;
+CREATE VIEW more AS SELECT name FROM people;
+CREATE INDEX people_name ON people (name);
+ALTER TABLE people ADD note text`,
+			renames: []string{"public.users=public.people"},
+		},
+		"policies, rules, enums, sequences, materialized views, privileges": {
+			from: `
+CREATE TYPE state AS ENUM ('new', 'done');
+CREATE TYPE gone AS ENUM ('x');
+CREATE DOMAIN short AS text CHECK (length(VALUE) < 10);
+CREATE TABLE tasks (id serial PRIMARY KEY, what text, s state, g gone, code short, owner text NOT NULL);
+ALTER TABLE tasks ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON tasks USING (owner = CURRENT_USER);
+CREATE POLICY by_what ON tasks FOR SELECT USING (what <> '');
+CREATE MATERIALIZED VIEW counts AS SELECT owner, count(*) AS n FROM tasks GROUP BY owner;
+CREATE UNIQUE INDEX counts_owner ON counts (owner);
+CREATE STATISTICS pair ON owner, what FROM tasks;
+CREATE FUNCTION old_one() RETURNS integer LANGUAGE sql RETURN 1;
+GRANT SELECT, UPDATE ON tasks TO PUBLIC;
+CREATE SEQUENCE lonely;
+INSERT INTO tasks (owner, what, s, g) SELECT 'me', 'w' || n, 'new', 'x' FROM generate_series(1, 30) AS n`,
+			to: `
+DROP MATERIALIZED VIEW counts;
+DROP FUNCTION old_one();
+ALTER TYPE state ADD VALUE 'started' BEFORE 'done';
+DROP STATISTICS pair;
+DROP POLICY own ON tasks;
+DROP POLICY by_what ON tasks;
+ALTER TABLE tasks RENAME owner TO belongs_to;
+ALTER TABLE tasks DROP COLUMN g;
+DROP TYPE gone;
+DROP SEQUENCE lonely;
+CREATE POLICY own ON tasks USING (belongs_to = CURRENT_USER);
+CREATE POLICY third ON tasks AS RESTRICTIVE USING (id > 0);
+ALTER TABLE tasks FORCE ROW LEVEL SECURITY;
+CREATE STATISTICS pair ON belongs_to, what FROM tasks;
+ALTER DOMAIN short ADD CONSTRAINT filled CHECK (VALUE <> '');
+REVOKE UPDATE ON tasks FROM PUBLIC;
+GRANT INSERT ON tasks TO PUBLIC;
+CREATE MATERIALIZED VIEW counts AS SELECT belongs_to, count(*) AS n FROM tasks GROUP BY belongs_to;
+CREATE UNIQUE INDEX counts_owner ON counts (belongs_to)`,
+			renames: []string{"public.tasks.owner=public.tasks.belongs_to"},
+		},
+		"constraints and indexes that change under their name": {
+			from: `
+CREATE TABLE a (id bigint PRIMARY KEY, x integer CONSTRAINT rule CHECK (x > 0), y text, z varchar(10) NOT NULL);
+CREATE INDEX a_y ON a (y);
+CREATE TABLE b (id bigint PRIMARY KEY, a bigint CONSTRAINT link REFERENCES a);
+INSERT INTO a VALUES (1, 1, 'a', 'z')`,
+			to: `
+ALTER TABLE a DROP CONSTRAINT rule, ADD CONSTRAINT rule CHECK (x > -1);
+DROP INDEX a_y;
+CREATE INDEX a_y ON a (lower(y));
+ALTER TABLE b DROP CONSTRAINT link, ADD CONSTRAINT link FOREIGN KEY (a) REFERENCES a ON DELETE CASCADE;
+ALTER TABLE a ALTER z DROP NOT NULL, ALTER y SET DEFAULT 'why', ALTER x SET NOT NULL`,
+			ops: []string{"set not null a.x fill (7)"},
+		},
+		"keys that get wider": {
+			from: `
+CREATE TABLE a (id serial PRIMARY KEY, x text);
+CREATE TABLE b (id integer PRIMARY KEY, a integer REFERENCES a);
+CREATE VIEW pairs AS SELECT a.id, b.id AS b FROM a JOIN b ON b.a = a.id;
+INSERT INTO a (x) VALUES ('a'); INSERT INTO b VALUES (1, 1)`,
+			to: `
+DROP VIEW pairs;
+ALTER TABLE b ALTER a TYPE bigint;
+ALTER TABLE a ALTER id TYPE bigint;
+CREATE VIEW pairs AS SELECT a.id, b.id AS b FROM a JOIN b ON b.a = a.id`,
+		},
+	}
+}
+
+// TestPlanTo plans the difference of pairs of schemas, and takes it through all phases and back from each.
+func TestPlanTo(t *testing.T) {
+	for name, c := range plansTo() {
+		t.Run(name, func(t *testing.T) { c.run(t, servers.Postgres17) })
+	}
+}
+
+func (c planTo) run(t *testing.T, kind servers.Kind) {
+	from, to := open(t, servers.URL(t, kind), migrate.Options{}), open(t, servers.URL(t, kind), migrate.Options{})
+	from.exec(c.from)
+	to.exec(c.from)
+	to.exec(c.to)
+	a, b := inspected(t, from), inspected(t, to)
+	renames, err := diff.ResolveAll(a, b, c.renames)
+	require.NoError(t, err)
+	var given []recipe.Operation
+	for _, text := range c.ops {
+		op, err := recipe.Parse(text)
+		require.NoError(t, err)
+		given = append(given, op)
+	}
+	d, err := recipe.FromDiff(a, b, renames, given, migrate.Postgres)
+	require.NoError(t, err)
+	writer, err := database.Writer("postgres")
+	require.NoError(t, err)
+	files := map[string]string{}
+	var text strings.Builder
+	for range 2 { // the same each time
+		draft, err := recipe.Plan(a, d.Operations, recipe.Options{Engine: migrate.Postgres, Writer: writer, ID: "20261124093000_to"})
+		require.NoError(t, err)
+		for _, f := range draft.Files(migrate.Postgres) {
+			if before, ok := files[f.Name]; ok {
+				require.Equal(t, before, f.Text)
+				continue
+			}
+			files[f.Name] = f.Text
+			text.WriteString("=== " + f.Name + "\n" + f.Text)
+		}
+	}
+	if testing.Verbose() {
+		t.Log(text.String())
+	}
+	from.change("20261124093000_to", files)
+	phases := []migrate.Phase{migrate.Expand, migrate.Backfill, migrate.Contract}
+	for n := range phases {
+		require.NoError(t, from.forward(phases[:n+1]...))
+		require.NoError(t, from.back(migrate.BackOptions{To: "0"}), "back from %s", phases[n])
+		require.Empty(t, different(t, inspected(t, from), a), "after the way back from %s", phases[n])
+	}
+	require.NoError(t, from.forward(phases...))
+	require.NoError(t, from.forward(migrate.Purge))
+	require.Empty(t, different(t, inspected(t, from), b), "after purge")
+}
+
+// inspected reads the schema, without the journal.
+func inspected(t *testing.T, g *target) *schema.Database {
+	d, err := postgres.Inspect(t.Context(), g.plain)
+	require.NoError(t, err)
+	return d
+}
+
+// different says what differs.
+func different(t *testing.T, a, b *schema.Database) string {
+	r, err := diff.Compare(a, b, diff.Options{})
+	require.NoError(t, err)
+	var text strings.Builder
+	require.NoError(t, diff.NewReport("is", "want", r, diff.Options{}).Text(&text, false))
+	if r.Same() {
+		return ""
+	}
+	return text.String()
+}
+
+// TestPlanToPagila changes what views, triggers and partitions stand on.
+func TestPlanToPagila(t *testing.T) {
+	if testing.Short() {
+		return
+	}
+	text, err := os.ReadFile(filepath.Join("..", "..", "shared", "corpus", "pagila", "schema.sql"))
+	if os.IsNotExist(err) {
+		t.Skip("the corpus is not there")
+	}
+	require.NoError(t, err)
+	from := strings.NewReplacer("public.vector(20)", "text", "CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA public;", "",
+		"COMMENT ON EXTENSION vector IS 'vector data type and ivfflat and hnsw access methods';", "",
+		"CREATE INDEX film_embedding_embedding_hnsw_idx ON public.film_embedding USING hnsw (embedding public.vector_cosine_ops);", "").Replace(string(text))
+	planTo{
+		from: from,
+		to: `
+CREATE TABLE public.loyalty (customer_id integer PRIMARY KEY REFERENCES public.customer, points integer NOT NULL DEFAULT 0);
+CREATE OR REPLACE FUNCTION public.last_updated() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.last_update = clock_timestamp(); RETURN NEW; END';
+CREATE TRIGGER last_updated_too BEFORE UPDATE ON public.payment FOR EACH ROW EXECUTE FUNCTION public.last_updated();
+DROP TRIGGER last_updated_too ON public.payment`,
+	}.run(t, servers.Postgres18)
+}
