@@ -209,7 +209,7 @@ CREATE INDEX items_by_n ON items (n);`),
 			green:      shape{"items", []column{{name: "price", values: cycle("0.00", "19.99", nil, "0.07", "-2.50")}, note}},
 			relations: []relation{converted("price",
 				func(v string) any { return fmt.Sprintf("%.2f", float64(number(v))/100) },
-				func(v string) any { return strings.TrimPrefix(strings.Replace(v, ".", "", 1), "0") })},
+				func(v string) any { return strconv.FormatInt(number(strings.Replace(v, ".", "", 1)), 10) })},
 		},
 		{
 			name: "split column",
