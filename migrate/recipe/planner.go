@@ -438,6 +438,9 @@ func (p *planner) loosenColumn(table Table, name string) error {
 		return err
 	}
 	c := p.now.Schema(table.Schema).Table(table.Name).Column(name)
+	if c.NotNull && !p.engine.locksGroups() { // in the catalogue only; a default would go before the column does
+		return p.step(nil, func(e *edit) { e.column(table, name).NotNull = false })
+	}
 	if !c.NotNull || c.Default != "" || c.Identity != "" || c.Generated != "" {
 		return nil
 	}
