@@ -148,7 +148,7 @@ func TestRowDeadline(t *testing.T) {
 	for _, k := range append(servers.Main(), servers.MariaDB1011) { // on SQLite the run cannot even begin, see above
 		t.Run(k.Name, func(t *testing.T) {
 			g := open(t, servers.URL(t, k), migrate.Options{LockTimeout: time.Second, LockDeadline: 4 * time.Second, Retries: 1000})
-			g.filled(1000, "size=100", "concat('x', id)")
+			g.fillable(1000, "size=100", "concat('x', id)")
 			long, err := g.plain.BeginTx(t.Context(), nil)
 			require.NoError(t, err)
 			_, err = long.ExecContext(t.Context(), "UPDATE people SET n = 1 WHERE id = 850")

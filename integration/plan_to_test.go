@@ -1,6 +1,9 @@
 package integration
 
 import (
+	"bytes"
+	"context"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,24 +13,35 @@ import (
 
 	"github.com/switchbackdb/switchback/diff"
 	"github.com/switchbackdb/switchback/drivers/database"
-	"github.com/switchbackdb/switchback/drivers/database/postgres"
 	"github.com/switchbackdb/switchback/integration/servers"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/migrate/recipe"
 	"github.com/switchbackdb/switchback/schema"
 )
 
+var updateModels = flag.Bool("update-models", false, "write the models that the golden files of migrate/recipe are made from")
+
+// save keeps a model for the tests of package recipe.
+func (c planTo) save(t *testing.T, d *schema.Database, suffix string) {
+	if c.name == "" {
+		return
+	}
+	var text bytes.Buffer
+	require.NoError(t, d.Save(&text))
+	require.NoError(t, os.WriteFile(filepath.Join("..", "migrate", "recipe", "testdata", c.name+suffix), text.Bytes(), 0o600))
+}
+
 // planTo is a schema that is to become another one.
 type planTo struct {
 	from, to string   // statements; to runs on what from makes
 	renames  []string // confirmed
 	ops      []string // given
-	kind     *servers.Kind
+	name     string   // of its golden file
 }
 
 func plansTo() map[string]planTo {
 	return map[string]planTo{
-		"tables, views and functions around columns": {
+		"columns": {
 			from: `
 CREATE TABLE users (id bigint PRIMARY KEY, name text NOT NULL, age integer, nick text, born date DEFAULT now());
 CREATE TABLE orders (id bigint PRIMARY KEY, user_id bigint REFERENCES users, total integer NOT NULL CHECK (total > 0), note text);
@@ -68,7 +82,7 @@ GRANT SELECT ON users TO PUBLIC;
 CREATE TRIGGER stamped2 BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION stamp()`,
 			renames: []string{"public.users.name=public.users.full_name"},
 		},
-		"a table under another name": {
+		"table": {
 			from: `
 CREATE TABLE users (id bigint PRIMARY KEY, name text NOT NULL);
 CREATE TABLE orders (id bigint PRIMARY KEY, user_id bigint);
@@ -84,7 +98,7 @@ CREATE INDEX people_name ON people (name);
 ALTER TABLE people ADD note text`,
 			renames: []string{"public.users=public.people"},
 		},
-		"policies, rules, enums, sequences, materialized views, privileges": {
+		"others": {
 			from: `
 CREATE TYPE state AS ENUM ('new', 'done');
 CREATE TYPE gone AS ENUM ('x');
@@ -122,21 +136,22 @@ CREATE MATERIALIZED VIEW counts AS SELECT belongs_to, count(*) AS n FROM tasks G
 CREATE UNIQUE INDEX counts_owner ON counts (belongs_to)`,
 			renames: []string{"public.tasks.owner=public.tasks.belongs_to"},
 		},
-		"constraints and indexes that change under their name": {
+		"constraints": {
 			from: `
-CREATE TABLE a (id bigint PRIMARY KEY, x integer CONSTRAINT rule CHECK (x > 0), y text, z varchar(10) NOT NULL);
+CREATE TABLE a (id bigint PRIMARY KEY, x integer CONSTRAINT rule CHECK (x > 0), y text, z varchar(10) NOT NULL, u text CONSTRAINT once UNIQUE, v integer);
 CREATE INDEX a_y ON a (y);
 CREATE TABLE b (id bigint PRIMARY KEY, a bigint CONSTRAINT link REFERENCES a);
-INSERT INTO a VALUES (1, 1, 'a', 'z')`,
+INSERT INTO a VALUES (1, 1, 'a', 'z', 'u', 5)`,
 			to: `
 ALTER TABLE a DROP CONSTRAINT rule, ADD CONSTRAINT rule CHECK (x > -1);
 DROP INDEX a_y;
 CREATE INDEX a_y ON a (lower(y));
+ALTER TABLE a DROP CONSTRAINT once, ADD CONSTRAINT once UNIQUE (u, y), ALTER v TYPE bigint, ALTER v SET NOT NULL, ALTER v SET DEFAULT 3;
 ALTER TABLE b DROP CONSTRAINT link, ADD CONSTRAINT link FOREIGN KEY (a) REFERENCES a ON DELETE CASCADE;
 ALTER TABLE a ALTER z DROP NOT NULL, ALTER y SET DEFAULT 'why', ALTER x SET NOT NULL`,
 			ops: []string{"set not null a.x fill (7)"},
 		},
-		"keys that get wider": {
+		"keys": {
 			from: `
 CREATE TABLE a (id serial PRIMARY KEY, x text);
 CREATE TABLE b (id integer PRIMARY KEY, a integer REFERENCES a);
@@ -154,6 +169,7 @@ CREATE VIEW pairs AS SELECT a.id, b.id AS b FROM a JOIN b ON b.a = a.id`,
 // TestPlanTo plans the difference of pairs of schemas, and takes it through all phases and back from each.
 func TestPlanTo(t *testing.T) {
 	for name, c := range plansTo() {
+		c.name = name
 		t.Run(name, func(t *testing.T) { c.run(t, servers.Postgres17) })
 	}
 }
@@ -164,6 +180,10 @@ func (c planTo) run(t *testing.T, kind servers.Kind) {
 	to.exec(c.from)
 	to.exec(c.to)
 	a, b := inspected(t, from), inspected(t, to)
+	if *updateModels {
+		c.save(t, a, ".from.json")
+		c.save(t, b, ".to.json")
+	}
 	renames, err := diff.ResolveAll(a, b, c.renames)
 	require.NoError(t, err)
 	var given []recipe.Operation
@@ -207,7 +227,9 @@ func (c planTo) run(t *testing.T, kind servers.Kind) {
 
 // inspected reads the schema, without the journal.
 func inspected(t *testing.T, g *target) *schema.Database {
-	d, err := postgres.Inspect(t.Context(), g.plain)
+	d, err := g.db.(interface {
+		Inspect(ctx context.Context) (*schema.Database, error)
+	}).Inspect(t.Context())
 	require.NoError(t, err)
 	return d
 }
@@ -241,8 +263,20 @@ func TestPlanToPagila(t *testing.T) {
 		from: from,
 		to: `
 CREATE TABLE public.loyalty (customer_id integer PRIMARY KEY REFERENCES public.customer, points integer NOT NULL DEFAULT 0);
+ALTER TABLE public.customer RENAME last_name TO family_name;
+ALTER TABLE public.customer DROP COLUMN create_date;
+ALTER TABLE public.payment ADD COLUMN note text;
+ALTER TABLE public.payment ADD CONSTRAINT positive CHECK (amount > -1);
+DROP TABLE public.payment_p2026_07;
+CREATE TABLE public.payment_p2027 PARTITION OF public.payment FOR VALUES FROM ('2027-01-01') TO ('2028-01-01');
+ALTER TYPE public.mpaa_rating ADD VALUE 'XXX' AFTER 'NC-17';
+CREATE OR REPLACE VIEW public.payments AS SELECT payment_id, amount, note FROM public.payment;
 CREATE OR REPLACE FUNCTION public.last_updated() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.last_update = clock_timestamp(); RETURN NEW; END';
-CREATE TRIGGER last_updated_too BEFORE UPDATE ON public.payment FOR EACH ROW EXECUTE FUNCTION public.last_updated();
-DROP TRIGGER last_updated_too ON public.payment`,
+CREATE FUNCTION public.sorted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER sorted BEFORE INSERT ON public.payment FOR EACH ROW EXECUTE FUNCTION public.sorted();
+DROP TRIGGER film_fulltext_trigger ON public.film;
+CREATE TRIGGER last_updated_too BEFORE UPDATE OF family_name ON public.customer FOR EACH ROW EXECUTE FUNCTION public.last_updated();
+COMMENT ON VIEW public.staff_list IS 'who works here'`,
+		renames: []string{"public.customer.last_name=public.customer.family_name"},
 	}.run(t, servers.Postgres18)
 }

@@ -379,9 +379,13 @@ func (a *alteration) options(c diff.Change) {
 				a.do(unknown, "ADD PERIOD FOR "+p.To)
 			}
 		case "system versioning":
-			if p.To != "" {
+			without := func(c *schema.Column) bool { return schema.Value(c.Options, "without system versioning") != "" }
+			switch {
+			case p.To != "" && slices.ContainsFunc(a.to.Columns, without): // no column is without what the table has not
+				a.first = append(a.first, "ADD SYSTEM VERSIONING")
+			case p.To != "":
 				a.do(copying, "ADD SYSTEM VERSIONING")
-			} else {
+			default:
 				a.first = append(a.first, "DROP SYSTEM VERSIONING")
 				a.lost = append(a.lost, "Loses the past of the rows.")
 			}

@@ -131,7 +131,7 @@ func (p *plan) inheritedStep(c *node) ddl.Step {
 	s := ddl.Step{ID: "set apart " + c.label(), Rank: rankDetail}
 	before, _ := c.from.(*schema.Column)
 	after, _ := c.to.(*schema.Column)
-	if c.key.Kind == schema.KindColumn && (c.parent.act == alter || c.parent.act == keep) && before != nil && after != nil && c.act != recreate && !isInherited(before) && !isInherited(after) {
+	if c.key.Kind == schema.KindColumn && c.parent.act != drop && after != nil && !isInherited(after) && (before == nil || !isInherited(before)) {
 		return p.ownStep(c, after)
 	}
 	if c.key.Kind != schema.KindColumn || c.parent.act == drop || (before == nil || !isInherited(before)) && (after == nil || !isInherited(after)) {
@@ -164,7 +164,7 @@ func (p *plan) inheritedStep(c *node) ddl.Step {
 // the child's along with it.
 func (p *plan) ownStep(c *node, after *schema.Column) ddl.Step {
 	t := c.parent.to.(*schema.Table)
-	s := ddl.Step{ID: "set apart " + c.label(), Rank: rankDetail, After: []string{c.parent.alterID(), "attach " + c.parent.label()}}
+	s := ddl.Step{ID: "set apart " + c.label(), Rank: rankDetail, After: []string{c.parent.createID(), c.parent.alterID(), "attach " + c.parent.label()}}
 	if p.moves[c.parent.key] != nil {
 		return s
 	}

@@ -74,6 +74,13 @@ var rowsOfPostgres = []rowCase{
 		read: `SELECT id || note FROM child`, there: "1a", back: "1a",
 	},
 	{
+		name: "a child comes while its parent's column changes",
+		from: `CREATE TABLE parent (id integer, note text NOT NULL)`,
+		to:   `CREATE TABLE parent (id integer, note text DEFAULT 'x', n integer DEFAULT 1); CREATE TABLE child (id integer, note text NOT NULL, n integer DEFAULT 2); ALTER TABLE child INHERIT parent`,
+		rows: `INSERT INTO parent VALUES (1, 'a')`,
+		read: `SELECT id || note FROM parent`, there: "1a", back: "1a",
+	},
+	{
 		name: "a table gets another type, and its type another attribute",
 		from: `CREATE TYPE thing AS (id integer, note text); CREATE TYPE other AS (id integer, note text); CREATE TABLE a OF thing; CREATE TABLE b OF thing (PRIMARY KEY (id))`,
 		to:   `CREATE TYPE thing AS (id bigint, note text, more integer); CREATE TYPE other AS (id integer, note text); CREATE TABLE a OF other; CREATE TABLE b OF thing (PRIMARY KEY (id))`,
@@ -244,6 +251,13 @@ var rowsOfMySQL = []rowCase{
 		to:   `CREATE TABLE t (id int PRIMARY KEY, n int, parent int, KEY (n), KEY by_parent (parent), CONSTRAINT whose FOREIGN KEY (parent) REFERENCES t (id))`,
 		rows: `INSERT INTO t VALUES (1, 2, 1)`,
 		read: `SELECT concat_ws(':', id, n, parent) FROM t`, there: "1:2:1", back: "1:2:1",
+	},
+	{
+		name: "a table gets a past, but for one column", least: "mariadb",
+		from: `CREATE TABLE t (id int PRIMARY KEY, n int)`,
+		to:   `CREATE TABLE t (id int PRIMARY KEY, n bigint WITHOUT SYSTEM VERSIONING) WITH SYSTEM VERSIONING`,
+		rows: `INSERT INTO t VALUES (1, 2)`,
+		read: `SELECT concat_ws(':', id, n) FROM t`, there: "1:2", back: "1:2",
 	},
 	{
 		name: "the past of rows is kept while columns change", least: "mariadb",

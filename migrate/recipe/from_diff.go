@@ -3,10 +3,12 @@ package recipe
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/switchbackdb/switchback/diff"
+	"github.com/switchbackdb/switchback/internal/sqltoken"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/schema"
 )
@@ -126,12 +128,11 @@ func (d *differ) operations(r *diff.Result) error {
 				name := Table{c.Name, child.Name}
 				drops = append(drops, d.instead(DropTable{Table: name}))
 				d.out.Loss.Tables = append(d.out.Loss.Tables, name.String())
-			default:
-				if err := d.table(c.Name, child, &settled); err != nil {
-					return err
-				}
 			}
 		}
+	}
+	if err := d.tables(r, &settled); err != nil {
+		return err
 	}
 	for _, s := range d.from.Schemas {
 		for _, t := range s.Tables {
@@ -158,6 +159,34 @@ func (d *differ) operations(r *diff.Result) error {
 		d.out.Operations = slices.Insert(d.out.Operations, 0, Operation(Introduce{To: d.to, Objects: made}))
 	}
 	d.out.Operations = append(d.out.Operations, Settle{To: d.to, Renames: others, Objects: settled})
+	return nil
+}
+
+// tables gives the operations of the tables that stay. One where only a column has another name is none of the
+// comparison's changes.
+func (d *differ) tables(r *diff.Result, settled *[]string) error {
+	changes := map[Table]diff.Change{}
+	for _, c := range r.Changes {
+		for _, child := range c.Children {
+			if c.Kind == schema.KindSchema && c.Action == diff.Modify && child.Kind == schema.KindTable && child.Action == diff.Modify {
+				changes[Table{c.Name, child.Name}] = child
+			}
+		}
+	}
+	for _, n := range d.renames {
+		at := Table{n.Schema, n.Parent}
+		if _, there := changes[at]; !there && n.Kind == schema.KindColumn {
+			changes[at] = diff.Change{Action: diff.Modify, Kind: schema.KindTable, Name: n.Parent}
+		}
+	}
+	names := slices.SortedFunc(maps.Keys(changes), func(a, b Table) int {
+		return cmp.Or(cmp.Compare(a.Schema, b.Schema), cmp.Compare(a.Name, b.Name))
+	})
+	for _, name := range names {
+		if err := d.table(name.Schema, changes[name], settled); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -235,7 +264,7 @@ func (d *differ) table(in string, c diff.Change, settled *[]string) error {
 			name.Name = n.From
 		}
 	}
-	t := &tableDiffer{differ: d, name: name, now: c.Name, before: d.from.Schema(in).Table(name.Name), after: d.past.Schema(in).Table(name.Name), same: map[string]string{}}
+	t := &tableDiffer{differ: d, name: name, now: c.Name, before: d.from.Schema(in).Table(name.Name), after: d.past.Schema(in).Table(name.Name), same: map[string]string{}, renamed: name.Name != c.Name}
 	if t.before == nil || t.after == nil {
 		return fmt.Errorf("the comparison has a table %s that the schemas have not", name)
 	}
@@ -304,6 +333,8 @@ type tableDiffer struct {
 	before, after *schema.Table     // after by the names that tables have before contract
 	same          map[string]string // a column that is there under a temporary name until contract
 	gone          []string          // columns that go to the attic
+	moved         []string          // columns that have a successor
+	renamed       bool              // the table gets another name
 }
 
 // columns gives the operations of the columns in the order of kinds: what goes first is what other operations
@@ -332,10 +363,11 @@ func (t *tableDiffer) columns() error {
 		case old != c.Name && b.Type != c.Type:
 			return &Error{RenameColumn{t.name, old, c.Name}, fmt.Sprintf("its type changes too, from %s to %s", b.Type, c.Type), "plan the two in changes of their own: first --to a schema where the column has its old type"}
 		case old != c.Name:
+			t.moved = append(t.moved, old)
 			renamed = append(renamed, t.instead(RenameColumn{Table: t.name, Column: old, To: c.Name}))
 		case b.Type != c.Type && computed(b, c):
 		case b.Type != c.Type:
-			t.same[c.Name] = fit(t.engine.limit(), newPrefix, c.Name)
+			t.same[c.Name], t.moved = fit(t.engine.limit(), newPrefix, c.Name), append(t.moved, old)
 			if !t.follows(c.Name) {
 				retyped = append(retyped, t.instead(ChangeType{Table: t.name, Column: c.Name, Type: c.Type}))
 			}
@@ -343,7 +375,7 @@ func (t *tableDiffer) columns() error {
 			if !b.NotNull && c.NotNull {
 				op := t.instead(SetNotNull{Table: t.name, Column: c.Name})
 				if op.(SetNotNull).Fill != "" {
-					t.same[c.Name] = fit(t.engine.limit(), newPrefix, c.Name)
+					t.same[c.Name], t.moved = fit(t.engine.limit(), newPrefix, c.Name), append(t.moved, old)
 				}
 				nulls = append(nulls, op)
 			} else if b.NotNull && !c.NotNull {
@@ -414,6 +446,13 @@ func (t *tableDiffer) constraints(c diff.Change) {
 				continue
 			}
 			t.add(DropConstraint{Table: t.name, Name: k.Name})
+		default:
+			old, k := t.before.Constraint(child.Name), t.after.Constraint(child.Name)
+			_, named := t.engine.renameConstraint(t.name, "", "")
+			if _, differs := child.Property("definition"); named && differs && old != nil && k != nil && k.Type == old.Type && !inherited(k.Options) &&
+				slices.Contains([]string{schema.Check, schema.ForeignKey, schema.Unique}, k.Type) && !t.moves(old.Definition) {
+				t.add(ReplaceConstraint{Table: t.name, Constraint: *k})
+			}
 		}
 	}
 }
@@ -438,6 +477,11 @@ func (t *tableDiffer) indexes(c diff.Change) {
 				continue
 			}
 			t.add(DropIndex{Table: t.name, Name: x.Name})
+		default:
+			old, x := t.before.Index(child.Name), t.after.Index(child.Name)
+			if _, differs := child.Property("definition"); differs && t.engine.name() != "sqlite" && old != nil && x != nil && !inherited(x.Options) && !t.moves(old.Definition) {
+				t.add(ReplaceIndex{Table: t.name, Index: *x})
+			}
 		}
 	}
 }
@@ -445,6 +489,14 @@ func (t *tableDiffer) indexes(c diff.Change) {
 // goes tells whether one of some columns goes to the attic; what stands on it goes along.
 func (t *tableDiffer) goes(columns []string) bool {
 	return slices.ContainsFunc(columns, func(c string) bool { return slices.Contains(t.gone, c) })
+}
+
+// moves tells whether a definition names a column that has a successor, or goes. What stands on such a column is
+// carried along by the operation on the column.
+func (t *tableDiffer) moves(definition string) bool {
+	d := sqltoken.Of(t.engine.name())
+	return t.renamed || slices.ContainsFunc(t.gone, func(c string) bool { return mentions(definition, c, d) }) ||
+		slices.ContainsFunc(t.moved, func(c string) bool { return mentions(definition, c, d) })
 }
 
 // temporary writes a definition with columns as they are called before contract.

@@ -90,6 +90,29 @@ func remade(now *schema.Database, o Settle) error {
 
 func (r *settle) expand(p *planner) error { return p.takeOver(widening) }
 
+// fill makes sure that no row is against a NOT NULL that a column gets along with another name or type.
+func (r *settle) fill(p *planner) error {
+	for _, other := range p.recipes {
+		shape, ok := other.(*reshape)
+		if !ok {
+			continue
+		}
+		for _, c := range shape.added {
+			in := r.op.To.Schema(shape.table.Schema)
+			if c.NotNull || in == nil || in.Table(shape.table.Name) == nil {
+				continue
+			}
+			if to := in.Table(shape.table.Name).Column(shape.rule.name(c.Name, after)); to != nil && to.NotNull {
+				p.scripts.step([]Statement{{
+					SQL: fmt.Sprintf("SELECT *\nFROM %s\nWHERE %s IS NULL\nLIMIT 5", p.engine.table(shape.table), p.engine.quote(c.Name)),
+					Why: "Reads the table without a lock.", Assert: fmt.Sprintf("rows of %s have no %s, which is NOT NULL from contract on: give them a value", shape.table, to.Name),
+				}}, nil)
+			}
+		}
+	}
+	return nil
+}
+
 func (r *settle) settle(p *planner) error {
 	if err := p.renameOthers(); err != nil {
 		return err

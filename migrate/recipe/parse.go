@@ -47,6 +47,8 @@ func forms() []form {
 		{"drop constraint", "drop constraint TABLE.NAME", "at contract", readDropConstraint},
 		{"add index", "add index TABLE.NAME CREATE INDEX …", "built while others write", readAddIndex},
 		{"drop index", "drop index TABLE.NAME", "at contract", readDropIndex},
+		{"replace constraint", "replace constraint TABLE.NAME CHECK (…) | UNIQUE (…) | FOREIGN KEY (…) REFERENCES TABLE (…)", "both have to be obeyed until contract", readReplaceConstraint},
+		{"replace index", "replace index TABLE.NAME CREATE INDEX …", "built while others write; the old one goes at contract", readReplaceIndex},
 		{"rename table", "rename table TABLE NAME", "a view has the new name until contract", readRenameTable},
 		{"drop table", "drop table TABLE", "into the attic", readDropTable},
 	}
@@ -455,6 +457,22 @@ func readAddIndex(r *reader) (Operation, error) {
 	x.Unique = rest.words("unique")
 	x.Definition, err = r.until()
 	return AddIndex{t, x}, err
+}
+
+func readReplaceConstraint(r *reader) (Operation, error) {
+	op, err := readAddConstraint(r)
+	if err != nil {
+		return nil, err
+	}
+	return ReplaceConstraint(op.(AddConstraint)), nil
+}
+
+func readReplaceIndex(r *reader) (Operation, error) {
+	op, err := readAddIndex(r)
+	if err != nil {
+		return nil, err
+	}
+	return ReplaceIndex(op.(AddIndex)), nil
 }
 
 func readDropIndex(r *reader) (Operation, error) {

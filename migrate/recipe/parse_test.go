@@ -35,6 +35,8 @@ func TestParse(t *testing.T) {
 			DropConstraint{table, column},
 			AddIndex{table, schema.Index{Name: column, Definition: "CREATE INDEX i ON t (" + expression.Draw(t, "index") + ")"}},
 			DropIndex{table, column},
+			ReplaceConstraint{table, schema.Constraint{Name: column, Type: schema.Check, Definition: "CHECK (" + expression.Draw(t, "check") + ")"}},
+			ReplaceIndex{table, schema.Index{Name: column, Definition: "CREATE INDEX i ON t (" + expression.Draw(t, "index") + ")"}},
 			RenameTable{table, name.Draw(t, "to")},
 			DropTable{table},
 			PartitionTable{table, "RANGE (id) (PARTITION p0 VALUES LESS THAN (10))"},

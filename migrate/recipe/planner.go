@@ -351,7 +351,7 @@ func (p *planner) edited(change func(*edit)) *schema.Database {
 	e := newEdit(p.now)
 	change(e)
 	if r, ok := p.engine.(rebuilder); ok {
-		r.settle(e)
+		r.settle(p.now, e)
 	}
 	return e.database
 }

@@ -16,7 +16,7 @@ import (
 // contract.
 type rebuilder interface {
 	// settle brings the statements of what was edited up to what the model says.
-	settle(e *edit)
+	settle(before *schema.Database, e *edit)
 	// constant writes a default as an expression.
 	constant(text string) string
 	// unknown is a query for the columns, indexes and triggers of a table that the model does not have.
@@ -94,15 +94,43 @@ WHERE tbl_name = %s COLLATE NOCASE AND type IN ('index', 'trigger') AND sql IS N
   AND name COLLATE NOCASE NOT IN (%s)`, g.literal(t.Name), columns, g.literal(t.Name), strings.Join(objects, ", "))
 }
 
-func (g *sqlite) settle(e *edit) {
+func (g *sqlite) settle(before *schema.Database, e *edit) {
 	for _, t := range e.tables {
 		settleTable(t)
 	}
+	g.settleTaken(before, e)
 	for _, s := range e.schemas {
 		for i, v := range s.Views {
 			if v.Source == "" {
 				s.Views[i] = settledView(v, "CREATE VIEW "+sqliteddl.Quote(v.Name)+" AS "+v.Definition)
 			}
+		}
+	}
+}
+
+// settleTaken settles the tables that the edit took over from another model, which they are shared with.
+func (g *sqlite) settleTaken(before *schema.Database, e *edit) {
+	known := map[*schema.Table]bool{}
+	for _, s := range before.Schemas {
+		for _, t := range s.Tables {
+			known[t] = true
+		}
+	}
+	for _, t := range e.tables {
+		known[t] = true
+	}
+	e.database.Schemas = slices.Clone(e.database.Schemas)
+	for i, s := range e.database.Schemas {
+		own := *s
+		own.Tables = slices.Clone(s.Tables)
+		for j, t := range s.Tables {
+			if known[t] {
+				continue
+			}
+			taken := *t
+			taken.Columns, taken.Constraints, taken.Indexes = slices.Clone(t.Columns), slices.Clone(t.Constraints), slices.Clone(t.Indexes)
+			settleTable(&taken)
+			own.Tables[j], e.database.Schemas[i] = &taken, &own
 		}
 	}
 }

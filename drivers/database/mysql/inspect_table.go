@@ -60,8 +60,8 @@ func createOptions(engine, text string) string {
 			value = ddl.Literal(value)
 		}
 		name = strings.ToUpper(strings.Trim(name, "`"))
-		if engine != "Aria" && (name == "TRANSACTIONAL" || name == "PAGE_CHECKSUM") {
-			continue
+		if engine != "Aria" && name == "TRANSACTIONAL" || name == "PAGE_CHECKSUM" && (engine != "Aria" || value == "1") {
+			continue // a page has a checksum unless one says otherwise; whether that is listed depends on how the table came to be
 		}
 		if name == "ROW_FORMAT" {
 			value = strings.ToUpper(value)
