@@ -351,7 +351,7 @@ func (p *planner) script(from, to *schema.Database, renames []diff.Rename) ([]St
 	if err != nil {
 		return nil, err
 	}
-	if p.target != nil {
+	if p.target != nil && !p.rebuilds() { // there, a note is on how to run the script by hand
 		for _, n := range s.Notes {
 			p.note("%s", n)
 		}
