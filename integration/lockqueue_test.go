@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -139,4 +140,64 @@ func TestLockDeadline(t *testing.T) {
 // ownSession is the query for the server's number of the session that asks.
 var ownSession = map[migrate.Engine]string{
 	migrate.Postgres: "SELECT pg_backend_pid()", migrate.MySQL: "SELECT connection_id()", migrate.MariaDB: "SELECT connection_id()",
+}
+
+// TestRowDeadline backfills rows of which a transaction that never ends holds one. The batches before it
+// are kept, the error names who is in the way, and the backfill goes on once that has ended.
+func TestRowDeadline(t *testing.T) {
+	for _, k := range append(servers.Main(), servers.MariaDB1011) { // on SQLite the run cannot even begin, see above
+		t.Run(k.Name, func(t *testing.T) {
+			g := open(t, servers.URL(t, k), migrate.Options{LockTimeout: time.Second, LockDeadline: 4 * time.Second, Retries: 1000})
+			g.fillable(1000, "size=100", "concat('x', id)")
+			long, err := g.plain.BeginTx(t.Context(), nil)
+			require.NoError(t, err)
+			_, err = long.ExecContext(t.Context(), "UPDATE people SET n = 1 WHERE id = 850")
+			require.NoError(t, err)
+			var session string
+			require.NoError(t, long.QueryRowContext(t.Context(), ownSession[engineOf(g)]).Scan(&session))
+
+			err = g.forward(migrate.Expand, migrate.Backfill)
+			require.ErrorContains(t, err, "blocked by session "+session+" of ")
+			require.ErrorContains(t, err, "state: the batches before it took effect; backfilling again goes on from there")
+			require.ErrorContains(t, err, "next: wait until what is in the way has ended")
+			require.NotContains(t, err.Error(), "at the row of")
+			require.NotEqual(t, "0", g.text("SELECT count(*) FROM people WHERE full_name IS NOT NULL"))
+			require.NoError(t, long.Rollback())
+			require.NoError(t, g.forward(migrate.Backfill))
+			require.Equal(t, "0", g.text("SELECT count(*) FROM people WHERE full_name IS NULL"))
+		})
+	}
+}
+
+// TestTableLockOnMariaDB asks a server with the plugin metadata_lock_info who has locked a table without a
+// transaction, which nothing else tells.
+func TestTableLockOnMariaDB(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs a server")
+	}
+	server, stop, err := servers.Start(t.Context(), servers.MariaDB118, "--plugin-load-add=metadata_lock_info")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, stop()) })
+	first := servers.Open(t, server)
+	defer first.Close()
+	_, err = first.ExecContext(t.Context(), "CREATE DATABASE shop")
+	require.NoError(t, err)
+	g := open(t, strings.TrimSuffix(server, "mysql")+"shop", migrate.Options{LockTimeout: time.Second, Retries: 1})
+	g.exec("CREATE TABLE busy (id integer primary key)")
+	g.exec("CREATE TABLE idle (id integer primary key)")
+	var sessions []string
+	for _, statement := range []string{"LOCK TABLES idle WRITE", "LOCK TABLES busy WRITE"} {
+		conn, err := g.plain.Conn(t.Context())
+		require.NoError(t, err)
+		defer conn.Close()
+		_, err = conn.ExecContext(t.Context(), statement)
+		require.NoError(t, err)
+		var session string
+		require.NoError(t, conn.QueryRowContext(t.Context(), "SELECT connection_id()").Scan(&session))
+		sessions = append(sessions, session)
+	}
+	g.change("1_column", map[string]string{"expand.sql": "ALTER TABLE busy ADD COLUMN more integer;\n", "expand.rollback.sql": "ALTER TABLE busy DROP COLUMN more;\n"})
+	err = g.forward(migrate.Expand)
+	require.ErrorContains(t, err, "blocked by session "+sessions[1]+" of ")
+	require.NotContains(t, err.Error(), "session "+sessions[0]+" ")
 }

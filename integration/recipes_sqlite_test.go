@@ -117,7 +117,7 @@ CREATE TABLE users (
 );
 CREATE TABLE posts (id INTEGER PRIMARY KEY, author INT REFERENCES users (id) ON DELETE CASCADE, body TEXT);
 CREATE INDEX users_lower ON users (lower(full_name)) WHERE full_name <> 'nobody';
-CREATE VIEW named AS SELECT u.id, u.full_name, t.title FROM users u JOIN teams t ON t.id = u.group_id;
+CREATE VIEW named AS SELECT u.id, u.full_name AS name, t.title FROM users u JOIN teams t ON t.id = u.group_id;
 CREATE TRIGGER logged AFTER UPDATE OF full_name ON users BEGIN INSERT INTO log VALUES (OLD.full_name || ' is ' || NEW.full_name); END;
 CREATE TRIGGER trimmed AFTER INSERT ON users WHEN NEW.full_name <> trim(NEW.full_name) BEGIN UPDATE users SET full_name = trim(full_name) WHERE id = NEW.id; END;`,
 		},
@@ -205,7 +205,7 @@ func (r *liteRun) catalogue() string {
 	return regexp.MustCompile(`CREATE TABLE "(\w+)"`).ReplaceAllString(strings.ReplaceAll(r.text("SELECT group_concat(sql, char(10)) FROM (SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE 'switchback\\_%' ESCAPE '\\' AND tbl_name NOT LIKE 'switchback\\_%' ESCAPE '\\' ORDER BY type, name)"), `"Order Items".`, ""), "CREATE TABLE $1")
 }
 
-func (r *liteRun) plan(id string, texts ...string) {
+func (r *liteRun) draft(id string, texts ...string) (*recipe.Draft, error) {
 	r.t.Helper()
 	var ops []recipe.Operation
 	for _, text := range texts {
@@ -213,7 +213,12 @@ func (r *liteRun) plan(id string, texts ...string) {
 		require.NoError(r.t, err)
 		ops = append(ops, op)
 	}
-	draft, err := recipe.Plan(r.inspect(), ops, recipe.Options{Engine: migrate.SQLite, Writer: liteddl.Writer{}, ID: id})
+	return recipe.Plan(r.inspect(), ops, recipe.Options{Engine: migrate.SQLite, Writer: liteddl.Writer{}, ID: id})
+}
+
+func (r *liteRun) plan(id string, texts ...string) {
+	r.t.Helper()
+	draft, err := r.draft(id, texts...)
 	require.NoError(r.t, err)
 	files := map[string]string{}
 	for _, f := range draft.Files(migrate.SQLite) {
@@ -335,4 +340,133 @@ func (r *liteRun) all() {
 	r.ends()
 	require.Equal(t, "ok", r.text("PRAGMA integrity_check"))
 	require.Equal(t, "", r.text("SELECT group_concat(\"table\") FROM pragma_foreign_key_check"))
+}
+
+// A table that a change has in two shapes is none to plan another one on; once it is contracted, the triggers of
+// both keep three shapes in step.
+func TestChainSQLite(t *testing.T) {
+	for i, null := range []string{"", "", "NOT NULL", "NOT NULL"} {
+		recursive := i % 2
+		t.Run(fmt.Sprint(null, recursive), func(t *testing.T) {
+			r := newLiteRun(t, liteTour{
+				schema: `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT ` + null + `); INSERT INTO t (a) VALUES ('1'), ('02'), ('3');`,
+				ops:    []string{"rename column t.a b"},
+			}, recursive)
+			require.NoError(t, r.forward(migrate.Expand, migrate.Backfill))
+			const split = "split column t.b into c INTEGER = (CAST(b AS INTEGER)) down (CAST(c AS TEXT))"
+			_, err := r.draft("20261124093001_second", split)
+			require.ErrorContains(t, err, "change 20261124093000 has table t in two shapes")
+			require.NoError(t, r.forward(migrate.Contract))
+			r.plan("20261124093001_second", split)
+			require.NoError(t, r.forward(migrate.Expand, migrate.Backfill))
+			inStep := func(id int, want string) {
+				t.Helper()
+				require.Equal(t, want, r.text(fmt.Sprintf("SELECT quote(switchback_old_a) || quote(b) || quote(c) FROM t WHERE id = %d", id)))
+			}
+			inStep(2, "'02''02'2")
+			for i, statement := range []string{"INSERT INTO t (id, b) VALUES (10, '010')", "INSERT INTO t (id, c) VALUES (11, 10)"} {
+				r.exec(statement)
+				inStep(10+i, []string{"'010''010'10", "'10''10'10"}[i])
+			}
+			r.exec("UPDATE t SET b = '08' WHERE id = 1")
+			inStep(1, "'08''08'8")
+			r.exec("UPDATE t SET c = 8 WHERE id = 1") // what it says already
+			inStep(1, "'08''08'8")
+			r.exec("UPDATE t SET c = 9 WHERE id = 1")
+			inStep(1, "'9''9'9")
+			require.NoError(t, r.forward(migrate.Contract))
+			r.exec("INSERT INTO t (id, c) VALUES (13, 10)")
+			require.Equal(t, "10|10", r.text("SELECT switchback_old_a || '|' || switchback_old_b FROM t WHERE id = 13"))
+			require.NoError(t, r.back(migrate.BackOptions{To: "0"}))
+			r.unchanged("both rolled back")
+			require.Equal(t, "9,02,3,010,10,10", r.text("SELECT group_concat(a) FROM t"))
+		})
+	}
+}
+
+// What somebody has added to a table since a change was planned is not lost: the script that would write the
+// table anew without it refuses.
+func TestAddedSinceSQLite(t *testing.T) {
+	r := newLiteRun(t, liteTour{
+		schema: `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT NOT NULL); INSERT INTO t (a) VALUES ('1');`,
+		ops:    []string{"rename column t.a b"},
+	}, 0)
+	for _, added := range []struct{ do, undo string }{
+		{"ALTER TABLE t ADD COLUMN more TEXT DEFAULT 'm'", "ALTER TABLE t DROP COLUMN more"},
+		{"CREATE INDEX mine ON t (a)", "DROP INDEX mine"},
+		{"CREATE TRIGGER mine AFTER INSERT ON t BEGIN SELECT 1; END", "DROP TRIGGER mine"},
+	} {
+		r.exec(added.do)
+		require.ErrorContains(t, r.forward(migrate.Expand), "table t has what this script does not know and would lose")
+		r.exec(added.undo)
+	}
+	require.NoError(t, r.forward(migrate.Expand, migrate.Backfill))
+	r.exec("ALTER TABLE t ADD COLUMN more TEXT DEFAULT 'm'")
+	require.ErrorContains(t, r.forward(migrate.Contract), "table t has what this script does not know and would lose")
+	require.ErrorContains(t, r.back(migrate.BackOptions{To: "0"}), "table t has what this script does not know and would lose")
+	require.Equal(t, "m", r.text("SELECT more FROM t"))
+}
+
+// Both versions write all the time while a change comes and goes. No write fails, and none is lost.
+func TestWritersSQLite(t *testing.T) {
+	r := newLiteRun(t, liteTour{
+		schema: `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT NOT NULL UNIQUE, n INT NOT NULL);
+WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 5000) INSERT INTO t SELECT i, 'old ' || i, i FROM c;`,
+		ops: []string{"rename column t.a b", "change type t.n TEXT"},
+	}, 0)
+	write := func(column string, of *int, stop <-chan struct{}) <-chan error {
+		done := make(chan error, 1)
+		go func() {
+			defer close(done)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				*of++
+				for _, s := range []string{
+					fmt.Sprintf("INSERT INTO t (%s, n) VALUES ('%s %d', %d)", column, column, *of, *of),
+					fmt.Sprintf("UPDATE t SET %s = '%s again %d' WHERE id = %d", column, column, *of, 1+(*of*7)%5000),
+				} {
+					if _, err := r.app.ExecContext(t.Context(), s); err != nil {
+						done <- fmt.Errorf("%s: %w", s, err)
+						return
+					}
+				}
+			}
+		}()
+		return done
+	}
+	var blue, green int
+	during := func(what string, versions []string, run func() error) {
+		t.Helper()
+		stop := make(chan struct{})
+		var all []<-chan error
+		for _, v := range versions {
+			all = append(all, write(v, map[string]*int{"a": &blue, "b": &green}[v], stop))
+		}
+		err := run()
+		close(stop)
+		for _, done := range all {
+			require.NoError(t, <-done, what)
+		}
+		require.NoError(t, err, what)
+	}
+	differ := "a IS NOT b OR switchback_new_n IS NOT CAST(n AS TEXT)"
+	r.table = "t"
+	during("expand", []string{"a"}, func() error { return r.forward(migrate.Expand) })
+	during("backfill", []string{"a"}, func() error { return r.forward(migrate.Backfill) })
+	during("green", []string{"a", "b"}, func() error { r.same(differ, "both"); return nil })
+	during("contract", []string{"b"}, func() error { return r.forward(migrate.Contract) })
+	during("contract rolled back", []string{"b"}, func() error { return r.back(migrate.BackOptions{LastPhase: true}) })
+	during("both", []string{"a", "b"}, func() error { r.same(differ, "both again"); return nil })
+	during("backfill rolled back", []string{"a"}, func() error { return r.back(migrate.BackOptions{LastPhase: true}) })
+	r.same(differ, "at the end")
+	during("expand rolled back", []string{"a"}, func() error { return r.back(migrate.BackOptions{LastPhase: true}) })
+	require.Equal(t, fmt.Sprint(5000+blue+green), r.text("SELECT count(*) FROM t"))
+	require.Positive(t, blue)
+	require.Positive(t, green)
+	require.Equal(t, fmt.Sprint(blue), r.text("SELECT count(*) FROM t WHERE id > 5000 AND n IS NOT NULL AND (a LIKE 'a %' OR a LIKE 'a again%')"))
+	r.unchanged("all rolled back")
 }

@@ -118,14 +118,14 @@ func (s *Session) backfill(ctx context.Context, step Step, e Entry, st *Statemen
 		if err != nil {
 			return w.blame(ctx, err)
 		}
-		if !more {
-			break
-		}
 		waiters := kept.since()
 		pause := w.pace.after(took, waiters)
 		p := told()
 		p.Batch, p.Kept = w.pace.size, waiters
 		s.opts.Observer.Progress(step, p)
+		if !more {
+			break
+		}
 		if err := sleep(ctx, pause); err != nil {
 			return err
 		}
@@ -199,7 +199,8 @@ func (w *walk) takeUp(ctx context.Context) error {
 	return nil
 }
 
-// next runs one batch. more is false when there was no row left.
+// next runs one batch. more is false when it came to the end of the table. Rows that are written behind it from then
+// on are no concern of the walk, or it would run after an application that adds rows for ever.
 func (w *walk) next(ctx context.Context) (took time.Duration, more bool, err error) {
 	s := w.s
 	begun := time.Now()
@@ -235,7 +236,7 @@ func (w *walk) run(ctx context.Context) (more bool, err error) {
 	w.at.Key, w.at.Batches, w.at.Walked = upper, w.at.Batches+1, w.at.Walked+n
 	w.entry.Rows += touched
 	w.entry.Detail = encode(w.at)
-	return true, w.s.journal.Progress(ctx, w.s.conn, w.entry)
+	return n >= int64(w.pace.size), w.s.journal.Progress(ctx, w.s.conn, w.entry)
 }
 
 // upper returns the last key of the next batch and how many rows it spans.

@@ -337,7 +337,7 @@ func (r *Runner) closed(ctx context.Context, step Step) error {
 		return nil
 	}
 	if w := r.opts.Window; w != nil {
-		if now, err := r.clock(ctx, r.db.DB()); err == nil && w.Opens(now).After(now) {
+		if now, err := r.clock(ctx); err == nil && w.Opens(now).After(now) {
 			return fmt.Errorf("the window %s has closed meanwhile", w)
 		}
 	}

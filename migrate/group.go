@@ -39,6 +39,7 @@ type member struct {
 	number    int // in its script, from 1
 	statement *Statement
 	claim     *Assert // it is a query that must find nothing
+	held      bool    // it found nothing in a run that came further
 	resumed   bool    // only a step that is taken up runs it
 	prior     *Entry  // of the run that was interrupted
 }
@@ -53,7 +54,7 @@ func (s *Session) group(ctx context.Context, step Step, phase *Entry, g *Group, 
 	}
 	if !ok || len(g.Tables) == 0 {
 		for _, m := range members {
-			if m.resumed || m.done() && s.db.Classify(m.statement.Text) != Setting {
+			if m.resumed || m.held || m.done() && s.db.Classify(m.statement.Text) != Setting {
 				continue
 			}
 			if err := s.retry(ctx, step, func() error {
@@ -254,6 +255,8 @@ func (g *lockedGroup) one(ctx context.Context, m *member) error {
 	s := g.s
 	kind := s.db.Classify(m.statement.Text)
 	switch {
+	case m.held:
+		return nil
 	case m.claim != nil:
 		return assert(ctx, g.conn, m.claim, m.statement.Text)
 	case kind == Control:

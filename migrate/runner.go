@@ -140,7 +140,7 @@ type Planner func(ctx context.Context, s *State) ([]Step, error)
 // command is what the user asked for, for the journal and for others who find the target locked. It
 // returns the steps that were run.
 func (r *Runner) Run(ctx context.Context, command string, plan Planner) ([]Step, error) {
-	if err := r.admit(ctx, r.db.DB(), Step{}); err != nil {
+	if err := r.admit(ctx, Step{}); err != nil {
 		return nil, err
 	}
 	var done []Step
@@ -336,7 +336,7 @@ func (s *Session) Run(ctx context.Context, plan Planner) ([]Step, error) {
 		if err := ctx.Err(); err != nil {
 			return done, context.Cause(ctx)
 		}
-		if err := s.admit(ctx, s.conn, steps[0]); err != nil {
+		if err := s.admit(ctx, steps[0]); err != nil {
 			return done, err
 		}
 		n, err := s.next(ctx, steps)

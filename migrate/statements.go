@@ -22,7 +22,10 @@ func (s *Session) stepByStatement(ctx context.Context, step Step, statements []S
 	if err != nil {
 		return err
 	}
-	after := 0
+	after, reached := 0, 0 // reached: the last statement that an interrupted run came to; what it asserted before held
+	for number := range earlier {
+		reached = max(reached, number)
+	}
 	for i := 0; i < len(statements); i++ {
 		if g := step.Script.Directives.groupFor(statements[i].Line); g != nil {
 			members := s.members(step.Script.Directives, g, statements, i, after, earlier)
@@ -43,6 +46,8 @@ func (s *Session) stepByStatement(ctx context.Context, step Step, statements []S
 		}
 		run := func() error { return s.statement(ctx, step, phase, i+1, st, batch, prior) }
 		switch {
+		case claim != nil && i+1 < reached:
+			continue
 		case claim != nil:
 			run = func() error { return assert(ctx, s.conn, claim, st.Text) }
 		case batch == nil:
@@ -76,7 +81,11 @@ func (s *Session) members(d Directives, g *Group, statements []Statement, first,
 	var list []member
 	for i := first; i < len(statements) && d.groupFor(statements[i].Line) == g; i++ {
 		st := &statements[i]
-		list = append(list, member{number: i + 1, statement: st, claim: d.assertFor(after, st.Line), resumed: d.isResumed(after, st.Line), prior: earlier[i+1]})
+		m := member{number: i + 1, statement: st, claim: d.assertFor(after, st.Line), resumed: d.isResumed(after, st.Line), prior: earlier[i+1]}
+		for number := range earlier {
+			m.held = m.held || m.claim != nil && number > m.number
+		}
+		list = append(list, m)
 		after = st.Line + 1
 	}
 	return list

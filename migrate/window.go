@@ -108,13 +108,14 @@ func (e *ClosedError) Error() string {
 		what, e.Window, state, e.Opens.Format("2006-01-02 15:04 MST"), e.In.Round(time.Second))
 }
 
-// admit returns a *ClosedError when the step may not begin now.
-func (r *Runner) admit(ctx context.Context, q execer, step Step) error {
+// admit returns a *ClosedError when the step may not begin now. The session's own connection is not asked:
+// a script may have set another time zone there.
+func (r *Runner) admit(ctx context.Context, step Step) error {
 	w := r.opts.Window
 	if w == nil {
 		return nil
 	}
-	now, err := r.clock(ctx, q)
+	now, err := r.clock(ctx)
 	if err != nil {
 		return err
 	}
@@ -125,10 +126,10 @@ func (r *Runner) admit(ctx context.Context, q execer, step Step) error {
 }
 
 // clock is the server's clock, in the server's time zone as it is now.
-func (r *Runner) clock(ctx context.Context, q execer) (time.Time, error) {
+func (r *Runner) clock(ctx context.Context) (time.Time, error) {
 	d := r.db.Dialect()
 	var now, local string
-	if err := queryRow(ctx, q, []any{&now, &local}, "SELECT "+d.Now+", "+d.LocalNow); err != nil {
+	if err := queryRow(ctx, r.db.DB(), []any{&now, &local}, "SELECT "+d.Now+", "+d.LocalNow); err != nil {
 		return time.Time{}, fmt.Errorf("read the server's clock: %w", err)
 	}
 	utc, err := parseTime(now)

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -117,7 +118,11 @@ func (a *alteration) findRemade() {
 		_, k1 := generated(old)
 		_, k2 := generated(c)
 		srid := schema.Value(old.Options, "srid") != schema.Value(c.Options, "srid")
-		if k1 != k2 || k1 != "" && old.Generated != c.Generated || k1 == "stored" && !equal(old, c) || srid {
+		place := isPlace(old.Type) != isPlace(c.Type)
+		if k1 == "stored" && k2 == "" && !srid && !place {
+			continue // it keeps what was computed
+		}
+		if k1 != k2 || k1 != "" && old.Generated != c.Generated || k1 == "stored" && !equal(old, c) || srid || place {
 			a.remade[c.Name] = true
 		}
 	}
@@ -125,6 +130,11 @@ func (a *alteration) findRemade() {
 		again = false
 		for _, c := range a.to.Columns {
 			if old := a.from.Column(c.Name); old != nil && !a.remade[c.Name] && c.Generated != "" && a.readsChanged(c.Generated) {
+				a.remade[c.Name], again = true, true
+			}
+		}
+		for _, c := range a.from.Columns { // what goes has to go no later than what it is computed from
+			if a.to.Column(c.Name) == nil && !a.remade[c.Name] && c.Generated != "" && a.mentions(c.Generated) {
 				a.remade[c.Name], again = true, true
 			}
 		}
@@ -173,10 +183,10 @@ func (a *alteration) drops(c diff.Change) {
 	for _, x := range a.from.Indexes {
 		now := a.to.Index(x.Name)
 		switch {
-		case now != nil && equal(x, now) && !a.mentions(x.Definition):
+		case now != nil && equal(x, now) && !a.mentions(x.Definition) && !blocksChange(a.from, a.to):
 		case a.mentions(x.Definition):
 			a.first = append(a.first, "DROP INDEX "+Quote(x.Name))
-		case now != nil && a.visibility(x, now):
+		case now != nil && !blocksChange(a.from, a.to) && a.visibility(x, now):
 		default:
 			a.do(a.indexCost(x), "DROP INDEX "+Quote(x.Name))
 		}
@@ -184,7 +194,7 @@ func (a *alteration) drops(c diff.Change) {
 	for _, x := range a.from.Columns {
 		if a.remade[x.Name] {
 			a.first = append(a.first, "DROP COLUMN "+Quote(x.Name))
-			if x.Generated == "" {
+			if now := a.to.Column(x.Name); x.Generated == "" || now != nil && now.Generated == "" {
 				a.lost = append(a.lost, "Loses the values of the column "+x.Name+".")
 			}
 			continue
@@ -197,6 +207,15 @@ func (a *alteration) drops(c diff.Change) {
 		}
 	}
 	_ = c
+}
+
+var blockSize = regexp.MustCompile(`KEY_BLOCK_SIZE=\d+`)
+
+// blocksChange tells whether a table loses the block size that its indexes were made with: they would keep it
+// as their own.
+func blocksChange(from, to *schema.Table) bool {
+	size := blockSize.FindString(schema.Value(from.Options, "options"))
+	return size != "" && size != blockSize.FindString(schema.Value(to.Options, "options"))
 }
 
 // visibility handles an index that differs in nothing but whether it is used.
@@ -281,7 +300,7 @@ func (a *alteration) columns(c diff.Change) {
 
 func (a *alteration) addCost(c *schema.Column) cost {
 	_, kind := generated(c)
-	if kind == "stored" || a.special(a.from) || schema.Value(c.Options, "auto_increment") != "" || strings.HasPrefix(c.Default, "(") || strings.HasPrefix(c.Type, "vector") {
+	if kind == "stored" || a.special(a.from) || schema.Value(c.Options, "auto_increment") != "" || strings.HasPrefix(c.Default, "(") || strings.HasPrefix(c.Type, "vector") || isPlace(c.Type) {
 		return unknown
 	}
 	if kind == "virtual" && (c.NotNull || len(a.first) > 0) {
@@ -326,7 +345,7 @@ func (a *alteration) adds(diff.Change) {
 	}
 	for _, x := range a.to.Indexes {
 		old := a.from.Index(x.Name)
-		if old != nil && !a.mentions(x.Definition) {
+		if old != nil && !a.mentions(x.Definition) && !blocksChange(a.from, a.to) {
 			if equal(old, x) || slices.ContainsFunc(a.clauses, func(c string) bool { return strings.HasPrefix(c, "ALTER INDEX "+Quote(x.Name)+" ") }) {
 				continue
 			}
@@ -345,7 +364,9 @@ func (a *alteration) options(c diff.Change) {
 			a.do(copying, "DEFAULT CHARACTER SET="+charset(p.To)+" COLLATE="+p.To)
 		case "options":
 			for _, o := range optionChanges(p.From, p.To) {
-				a.do(unknown, o)
+				if onlyAria := strings.HasPrefix(o, "TRANSACTIONAL=") || strings.HasPrefix(o, "PAGE_CHECKSUM="); !onlyAria || schema.Value(a.to.Options, "engine") == "Aria" {
+					a.do(unknown, o)
+				}
 			}
 		case schema.PropertyComment:
 			a.do(unknown, "COMMENT="+Literal(p.To))
@@ -358,9 +379,13 @@ func (a *alteration) options(c diff.Change) {
 				a.do(unknown, "ADD PERIOD FOR "+p.To)
 			}
 		case "system versioning":
-			if p.To != "" {
+			without := func(c *schema.Column) bool { return schema.Value(c.Options, "without system versioning") != "" }
+			switch {
+			case p.To != "" && slices.ContainsFunc(a.to.Columns, without): // no column is without what the table has not
+				a.first = append(a.first, "ADD SYSTEM VERSIONING")
+			case p.To != "":
 				a.do(copying, "ADD SYSTEM VERSIONING")
-			} else {
+			default:
 				a.first = append(a.first, "DROP SYSTEM VERSIONING")
 				a.lost = append(a.lost, "Loses the past of the rows.")
 			}
@@ -382,7 +407,7 @@ func optionChanges(from, to string) []string {
 			continue
 		}
 		switch name {
-		case "ROW_FORMAT", "STATS_PERSISTENT", "STATS_AUTO_RECALC", "STATS_SAMPLE_PAGES", "PACK_KEYS", "PAGE_COMPRESSED", "PAGE_COMPRESSION_LEVEL", "ENCRYPTED", "ENCRYPTION_KEY_ID":
+		case "ROW_FORMAT", "STATS_PERSISTENT", "STATS_AUTO_RECALC", "STATS_SAMPLE_PAGES", "PACK_KEYS", "PAGE_COMPRESSED", "PAGE_COMPRESSION_LEVEL", "ENCRYPTED", "ENCRYPTION_KEY_ID", "TRANSACTIONAL", "PAGE_CHECKSUM":
 			out = append(out, name+"=DEFAULT")
 		case "COMPRESSION", "CONNECTION":
 			out = append(out, name+"=''")

@@ -75,3 +75,13 @@ func isText(typ string) bool {
 	}
 	return false
 }
+
+// isPlace tells the types of geometry, to and from which nothing else is converted.
+func isPlace(typ string) bool {
+	for _, p := range []string{"geom", "point", "linestring", "polygon", "multi"} {
+		if strings.HasPrefix(typ, p) {
+			return true
+		}
+	}
+	return false
+}

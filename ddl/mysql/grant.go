@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,6 +14,13 @@ import (
 // grants writes what changes in the grants on an object. Those on a table that is dropped are revoked: the
 // servers would keep them for a table of that name to come.
 func (s *script) grants(on string, c diff.Change) {
+	// The right to hand on is one for all that an account has on the object, its columns among it.
+	before, after := handsOn(c.Before), handsOn(c.After)
+	for _, account := range slices.Sorted(maps.Keys(before)) {
+		if !after[account] {
+			s.add(phaseRevoke, "revoke option on "+on+" "+account, nil, ddl.Statement{SQL: fmt.Sprintf("REVOKE GRANT OPTION ON %s FROM %s", on, account), Comment: "The account can no longer hand its rights on."})
+		}
+	}
 	for _, x := range c.Children {
 		if x.Kind != schema.KindGrant {
 			continue
@@ -27,10 +35,6 @@ func (s *script) grants(on string, c diff.Change) {
 		if g, ok := x.After.(*schema.Grant); ok {
 			to, column, new, newGrantable = g.To, g.Column, list(g.Privileges), g.Grantable
 		}
-		// The right to hand on is one for all that an account has on the object.
-		if oldGrantable != "" && newGrantable == "" && column == "" {
-			s.add(phaseRevoke, "revoke option "+id, nil, ddl.Statement{SQL: fmt.Sprintf("REVOKE GRANT OPTION ON %s FROM %s", on, to)})
-		}
 		if gone := without(old, new); len(gone) > 0 {
 			s.add(phaseRevoke, "revoke "+id, nil, ddl.Statement{SQL: fmt.Sprintf("REVOKE %s ON %s FROM %s", privileges(gone, column), on, to), Comment: "The account loses these rights at once."})
 		}
@@ -42,6 +46,20 @@ func (s *script) grants(on string, c diff.Change) {
 			s.add(phaseGrant, id, nil, grant(more, column, on, to, newGrantable != ""))
 		}
 	}
+}
+
+// handsOn are the accounts that may hand on what they have on an object.
+func handsOn(o schema.Object) map[string]bool {
+	accounts := map[string]bool{}
+	if o == nil {
+		return accounts
+	}
+	for _, x := range o.Children() {
+		if g, ok := x.(*schema.Grant); ok && g.Grantable != "" {
+			accounts[g.To] = true
+		}
+	}
+	return accounts
 }
 
 func grant(rights []string, column, on, to string, grantable bool) ddl.Statement {

@@ -151,6 +151,9 @@ func (s *script) tableTouched(name string, columns []string) bool {
 			return true
 		}
 	}
+	if blocksChange(from, to) {
+		return true
+	}
 	for _, c := range columns {
 		a, b := from.Column(c), to.Column(c)
 		if a == nil || b == nil || !equal(a, b) {

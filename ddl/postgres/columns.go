@@ -19,8 +19,14 @@ func (p *plan) changeColumns(n *node, from, to *schema.Table, full string) []ddl
 			}
 		}
 	}
+	each(func(c *node) []ddl.Statement {
+		if !dropsExpression(c) {
+			return nil
+		}
+		return []ddl.Statement{{SQL: full + " ALTER COLUMN " + Identifier(c.to.ObjectName()) + " DROP EXPRESSION", Comment: "The column keeps what was computed."}}
+	})
 	for _, generated := range []bool{true, false} {
-		each(func(c *node) []ddl.Statement { return p.dropColumn(c, from, full, generated) })
+		each(func(c *node) []ddl.Statement { return p.dropColumn(n, c, from, full, generated) })
 	}
 	each(func(c *node) []ddl.Statement {
 		if after, ok := c.to.(*schema.Column); ok && c.act == alter && !isInherited(after) {
@@ -34,17 +40,27 @@ func (p *plan) changeColumns(n *node, from, to *schema.Table, full string) []ddl
 	return list
 }
 
-func (p *plan) dropColumn(c *node, from *schema.Table, full string, generated bool) []ddl.Statement {
+// dropsExpression tells whether a generated column becomes a plain one in place.
+func dropsExpression(c *node) bool {
+	before, _ := c.from.(*schema.Column)
+	after, _ := c.to.(*schema.Column)
+	return c.key.Kind == schema.KindColumn && before != nil && after != nil && c.act == alter && !isInherited(after) && before.Generated != "" && after.Generated == ""
+}
+
+func (p *plan) dropColumn(n, c *node, from *schema.Table, full string, generated bool) []ddl.Statement {
 	before, _ := c.from.(*schema.Column)
 	switch {
 	case before == nil || !c.gone() || (before.Generated != "") != generated:
 		return nil
-	case isInherited(before) || option(from, "of type") != "":
+	case isInherited(before) || p.stillTyped(n, from):
 		return nil
 	}
 	s := ddl.Statement{SQL: full + " DROP COLUMN " + Identifier(before.Name), Comment: "The column goes, with all that is in it.", Destroys: true}
 	if c.act == recreate {
 		s.Comment = "The column is made anew: what is in it is computed again."
+		if after, ok := c.to.(*schema.Column); ok && after.Generated == "" {
+			s.Comment = "The column is made anew as a plain one: WHAT WAS COMPUTED IN IT IS LOST, copy it first."
+		}
 	}
 	return []ddl.Statement{s}
 }
@@ -52,7 +68,7 @@ func (p *plan) dropColumn(c *node, from *schema.Table, full string, generated bo
 func (p *plan) addColumn(n, c *node, to *schema.Table, full string, generated bool) []ddl.Statement {
 	after, _ := c.to.(*schema.Column)
 	switch {
-	case after == nil || (after.Generated != "") != generated || option(to, "of type") != "":
+	case after == nil || (after.Generated != "") != generated || p.stillTyped(n, to):
 		return nil
 	case isInherited(after) || !c.made():
 		return nil
@@ -115,6 +131,9 @@ func (p *plan) inheritedStep(c *node) ddl.Step {
 	s := ddl.Step{ID: "set apart " + c.label(), Rank: rankDetail}
 	before, _ := c.from.(*schema.Column)
 	after, _ := c.to.(*schema.Column)
+	if c.key.Kind == schema.KindColumn && c.parent.act != drop && after != nil && !isInherited(after) && (before == nil || !isInherited(before)) {
+		return p.ownStep(c, after)
+	}
 	if c.key.Kind != schema.KindColumn || c.parent.act == drop || (before == nil || !isInherited(before)) && (after == nil || !isInherited(after)) {
 		return s
 	}
@@ -137,6 +156,28 @@ func (p *plan) inheritedStep(c *node) ddl.Step {
 		s.Statements = append(inheritedColumn(qualified(c.key.Schema, t.Name), nil, after), inheritedDetails(c, before, after)...)
 	default:
 		s.Statements = append(inheritedColumn(qualified(c.key.Schema, t.Name), p.parentColumn(t, name), after), columnDetails(c.parent, after)...)
+	}
+	return s
+}
+
+// ownStep keeps a column that a child has as its own too as it is, when its parent's changes: that changes
+// the child's along with it.
+func (p *plan) ownStep(c *node, after *schema.Column) ddl.Step {
+	t := c.parent.to.(*schema.Table)
+	s := ddl.Step{ID: "set apart " + c.label(), Rank: rankDetail, After: []string{c.parent.createID(), c.parent.alterID(), "attach " + c.parent.label()}}
+	if p.moves[c.parent.key] != nil {
+		return s
+	}
+	changed := false
+	for _, m := range p.parentNodes(t, after.Name) {
+		changed = changed || m.act == alter || m.key.Kind == kindDefault && m.act != keep
+		s.After = append(s.After, m.createID(), m.dropID(), m.parent.createID(), m.parent.alterID())
+	}
+	if d := p.nodes[schema.Key{Schema: c.key.Schema, Kind: kindDefault, Name: c.key.Name}]; d != nil {
+		s.After = append(s.After, d.createID(), d.dropID())
+	}
+	if changed {
+		s.Statements = inheritedColumn(qualified(c.key.Schema, t.Name), nil, after)
 	}
 	return s
 }
@@ -195,9 +236,6 @@ func (p *plan) parentColumn(t *schema.Table, name string) *schema.Column {
 
 func (p *plan) alterColumn(n, c *node, before, after *schema.Column, to *schema.Table, head string) []ddl.Statement {
 	var list []ddl.Statement
-	if c.differs("generated") && after.Generated == "" {
-		list = append(list, ddl.Statement{SQL: head + " DROP EXPRESSION", Comment: "The column keeps what was computed."})
-	}
 	if c.differs("type") || c.differs("collation") || c.retype {
 		list = append(list, changeType(to, c, before, after, head)...)
 	}

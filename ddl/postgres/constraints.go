@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/switchbackdb/switchback/ddl"
@@ -47,6 +48,8 @@ func (p *plan) createConstraint(n *node, k *schema.Constraint) []ddl.Statement {
 	partitioned := option(t, "partition key") != ""
 	fresh := n.parent.made() || option(t, "foreign") != ""
 	switch {
+	case p.renamesNotNull(n, k):
+		return append([]ddl.Statement{renameNotNull(n, k, k.Name)}, comment...)
 	case k.Type == schema.NotNull && !fresh && n.parent.from != nil && p.alreadyNotNull(n, k):
 		return append([]ddl.Statement{{SQL: alterTable(n) + " ALTER COLUMN " + Identifier(k.Columns[0]) + " DROP NOT NULL", Comment: "It is set again, with its name."}, {SQL: add + k.Definition}}, comment...)
 	case fresh || strings.HasSuffix(k.Definition, notValid) || strings.HasSuffix(k.Definition, "NOT ENFORCED"):
@@ -60,6 +63,52 @@ func (p *plan) createConstraint(n *node, k *schema.Constraint) []ddl.Statement {
 		return append(byIndex(n, k, add), comment...)
 	}
 	return append([]ddl.Statement{{SQL: add + withStorage(k), Comment: "The table is locked while it is read: there is no way around it for this kind."}}, comment...)
+}
+
+// renamesNotNull tells whether a column is and stays NOT NULL, so that nothing but the name of the rule
+// changes: that of a key's column could not be dropped.
+func (p *plan) renamesNotNull(n *node, k *schema.Constraint) bool {
+	if k.Type != schema.NotNull || len(k.Columns) != 1 || k.Definition != "NOT NULL "+Identifier(k.Columns[0]) || n.parent.act != alter || n.act == recreate {
+		return false
+	}
+	from, to := n.parent.from.(*schema.Table), n.parent.to.(*schema.Table)
+	for _, t := range []*schema.Table{from, to} {
+		if c := t.Column(k.Columns[0]); c == nil || !c.NotNull {
+			return false
+		}
+		for _, x := range t.Constraints {
+			if x.Type == schema.NotNull && slices.Equal(x.Columns, k.Columns) && x.Definition != k.Definition {
+				return false
+			}
+		}
+	}
+	column := p.nodes[schema.Key{Schema: n.key.Schema, Kind: schema.KindColumn, Name: part(n.parent.key.Name, k.Columns[0])}]
+	return column != nil && !column.gone()
+}
+
+// renameNotNull gives the NOT NULL of a column another name. The one it has may be the server's choice.
+func renameNotNull(n *node, k *schema.Constraint, name string) ddl.Statement {
+	full := qualified(n.key.Schema, n.parent.key.Name)
+	return ddl.Statement{
+		SQL: "DO $do$ BEGIN EXECUTE (SELECT pg_catalog.format(" + Literal("ALTER TABLE "+escape(full)+" RENAME CONSTRAINT %I TO "+escape(Identifier(name))) + ", k.conname)\n" +
+			"  FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND k.conkey = ARRAY[a.attnum]\n" +
+			"  WHERE k.conrelid = " + Literal(full) + "::pg_catalog.regclass AND k.contype = 'n' AND a.attname = " + Literal(k.Columns[0]) + "); END $do$",
+		Comment: "The column stays NOT NULL; its rule has another name. No row is read.",
+	}
+}
+
+// dropConstraint keeps a NOT NULL whose column stays so: under the name that is wanted, or that of the server.
+func (p *plan) dropConstraint(n *node, k *schema.Constraint) []ddl.Statement {
+	if n.act == drop && p.renamesNotNull(n, k) {
+		for _, x := range n.parent.to.(*schema.Table).Constraints {
+			if x.Type == schema.NotNull && slices.Equal(x.Columns, k.Columns) {
+				return nil
+			}
+		}
+		table, column := n.parent.key.Name, k.Columns[0]
+		return []ddl.Statement{renameNotNull(n, k, table[:min(len(table), 26)]+"_"+column[:min(len(column), 26)]+"_not_null")}
+	}
+	return []ddl.Statement{{SQL: alterTable(n) + " DROP CONSTRAINT " + Identifier(k.Name), Comment: "The rule is no longer kept" + again(n), Destroys: true}}
 }
 
 func (p *plan) alreadyNotNull(n *node, k *schema.Constraint) bool {

@@ -10,6 +10,9 @@ import (
 
 // itemWay makes most items anew when their definition differs.
 func itemWay(n *node, i *schema.Item) action {
+	if isPublication(n) {
+		return publicationWay(i, n.to.(*schema.Item))
+	}
 	if n.differs("definition") || i.Of == schema.KindSubscription && n.differs("enabled") {
 		return recreate
 	}
@@ -118,6 +121,9 @@ func (p *plan) alterItem(n *node, from, to *schema.Item) []ddl.Statement {
 	head := "ALTER " + nounOf(to) + " " + name(n, to)
 	value := func(name string) string { return schema.Value(to.Options, name) }
 	var list []ddl.Statement
+	if isPublication(n) {
+		list = p.alterPublication(n, readPublication(from.Definition), readPublication(to.Definition))
+	}
 	if n.differs("version") {
 		switch to.Of {
 		case schema.KindExtension:

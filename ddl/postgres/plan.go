@@ -61,14 +61,19 @@ func (n *node) differs(name string) bool {
 
 // plan is a script being made.
 type plan struct {
-	result *diff.Result
-	nodes  map[schema.Key]*node
-	order  []*node // as they were met, so that scripts are the same each time
-	notes  []string
+	result   *diff.Result
+	families families
+	moves    map[schema.Key]*move      // tables that change parents
+	leaves   map[*node]map[string]bool // tables that are out of a publication for a while
+	nodes    map[schema.Key]*node
+	order    []*node // as they were met, so that scripts are the same each time
+	notes    []string
 }
 
 func newPlan(r *diff.Result) *plan {
-	p := &plan{result: r, nodes: map[schema.Key]*node{}}
+	p := &plan{families: familiesOf(r), leaves: map[*node]map[string]bool{}, nodes: map[schema.Key]*node{}}
+	r, p.moves = moved(r)
+	p.result = r
 	p.collect(r.From, false)
 	p.collect(r.To, true)
 	for _, n := range p.order {
@@ -262,7 +267,7 @@ func (p *plan) applyDefault(n *node, c diff.Change) {
 func (p *plan) way(n *node) action {
 	switch a := n.from.(type) {
 	case *schema.Table:
-		return tableWay(n)
+		return p.tableWay(n)
 	case *schema.View:
 		return viewWay(n, a, n.to.(*schema.View))
 	case *schema.Routine:
@@ -303,6 +308,7 @@ func (p *plan) recreate(n *node) {
 
 // spread carries on to what stands on something that goes, until nothing more has to go.
 func (p *plan) spread() {
+	p.freeOfKeys()
 	work := slices.Clone(p.order)
 	for len(work) > 0 {
 		n := work[0]
@@ -317,6 +323,36 @@ func (p *plan) spread() {
 		}
 	}
 	p.defaultPrivileges()
+}
+
+// freeOfKeys takes foreign keys out of the way of tables that become logged or unlogged: a logged table may
+// not refer to an unlogged one, and either of two that refer to each other is the first to change.
+func (p *plan) freeOfKeys() {
+	for _, n := range p.order {
+		k, ok := n.from.(*schema.Constraint)
+		if !ok || k.Type != schema.ForeignKey || n.parent.act == drop {
+			continue
+		}
+		to := p.nodes[referenced(n, k)]
+		if to != n.parent && (n.parent.differs("persistence") || to != nil && to.differs("persistence")) && !n.gone() {
+			p.recreate(n)
+			if n.parent.act == keep {
+				n.parent.act = alter
+			}
+		}
+	}
+}
+
+// referenced is the table that a foreign key points to.
+func referenced(n *node, k *schema.Constraint) schema.Key {
+	key := schema.Key{Schema: n.key.Schema, Kind: schema.KindTable}
+	if k.References != nil {
+		key.Name = k.References.Table
+		if k.References.Schema != "" {
+			key.Schema = k.References.Schema
+		}
+	}
+	return key
 }
 
 // disturbs tells whether a column is changed in a way that no view that shows it survives.
@@ -358,8 +394,19 @@ func (p *plan) disturb(u, because *node) bool {
 		return false
 	}
 	switch u.key.Kind {
+	case schema.KindPublication:
+		if u.to != nil && (because.key.Kind == schema.KindTable || because.key.Kind == schema.KindColumn) {
+			if because.parent != nil {
+				because = because.parent
+			}
+			p.leavesFor(u, because)
+			return false
+		}
 	case schema.KindTable:
-		if because.key.Kind != schema.KindTable || u.differs("partition of") || u.differs("inherits") {
+		if t, ok := u.to.(*schema.Table); ok && because.key.Kind == schema.KindType && option(t, "of type") != "" && !u.differs("of type") {
+			return p.retype(u)
+		}
+		if because.key.Kind != schema.KindTable || p.moves[u.key] != nil {
 			return false
 		}
 	case schema.KindColumn:
@@ -379,6 +426,9 @@ func (p *plan) disturb(u, because *node) bool {
 				d.act = recreate
 			}
 			return true
+		}
+		if dropsExpression(u) {
+			return false // it stands on nothing any more, and keeps what was computed
 		}
 		if u.parent.act == keep {
 			u.parent.act = alter

@@ -82,7 +82,7 @@ func (p *plan) dropStatements(n *node) []ddl.Statement {
 	case *schema.Column:
 		return []ddl.Statement{{SQL: alterTable(n) + " ALTER COLUMN " + Identifier(o.Name) + " DROP DEFAULT", Comment: "The column gets no value by itself any more" + again(n), Destroys: true}}
 	case *schema.Constraint:
-		return []ddl.Statement{{SQL: alterTable(n) + " DROP CONSTRAINT " + Identifier(o.Name), Comment: "The rule is no longer kept" + again(n), Destroys: true}}
+		return p.dropConstraint(n, o)
 	case *schema.Index:
 		return dropIndex(n, o)
 	case *schema.Trigger, *schema.Policy, *schema.Rule:

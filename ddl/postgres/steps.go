@@ -138,6 +138,8 @@ func (p *plan) steps() []ddl.Step {
 		}
 	}
 	for _, n := range p.order {
+		add(p.detachStep(n))
+		add(p.leaveStep(n))
 		add(identityStep(n))
 		add(p.inheritedStep(n))
 		if n.gone() && !p.absorbedDrop(n) {
@@ -163,7 +165,7 @@ func (p *plan) steps() []ddl.Step {
 }
 
 func (p *plan) dropStep(n *node) ddl.Step {
-	s := ddl.Step{ID: n.dropID(), Rank: rankDrop, Statements: p.dropStatements(n)}
+	s := ddl.Step{ID: n.dropID(), Rank: rankDrop, After: apart(n), Statements: p.dropStatements(n)}
 	if rankOf(n.key.Kind) == rankLast {
 		s.Rank = rankFirst
 	}
@@ -176,7 +178,7 @@ func (p *plan) dropStep(n *node) ddl.Step {
 			s.After = append(s.After, p.dropper(u), u.awayID())
 		} else if u.parent != nil && u.parent.gone() {
 			s.After = append(s.After, u.parent.dropID())
-		} else if !aside && (u.act == alter || u.act == replace) {
+		} else if !aside && !isPublication(u) && p.moves[u.key] == nil && (u.act == alter || u.act == replace) {
 			s.After = append(s.After, p.changer(u))
 		}
 	}
@@ -226,7 +228,7 @@ func (n *node) setAside() bool {
 
 // awayStep drops a type that was set aside.
 func (p *plan) awayStep(n *node) ddl.Step {
-	s := ddl.Step{ID: n.awayID(), Rank: rankAway, After: p.makers(n), Statements: []ddl.Statement{{
+	s := ddl.Step{ID: n.awayID(), Rank: rankAway, After: append(p.makers(n), apart(n)...), Statements: []ddl.Statement{{
 		SQL:     "DROP TYPE " + qualified(n.key.Schema, aside(n.key.Name)),
 		Comment: "The old type: no column has it any more.", Destroys: true,
 	}}}
@@ -245,7 +247,7 @@ func (p *plan) awayStep(n *node) ddl.Step {
 
 func (p *plan) createStep(n *node) ddl.Step {
 	s := ddl.Step{ID: n.createID(), Rank: rankOf(n.key.Kind), After: p.before(n)}
-	s.After = append(s.After, n.dropID())
+	s.After = append(append(s.After, apart(n)...), n.dropID())
 	if n.parent != nil {
 		s.Rank = rankDetail
 		s.After = append(s.After, p.makers(n.parent)...)
@@ -261,6 +263,9 @@ func (p *plan) before(n *node) []string {
 		after = append(after, "create schema "+n.key.Schema)
 	}
 	for _, m := range n.needs.to {
+		if n.act == alter && p.moves[n.key].enters(m) {
+			continue // it is changed by itself, and given to this parent at last
+		}
 		after = append(after, p.makers(m)...)
 	}
 	for _, c := range n.children {
@@ -276,7 +281,7 @@ func (p *plan) before(n *node) []string {
 }
 
 func (p *plan) alterStep(n *node) ddl.Step {
-	s := ddl.Step{ID: n.alterID(), Rank: rankOf(n.key.Kind), After: p.before(n)}
+	s := ddl.Step{ID: n.alterID(), Rank: rankOf(n.key.Kind), After: append(p.before(n), apart(n)...)}
 	for _, c := range n.children {
 		s.After = append(s.After, identityStep(c).ID)
 		if c.gone() && !p.absorbedDrop(c) {
@@ -288,6 +293,16 @@ func (p *plan) alterStep(n *node) ddl.Step {
 					s.After = append(s.After, p.dropper(u))
 				}
 			}
+		}
+	}
+	for _, u := range n.allUsers() {
+		if isPublication(u) {
+			s.After = append(s.After, leaveID(u))
+		}
+	}
+	for _, u := range n.allUsers() { // keys of other tables to one that becomes logged or unlogged
+		if u.key.Kind == schema.KindConstraint && u.parent != n && u.gone() && n.differs("persistence") {
+			s.After = append(s.After, p.dropper(u))
 		}
 	}
 	for _, u := range n.users { // a type or domain that changes in place

@@ -12,12 +12,10 @@ func isInherited(c *schema.Column) bool       { return schema.Value(c.Options, "
 func option(t *schema.Table, n string) string { return schema.Value(t.Options, n) }
 
 // tableWay has a table made again when it becomes something else altogether.
-func tableWay(n *node) action {
+func (p *plan) tableWay(n *node) action {
 	from, to := n.from.(*schema.Table), n.to.(*schema.Table)
 	switch {
-	case n.differs("foreign"), n.differs("server"), n.differs("partition key"), n.differs("of type"), isPartition(from) != isPartition(to):
-		return recreate
-	case (option(from, "inherits") == "") != (option(to, "inherits") == ""):
+	case otherwiseMadeAnew(from, to), p.moves[n.key] == nil && p.families.changesParents(from, to):
 		return recreate
 	}
 	return alter
@@ -41,6 +39,9 @@ func (p *plan) createTable(n *node, t *schema.Table) []ddl.Statement {
 			continue
 		}
 		after = append(after, columnDetails(n, c)...)
+		if parent := p.parentColumn(t, c.Name); parent != nil && parent.Default != "" && parent.Generated == "" && c.Default == "" && c.Generated == "" {
+			after = append(after, ddl.Statement{SQL: "ALTER TABLE " + full + " ALTER COLUMN " + Identifier(c.Name) + " DROP DEFAULT", Comment: "Its parent's column has one."})
+		}
 		switch {
 		case derived && option(t, "of type") != "":
 			if c.Default != "" || c.NotNull {
@@ -62,7 +63,7 @@ func (p *plan) createTable(n *node, t *schema.Table) []ddl.Statement {
 
 func (p *plan) defaultInline(n *node, c *schema.Column) bool {
 	d := p.nodes[schema.Key{Schema: n.key.Schema, Kind: kindDefault, Name: part(n.key.Name, c.Name)}]
-	return d != nil && p.absorbedCreate(d)
+	return d != nil && d.to != nil && p.absorbedCreate(d)
 }
 
 func namedNotNull(t *schema.Table, c *schema.Column) bool {
@@ -328,24 +329,9 @@ func changeStorage(head, prefix, from, to string) []ddl.Statement {
 // attachStep puts a table where it belongs among its parents, and names the indexes that say how it is
 // replicated and clustered, when those are there.
 func (p *plan) attachStep(n *node, t *schema.Table) ddl.Step {
-	s := ddl.Step{ID: "attach " + n.label(), Rank: rankDetail + 1, After: []string{n.createID(), n.alterID()}}
+	s := ddl.Step{ID: "attach " + n.label(), Rank: rankDetail + 1, After: []string{n.createID(), n.alterID(), detachID(n)}}
 	full := "ALTER TABLE " + qualified(n.key.Schema, t.Name)
-	if n.act == alter {
-		from := n.from.(*schema.Table)
-		if n.differs("partition bound") || n.differs("partition of") {
-			s.Statements = append(s.Statements,
-				ddl.Statement{SQL: "ALTER TABLE " + option(from, "partition of") + " DETACH PARTITION " + qualified(n.key.Schema, t.Name), Comment: "The partition holds other rows from now on."},
-				ddl.Statement{SQL: "ALTER TABLE " + option(t, "partition of") + " ATTACH PARTITION " + qualified(n.key.Schema, t.Name) + " " + option(t, "partition bound"), Comment: "Its rows are read, to see that they belong there."})
-		}
-		if n.differs("inherits") {
-			for _, parent := range splitOptions(option(from, "inherits")) {
-				s.Statements = append(s.Statements, one(full+" NO INHERIT "+parent)...)
-			}
-			for _, parent := range splitOptions(option(t, "inherits")) {
-				s.Statements = append(s.Statements, one(full+" INHERIT "+parent)...)
-			}
-		}
-	}
+	s.Statements = p.attach(n, t)
 	fresh := func(index string) bool {
 		for _, c := range n.children {
 			if c.made() && (c.key.Kind == schema.KindIndex || c.key.Kind == schema.KindConstraint) && Identifier(c.to.ObjectName()) == index {
@@ -355,7 +341,7 @@ func (p *plan) attachStep(n *node, t *schema.Table) ddl.Step {
 		return false
 	}
 	for _, c := range n.children {
-		s.After = append(s.After, c.createID())
+		s.After = append(s.After, c.dropID(), c.createID(), c.alterID())
 	}
 	if index, ok := strings.CutPrefix(option(t, "replica identity"), "index "); ok && (n.made() || n.differs("replica identity") || fresh(index)) {
 		s.Statements = append(s.Statements, one(full+" REPLICA IDENTITY USING INDEX "+index)...)

@@ -259,7 +259,7 @@ type trip struct {
 func begin(t *testing.T, c *matrixCase, engine string) *trip {
 	t.Helper()
 	p := &trip{target: open(t, fresh(t, engine)), c: c, book: &book{c: c}, laps: 5}
-	rows := 1000
+	rows := 600
 	if thorough() {
 		p.laps, rows = 200, 50_000
 	}
@@ -318,14 +318,14 @@ func (p *trip) check(sides ...side) {
 // phase moves from one stage to another while the clients that run go on.
 func (p *trip) phase(during, then stage, what string, do func() error, enter func(), sides ...side) {
 	p.t.Helper()
-	a:=time.Now()
+	a := time.Now()
 	p.fleet.lap(p.laps)
 	p.book.quiet(func() { p.book.stage = during })
-	b:=time.Now()
+	b := time.Now()
 	if err := do(); err != nil {
 		require.NoError(p.t, err, "%s\n%s", what, p.scripts())
 	}
-	cc:=time.Now()
+	cc := time.Now()
 	defer func() { p.t.Log(what, b.Sub(a), cc.Sub(b), time.Since(cc)) }()
 	p.book.quiet(func() {
 		p.fleet.well()
@@ -369,7 +369,7 @@ func walk(t *testing.T, c *matrixCase, engine string) {
 	before := p.model()
 	_, err := p.plan(c.operations.on(engine))
 	require.NoError(t, err)
-	const clients = 2
+	const clients = 1
 	p.fleet.start(blue, clients)
 
 	p.expand()
@@ -397,7 +397,9 @@ func walk(t *testing.T, c *matrixCase, engine string) {
 
 	// Forward again, all at once: blue is stopped, green not yet there.
 	p.fleet.end(blue)
-	p.phase(plain, contracted, "rollforward", func() error { return p.run(func(_ context.Context, s *migrate.State) ([]migrate.Step, error) { return migrate.PlanAgain(s) }) },
+	p.phase(plain, contracted, "rollforward", func() error {
+		return p.run(func(_ context.Context, s *migrate.State) ([]migrate.Step, error) { return migrate.PlanAgain(s) })
+	},
 		func() { p.book.expand(); p.book.fill() }, green)
 	p.fleet.start(green, clients)
 	p.phase(contracted, contracted, "purge", func() error { return p.forward(migrate.Purge) }, nil, green)

@@ -262,7 +262,7 @@ func TestAtlasSQLite(t *testing.T) {
 		}
 	}
 	t.Run("pairs", func(t *testing.T) {
-		litePairs(t, func(t *rapid.T) {
+		checkPairs(t, func(t *rapid.T) {
 			a, b := drawLite(t, "first"), drawLite(t, "second")
 			for i := range a { // tables that differ in little say more
 				if i < len(b) && rapid.Bool().Draw(t, "same") && strings.HasPrefix(a[i], "CREATE TABLE") && strings.HasPrefix(b[i], strings.SplitAfter(a[i], "(")[0]) {
@@ -306,7 +306,7 @@ func TestAtlasServers(t *testing.T) {
 		t.Run(k.Name, func(t *testing.T) {
 			a, b := newAtlasSide(t, servers.URL(t, k)), newAtlasSide(t, servers.URL(t, k))
 			ctx := t.Context()
-			litePairs(t, func(t *rapid.T) {
+			checkPairs(t, func(t *rapid.T) {
 				a.clear(ctx, t)
 				b.clear(ctx, t)
 				var about []string

@@ -4,10 +4,14 @@
 package schemas
 
 import (
+	"flag"
 	"os"
 	"testing"
 
 	"github.com/switchbackdb/switchback/integration/servers"
 )
+
+// update writes golden files anew instead of comparing with them.
+var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestMain(m *testing.M) { os.Exit(servers.Run(m)) }

@@ -1,7 +1,6 @@
 package schemas
 
 import (
-	"flag"
 	"net/url"
 	"os"
 	"path"
@@ -141,13 +140,6 @@ func TestLeastPrivilegeMySQL(t *testing.T) {
 	}
 }
 
-// update tells whether golden files are to be written anew: with SWITCHBACK_UPDATE=1, or the flag -update
-// where the package has one.
-func update() bool {
-	f := flag.Lookup("update")
-	return f != nil && f.Value.String() == "true" || os.Getenv("SWITCHBACK_UPDATE") != ""
-}
-
 // TestGoldenScriptMySQL is a script as people review it.
 func TestGoldenScriptMySQL(t *testing.T) {
 	if testing.Short() {
@@ -178,7 +170,7 @@ CREATE FUNCTION doubled (n int) RETURNS int DETERMINISTIC RETURN n * 2//
 	var text strings.Builder
 	require.NoError(t, scriptMySQL(t, from, to).Write(&text, "from the shop of last year to that of this year", "$$"))
 	golden := filepath.Join("..", "..", "testdata", "schema", "mysql", "shop.golden.sql")
-	if update() {
+	if *update {
 		require.NoError(t, os.WriteFile(golden, []byte(text.String()), 0o600))
 	}
 	want, err := os.ReadFile(golden)

@@ -154,7 +154,7 @@ func TestPostgresScriptGolden(t *testing.T) {
 	script, err := between(&schema.Database{}, want)
 	require.NoError(t, err)
 	file := filepath.Join("..", "..", "testdata", "schema", "postgres", "all.golden")
-	if *updatePostgres {
+	if *update {
 		require.NoError(t, os.WriteFile(file, []byte(printed(script)), 0o600))
 	}
 	golden, err := os.ReadFile(file)

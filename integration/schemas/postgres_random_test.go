@@ -5,13 +5,15 @@ import (
 	"strings"
 
 	"pgregory.net/rapid"
+
+	"github.com/switchbackdb/switchback/integration/servers"
 )
 
 // randomSchema draws a schema and returns it as SQL. Names are few, so that two schemas have many in common;
 // what stands on what: enums and domains in columns, functions in defaults, checks and triggers, keys among
 // tables, views on views, policies, partitions, identity and sequences.
-func randomSchema(t *rapid.T) string {
-	g := &generator{t: t}
+func randomSchema(t *rapid.T, k servers.Kind) string {
+	g := &generator{t: t, kind: k}
 	g.types()
 	g.functions()
 	for _, name := range []string{"a", "b", "c"} {
@@ -19,12 +21,9 @@ func randomSchema(t *rapid.T) string {
 			g.table(name)
 		}
 	}
-	if g.chance("events") {
-		g.partitions()
-	}
-	if g.chance("parent") {
-		g.children()
-	}
+	g.partitions()
+	g.children()
+	g.typed()
 	g.keys()
 	g.views()
 	g.others()
@@ -33,6 +32,7 @@ func randomSchema(t *rapid.T) string {
 
 type generator struct {
 	t       *rapid.T
+	kind    servers.Kind
 	sql     []string
 	tables  []string
 	columns map[string][]string // by table
@@ -165,7 +165,15 @@ func (g *generator) table(name string) {
 			column = "n bigint DEFAULT twice(4)"
 		}
 		body = append(body, column)
-		switch g.one("on number", "", "check", "generated", "function", "unique", "exclude") {
+		switch g.one("on number", "", "check", "generated", "function", "unique", "exclude", "named", "virtual") {
+		case "named":
+			if g.kind == servers.Postgres18 {
+				body = append(body, "CONSTRAINT filled NOT NULL n"+g.one("no inherit", "", " NO INHERIT"), "CONSTRAINT "+g.one("name of not null", "known", "key")+" NOT NULL id")
+			}
+		case "virtual":
+			if g.kind == servers.Postgres18 {
+				body = append(body, "made bigint GENERATED ALWAYS AS (n * "+g.one("factor", "2", "3")+") VIRTUAL")
+			}
 		case "check":
 			body = append(body, "CONSTRAINT small CHECK (n < "+g.one("limit", "10", "20")+")")
 		case "generated":
@@ -247,16 +255,42 @@ func (g *generator) onTable(name string, columns []string) {
 	}
 }
 
+// partitions draws a partitioned table, and tables that are its partitions or just look like them.
 func (g *generator) partitions() {
-	g.add("CREATE TABLE events (id integer NOT NULL, at date NOT NULL, kind text%s%s) PARTITION BY RANGE (at)", g.one("kind", "", " DEFAULT 'x'"), g.one("events key", "", ", PRIMARY KEY (id, at)"))
-	for _, y := range []string{"2025", "2026"} {
-		if g.chance("partition") {
-			g.add("CREATE TABLE events_%s PARTITION OF events FOR VALUES FROM ('%s-01-01') TO ('%s-%s-01')", y, y, y, g.one("month", "06", "12"))
-			g.comment("TABLE events_" + y)
-			if g.chance("own default") {
-				g.add("ALTER TABLE events_%s ALTER COLUMN kind SET DEFAULT 'own'", y)
-			}
+	there := g.chance("events")
+	key := g.one("partition key", "at", "at", "at, id")
+	if there {
+		g.add("CREATE TABLE events (id integer NOT NULL%s, at date NOT NULL, kind text%s%s%s) PARTITION BY RANGE (%s)", g.identity(), g.one("kind", "", " DEFAULT 'x'"), g.one("events check", "", ", CONSTRAINT sane CHECK (id > 0)"), g.one("events key", "", ", PRIMARY KEY (id, at)"), key)
+	}
+	bound := func(day string) string {
+		if key == "at" {
+			return "('" + day + "')"
 		}
+		return "('" + day + "', 1)"
+	}
+	for _, y := range []string{"2025", "2026"} {
+		name := "events_" + y
+		switch what := g.one("partition", "", "partition", "partition", "table", "attached"); {
+		case what == "":
+			continue
+		case what == "table":
+			g.add("CREATE TABLE %s (id integer NOT NULL, at date NOT NULL, kind %s%s)", name, g.one("kind of own", "text", "varchar(20)"), g.one("own key", "", ", PRIMARY KEY (id, at)", ", CONSTRAINT sane CHECK (id > 0)"))
+		case !there:
+			continue
+		case what == "attached":
+			g.add("CREATE TABLE %s (LIKE events INCLUDING CONSTRAINTS)", name)
+			g.add("CREATE INDEX %s_own ON %s (id)", name, name)
+			g.add("ALTER TABLE events ATTACH PARTITION %s FOR VALUES FROM %s TO %s", name, bound(y+"-01-01"), bound(y+"-11-01"))
+		default:
+			g.add("CREATE TABLE %s PARTITION OF events FOR VALUES FROM %s TO %s", name, bound(y+"-01-01"), bound(y+g.one("month", "-06-01", "-12-01")))
+		}
+		g.comment("TABLE " + name)
+		if g.chance("own default") {
+			g.add("ALTER TABLE %s ALTER COLUMN kind SET DEFAULT 'own'", name)
+		}
+	}
+	if !there {
+		return
 	}
 	if g.chance("rest") {
 		g.add("CREATE TABLE events_rest PARTITION OF events DEFAULT")
@@ -269,13 +303,40 @@ func (g *generator) partitions() {
 	}
 }
 
+// identity is something that a partitioned table hands down since version 17.
+func (g *generator) identity() string {
+	if g.kind == servers.Postgres15 {
+		return ""
+	}
+	return g.one("identity of events", "", "", " GENERATED ALWAYS AS IDENTITY")
+}
+
+// children draws a parent and a child, which has the columns from it or of its own.
 func (g *generator) children() {
-	g.add("CREATE TABLE parent (id integer, note text%s)", g.one("note", "", " DEFAULT 'x'", " NOT NULL"))
-	if g.chance("child") {
+	parent := g.chance("parent")
+	if parent {
+		g.add("CREATE TABLE parent (id integer, note text%s)", g.one("note", "", " DEFAULT 'x'", " NOT NULL"))
+	}
+	switch child := g.one("child", "", "child", "own", "inherits"); {
+	case child == "own", child == "inherits":
+		g.add("CREATE TABLE child (id integer, note text NOT NULL, extra integer%s)", g.one("extra", "", " DEFAULT 1"))
+		if parent && child == "inherits" {
+			g.add("ALTER TABLE child INHERIT parent")
+		}
+	case child == "child" && parent:
 		g.add("CREATE TABLE child (extra integer%s) INHERITS (parent)", g.one("extra", "", " DEFAULT 1"))
 		if g.chance("child default") {
 			g.add("ALTER TABLE child ALTER COLUMN note SET DEFAULT 'own'")
 		}
+	}
+}
+
+// typed draws a table of a type, or one that looks like it.
+func (g *generator) typed() {
+	if g.pair && g.chance("typed") {
+		g.add("CREATE TABLE pairs OF pair (l WITH OPTIONS DEFAULT 5%s)", g.one("typed key", "", ", PRIMARY KEY (l)"))
+	} else if g.chance("as if typed") {
+		g.add("CREATE TABLE pairs (l integer DEFAULT 5, r text%s)", g.one("typed key", "", ", PRIMARY KEY (l)", ", more text"))
 	}
 }
 
@@ -354,7 +415,11 @@ func (g *generator) others() {
 	if g.chance("publication") {
 		what := "FOR ALL TABLES"
 		if len(g.tables) > 0 && !g.unlogged(g.tables[0]) && g.chance("some tables") {
-			what = "FOR TABLE " + g.tables[0]
+			what = "FOR TABLE " + g.tables[0] + g.one("published", "", " (id)", " WHERE (id > 1)", " WHERE (id > 2)")
+			if len(g.tables) > 1 && !g.unlogged(g.tables[1]) && g.chance("another table") {
+				what += ", TABLE " + g.tables[1]
+			}
+			what += g.one("published what", "", " WITH (publish = 'insert')", " WITH (publish = 'insert', publish_via_partition_root)")
 		}
 		g.add("CREATE PUBLICATION news %s", what)
 	}
@@ -365,6 +430,17 @@ func (g *generator) others() {
 		g.add("CREATE FOREIGN DATA WRAPPER wrapper")
 		g.add("CREATE SERVER far FOREIGN DATA WRAPPER wrapper OPTIONS (host '%s')", g.one("host", "x", "it''s"))
 		g.add("CREATE FOREIGN TABLE distant (id integer, t %s) SERVER far OPTIONS (name '%s')", g.one("foreign type", "text", "integer"), g.one("name", "a", "b"))
+	}
+	if g.chance("words") {
+		g.add("CREATE TEXT SEARCH DICTIONARY plain (TEMPLATE = simple, accept = %s)", g.one("accept", "true", "false"))
+		g.add("CREATE TEXT SEARCH CONFIGURATION words (COPY = simple)")
+		g.add("ALTER TEXT SEARCH CONFIGURATION words ALTER MAPPING FOR %s WITH plain, simple", g.one("token", "asciiword", "word"))
+	}
+	if g.of && g.chance("operator") {
+		g.add("CREATE OPERATOR ### (FUNCTION = twice, RIGHTARG = integer)")
+	}
+	if g.pair && g.chance("cast") {
+		g.add("CREATE CAST (pair AS %s) WITH INOUT%s", g.one("cast to", "text", "varchar"), g.one("cast when", "", " AS ASSIGNMENT"))
 	}
 	if g.chance("collation") {
 		g.add(`CREATE COLLATION bytes (LOCALE = '%s')`, g.one("locale", "C", "POSIX"))

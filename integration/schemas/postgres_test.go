@@ -3,7 +3,6 @@ package schemas
 import (
 	"bytes"
 	"database/sql"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,8 +21,6 @@ import (
 	"github.com/switchbackdb/switchback/integration/servers"
 	"github.com/switchbackdb/switchback/schema"
 )
-
-var updatePostgres = flag.Bool("update-postgres", false, "write the golden files of PostgreSQL anew")
 
 // pgDatabase is a database of a test on a server of PostgreSQL.
 type pgDatabase struct {

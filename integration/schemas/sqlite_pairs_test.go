@@ -2,9 +2,7 @@ package schemas
 
 import (
 	"context"
-	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -14,26 +12,6 @@ import (
 	"github.com/switchbackdb/switchback/diff"
 	"github.com/switchbackdb/switchback/schema"
 )
-
-// litePairs checks a property of random pairs: the same 50 each time, or as many others as
-// SWITCHBACK_PAIRS says.
-func litePairs(t *testing.T, property func(*rapid.T)) {
-	t.Helper()
-	set := func(name, value string) {
-		f := flag.Lookup(name)
-		was := f.Value.String()
-		require.NoError(t, f.Value.Set(value))
-		t.Cleanup(func() { _ = f.Value.Set(was) })
-	}
-	set("rapid.nofailfile", "true")
-	if n := os.Getenv("SWITCHBACK_PAIRS"); n != "" {
-		set("rapid.checks", n)
-	} else {
-		set("rapid.checks", "50")
-		set("rapid.seed", "4")
-	}
-	rapid.Check(t, property)
-}
 
 // liteDraw draws the statements of a schema. Names of tables, views and virtual tables come from one
 // list, so that two schemas have some in common, also of different kinds.
@@ -312,7 +290,7 @@ func (l *lite) empty(ctx context.Context, t tb, d *schema.Database) {
 // TestPairsSQLite turns random schemas into each other and back. The script is stable, what we call equal
 // has equal pragmas, and rows survive or nothing changes.
 func TestPairsSQLite(t *testing.T) {
-	litePairs(t, func(t *rapid.T) {
+	checkPairs(t, func(t *rapid.T) {
 		ctx := context.Background()
 		a, b := newLite(ctx, t, ""), newLite(ctx, t, "")
 		defer a.close()

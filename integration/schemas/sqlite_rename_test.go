@@ -52,7 +52,7 @@ CREATE TRIGGER noted AFTER UPDATE OF full_name ON customers BEGIN UPDATE Orders 
 // TestRenamePairsSQLite lets SQLite rename tables and columns of random schemas. Our own rename of the
 // model has to come to the same, and the script to that schema, with the rows.
 func TestRenamePairsSQLite(t *testing.T) {
-	litePairs(t, func(t *rapid.T) {
+	checkPairs(t, func(t *rapid.T) {
 		ctx := context.Background()
 		a, b := newLite(ctx, t, ""), newLite(ctx, t, "")
 		defer a.close()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,9 +21,6 @@ import (
 	"github.com/switchbackdb/switchback/drivers/database/sqlite"
 	"github.com/switchbackdb/switchback/schema"
 )
-
-// updateSQLite writes the golden file of a generated script anew.
-var updateSQLite = flag.Bool("update-sqlite", false, "write the golden script of SQLite anew")
 
 // lite is a SQLite database of a test: one connection, as a script needs it.
 type lite struct {
@@ -289,7 +285,7 @@ PRAGMA user_version = 2;`)
 	script := liteScript(t, from, to, diff.Options{})
 	text := scriptText(t, script)
 	const golden = "../../testdata/schema/sqlite/golden.script"
-	if *updateSQLite {
+	if *update {
 		require.NoError(t, os.WriteFile(golden, []byte(text), 0o644))
 	}
 	want, err := os.ReadFile(golden)

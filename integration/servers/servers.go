@@ -188,8 +188,9 @@ func Run(m *testing.M) int {
 	return code
 }
 
-// Start starts a container of the kind and returns the URL of its server and a function that ends it.
-func Start(ctx context.Context, k Kind) (string, func() error, error) {
+// Start starts a container of the kind and returns the URL of its server and a function that ends it. The
+// options are added to the server's command line.
+func Start(ctx context.Context, k Kind, more ...string) (string, func() error, error) {
 	if err := prepare(); err != nil {
 		return "", nil, err
 	}
@@ -224,7 +225,7 @@ func Start(ctx context.Context, k Kind) (string, func() error, error) {
 			return dsn
 		}).WithPollInterval(100*time.Millisecond)),
 	}
-	options = append(options, testcontainers.WithCmd(command(k)...))
+	options = append(options, testcontainers.WithCmd(append(command(k), more...)...))
 	c, err := testcontainers.Run(ctx, k.Image, options...)
 	if err != nil {
 		return "", nil, fmt.Errorf("start %s: %w", k.Image, err)

@@ -45,6 +45,7 @@ func (o AddColumn) recipe(p *planner) (recipe, error) {
 		return nil, err
 	}
 	o.Column.Type = p.engine.canonical(o.Column.Type)
+	o.Column.Default = p.defaultOf(o.Column.Default)
 	c := o.Column
 	if t.Column(c.Name) != nil {
 		return nil, &Error{o, fmt.Sprintf("table %s has a column %s already", table, word(c.Name)), ""}

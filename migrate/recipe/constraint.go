@@ -36,6 +36,14 @@ func (o AddConstraint) recipe(p *planner) (recipe, error) {
 	if t.Constraint(o.Constraint.Name) != nil {
 		return nil, &Error{o, fmt.Sprintf("table %s has a constraint %s already", table, word(o.Constraint.Name)), ""}
 	}
+	if w, ok := p.engine.(interface{ uniqueIndex() bool }); ok && w.uniqueIndex() && o.Constraint.Type == schema.Unique {
+		i := strings.Index(o.Constraint.Definition, "(")
+		if i < 0 || t.Index(o.Constraint.Name) != nil {
+			return nil, &Error{o, fmt.Sprintf("table %s has an index of that name already, or the key names no columns", table), ""}
+		}
+		x := schema.Index{Name: o.Constraint.Name, Definition: "UNIQUE INDEX " + o.Constraint.Definition[i:], Unique: true, Columns: o.Constraint.Columns}
+		return &addUniqueKey{key: addConstraint{op: o, table: table}, unique: addIndex{op: AddIndex{o.Table, x}, table: table}}, nil
+	}
 	if o.Constraint.Type == schema.PrimaryKey {
 		for _, c := range o.Constraint.Columns {
 			if t.Column(c) != nil && !t.Column(c).NotNull {
@@ -75,6 +83,20 @@ func (r *addConstraint) fill(p *planner) error {
 		t := e.table(r.table)
 		t.Constraints = append(t.Constraints, &k)
 	})
+}
+
+// addUniqueKey adds a unique key where that is an index.
+type addUniqueKey struct {
+	nothing
+	key    addConstraint
+	unique addIndex
+}
+
+func (r *addUniqueKey) index(p *planner) error {
+	if s, ok := r.key.against(p); ok {
+		p.scripts.step([]Statement{s}, nil)
+	}
+	return r.unique.index(p)
 }
 
 // against asserts that no row is against the constraint, where that can be asked.
@@ -137,6 +159,9 @@ func (o DropConstraint) recipe(p *planner) (recipe, error) {
 	table, t, err := p.table(o, o.Table)
 	if err != nil {
 		return nil, err
+	}
+	if x := t.Index(o.Name); x != nil && x.Unique && t.Constraint(o.Name) == nil {
+		return DropIndex(o).recipe(p)
 	}
 	if t.Constraint(o.Name) == nil {
 		return nil, &Error{o, fmt.Sprintf("table %s has no constraint %s", table, word(o.Name)), "switchback schema show " + table.String()}

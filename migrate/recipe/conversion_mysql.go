@@ -138,9 +138,8 @@ func fitText(x, typ, from string) string {
 
 // numberIn reads a number of a text; NULL where there is none.
 func numberIn(x string, to span) string {
-	// The second condition is for a line break at the end, which the first lets pass.
 	wide, _ := exact("decimal(20,0)")
-	return fmt.Sprintf("CASE WHEN %s REGEXP '^[-+]?[0-9]{1,20}$' AND %s NOT REGEXP '[^-+0-9]' THEN %s END", x, x, to.into("CAST("+x+" AS DECIMAL(20,0))", wide))
+	return fmt.Sprintf("CASE WHEN %s REGEXP '^[[:space:]]*[-+]?[0-9]{1,20}[[:space:]]*$' THEN %s END", x, to.into("CAST(REGEXP_REPLACE("+x+", '[[:space:]]', '') AS DECIMAL(20,0))", wide))
 }
 
 func (g *mysql) conversion(column, converted, from, to string) (up, down string, total, ok bool) {
@@ -271,5 +270,5 @@ func (*mysql) canonical(typ string) string {
 	case strings.HasSuffix(name, "(1)"):
 		modifier = ""
 	}
-	return name + modifier + m[3]
+	return strings.TrimSpace(name + modifier + " " + strings.TrimSpace(m[3]))
 }

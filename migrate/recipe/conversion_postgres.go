@@ -33,7 +33,7 @@ func (g *postgres) conversion(column, converted, from, to string) (up, down stri
 	cast := func(x, typ string) string { return "CAST(" + x + " AS " + typ + ")" }
 	narrow := func(x, typ string) string {
 		top := reach[typ]
-		return fmt.Sprintf("CASE WHEN %s > %s THEN %s WHEN %s < -%s THEN -%s ELSE %s END", x, top, top, x, top, top, cast(x, typ))
+		return fmt.Sprintf("CASE WHEN %s > %s THEN %s WHEN %s < -%s - 1 THEN -%s - 1 ELSE %s END", x, top, top, x, top, top, cast(x, typ))
 	}
 	i, j := slices.Index(integers, from), slices.Index(integers, to)
 	m, n := length(from), length(to)

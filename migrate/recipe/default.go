@@ -30,6 +30,7 @@ func (o SetDefault) recipe(p *planner) (recipe, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.Default = p.defaultOf(o.Default)
 	if c.Default == o.Default {
 		return nil, &Error{o, "it is so already", ""}
 	}
@@ -38,4 +39,12 @@ func (o SetDefault) recipe(p *planner) (recipe, error) {
 
 func (r *setDefault) contract(p *planner) error {
 	return p.step(nil, func(e *edit) { e.column(r.table, r.op.Column).Default = r.op.Default })
+}
+
+// defaultOf writes a default as the engine's model has it.
+func (p *planner) defaultOf(expression string) string {
+	if w, ok := p.engine.(interface{ defaultOf(string) string }); ok {
+		return w.defaultOf(expression)
+	}
+	return expression
 }

@@ -92,5 +92,5 @@ func (r *dropColumn) contract(p *planner) error {
 }
 
 func (r *dropColumn) purge(p *planner) error {
-	return p.step(nil, func(e *edit) { e.purgeColumn(r.table, r.attic) })
+	return p.purgeColumns(r.table, r.attic)
 }

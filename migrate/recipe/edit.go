@@ -61,8 +61,8 @@ func (e *edit) dropColumn(name Table, column string) {
 	t.Columns = slices.DeleteFunc(t.Columns, func(c *schema.Column) bool { return c.Name == column })
 }
 
-// purgeColumn drops a column with the constraints, indexes and grants that stand on it.
-func (e *edit) purgeColumn(name Table, column string) {
+// freeColumn drops the constraints, indexes and grants that stand on a column.
+func (e *edit) freeColumn(name Table, column string) {
 	t := e.table(name)
 	d := sqltoken.Of(e.database.Engine)
 	about := func(columns []string, definition string) bool {
@@ -71,6 +71,11 @@ func (e *edit) purgeColumn(name Table, column string) {
 	t.Constraints = slices.DeleteFunc(t.Constraints, func(k *schema.Constraint) bool { return about(k.Columns, k.Definition) })
 	t.Indexes = slices.DeleteFunc(t.Indexes, func(x *schema.Index) bool { return about(x.Columns, x.Definition) })
 	t.Grants = slices.DeleteFunc(t.Grants, func(g *schema.Grant) bool { return g.Column == column })
+}
+
+// purgeColumn drops a column with what stands on it.
+func (e *edit) purgeColumn(name Table, column string) {
+	e.freeColumn(name, column)
 	e.dropColumn(name, column)
 }
 

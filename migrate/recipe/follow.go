@@ -60,6 +60,9 @@ var ourChange = regexp.MustCompile(`\bswitchback_(\d+)_`)
 // readable refuses a column that is to go to the attic while a generated one is computed from it, and
 // notes what will not find it there.
 func (p *planner) readable(op Operation, table Table, column string) error {
+	if p.rebuilds() {
+		return nil // they follow, see repoint
+	}
 	r := readersOf(p, table, column)
 	if len(r.generated) > 0 {
 		return &Error{op, fmt.Sprintf("column %s is computed from it", word(r.generated[0])), fmt.Sprintf("drop column %s.%s first, in a change of its own, and add it again on the new column", table, word(r.generated[0]))}
@@ -142,8 +145,21 @@ func (p *planner) moved(in string, v *schema.View, moves []move) (*schema.View, 
 		reads = true
 		next.Definition, next.Source = p.rename1(next.Definition, m, true), p.rename1(next.Source, m, true)
 		next.Needs = slices.DeleteFunc(slices.Clone(next.Needs), func(k schema.Key) bool { return k.Kind == schema.KindColumn })
+		next.Triggers = p.movedTriggers(next.Triggers, m)
 	}
 	return &next, reads
+}
+
+// movedTriggers writes the triggers of a view with the successor's name, where the engine keeps their text. The
+// columns of the view itself, which stand behind NEW and OLD, keep their names.
+func (p *planner) movedTriggers(list []*schema.Trigger, m move) []*schema.Trigger {
+	list = slices.Clone(list)
+	for i, x := range list {
+		next := *x
+		next.Definition, next.Source = renamedIn(p.engine, x.Definition, m.old, m.now), renamedIn(p.engine, x.Source, m.old, m.now)
+		list[i] = &next
+	}
+	return list
 }
 
 // reads tells whether a view names a table or view.

@@ -34,6 +34,15 @@ func (o AddIndex) recipe(p *planner) (recipe, error) {
 	if t.Index(o.Index.Name) != nil {
 		return nil, &Error{o, fmt.Sprintf("table %s has an index %s already", table, word(o.Index.Name)), ""}
 	}
+	if w, ok := p.engine.(interface {
+		indexOf(schema.Index) (schema.Index, bool)
+	}); ok {
+		x, ok := w.indexOf(o.Index)
+		if !ok {
+			return nil, &Error{o, "the statement is no CREATE INDEX … ON TABLE (COLUMN, …)", ""}
+		}
+		o.Index = x
+	}
 	return &addIndex{op: o, table: table}, nil
 }
 

@@ -266,6 +266,45 @@ func (*mysql) updatable(v *schema.View) {
 	v.Options = append(v.Options, schema.Property{Name: "security", Value: "INVOKER"})
 }
 
+// indexOf writes an index as the model of these servers has it: INDEX (a, b) rather than CREATE INDEX.
+func (g *mysql) indexOf(x schema.Index) (schema.Index, bool) {
+	d := sqltoken.Of(g.name())
+	list := sqltoken.Split(x.Definition, d)
+	kind := "INDEX"
+	depth := 0
+	for i, t := range list {
+		switch {
+		case depth == 0 && (t.Is("unique") || t.Is("fulltext") || t.Is("spatial")):
+			kind = strings.ToUpper(t.Name) + " INDEX"
+		case t.IsSign("("):
+			if depth++; depth == 1 {
+				x.Columns = nil
+				if x.Definition = kind + " " + x.Definition[t.Start:]; list[i+1].IsName() {
+					x.Columns = append(x.Columns, list[i+1].Name)
+				}
+			}
+		case t.IsSign(")"):
+			depth--
+		case depth == 1 && t.IsSign(",") && i+1 < len(list) && list[i+1].IsName():
+			x.Columns = append(x.Columns, list[i+1].Name)
+		}
+	}
+	return x, strings.HasPrefix(x.Definition, kind+" (")
+}
+
+// uniqueIndex tells that a unique key is an index, and nothing else.
+func (*mysql) uniqueIndex() bool { return true }
+
+var plainDefault = regexp.MustCompile(`(?i)^([-+]?[0-9.]+(e[-+]?[0-9]+)?|[bx]?'.*'|0x[0-9a-f]+|null|true|false|current_timestamp(\([0-9]?\))?|\(.*\))$`)
+
+// defaultOf writes a default: one that is an expression stands in parentheses.
+func (*mysql) defaultOf(expression string) string {
+	if expression == "" || plainDefault.MatchString(expression) {
+		return expression
+	}
+	return "(" + expression + ")"
+}
+
 // cannot says why a column cannot be taken through a change, or nothing.
 func (g *mysql) cannot(t *schema.Table, c *schema.Column) (reason, next string) {
 	d := sqltoken.Of(g.name())

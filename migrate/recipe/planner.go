@@ -28,6 +28,9 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 		return nil, err
 	}
 	p := &planner{engine: e, writer: o.Writer, id: digits(o.ID), now: from, sizes: o.Sizes, draft: &Draft{Operations: operations, scripts: map[migrate.Phase]*Scripts{}}}
+	if err := p.underWay(operations); err != nil {
+		return nil, err
+	}
 	var recipes []recipe
 	for _, op := range operations {
 		r, err := op.recipe(p)
@@ -60,7 +63,9 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 	for _, s := range p.draft.scripts {
 		for _, list := range [][]Statement{s.Forward, s.Back} {
 			for i := range list {
-				list[i].Effect = p.describe(list[i])
+				if !list[i].Resumed {
+					list[i].Effect = p.describe(list[i])
+				}
 			}
 		}
 	}
@@ -131,6 +136,9 @@ func (p *planner) expand(recipes []recipe) error {
 			return err
 		}
 	}
+	// One pass without the other would take an insert of the old version back: they come and go together.
+	p.together = !p.engine.locksGroups()
+	defer func() { p.together = false }()
 	for _, s := range p.syncs {
 		if err := p.triggers(p.engine.addTriggers, s, before); err != nil {
 			return err
@@ -223,6 +231,11 @@ func (p *planner) contract(recipes []recipe) error {
 			return err
 		}
 	}
+	if p.rebuilds() { // while the tables are written anew
+		if err := p.settle(recipes); err != nil {
+			return err
+		}
+	}
 	for _, s := range p.syncs {
 		if err := p.triggers(p.engine.addTriggers, s, after); err != nil {
 			return err
@@ -243,8 +256,8 @@ func (p *planner) contract(recipes []recipe) error {
 	}
 	p.together, p.locks = false, nil
 	at := len(p.scripts.Forward)
-	for _, r := range recipes {
-		if err := r.settle(p); err != nil {
+	if !p.rebuilds() {
+		if err := p.settle(recipes); err != nil {
 			return err
 		}
 	}
@@ -256,7 +269,19 @@ func (p *planner) contract(recipes []recipe) error {
 	return nil
 }
 
+func (p *planner) settle(recipes []recipe) error {
+	for _, r := range recipes {
+		if err := r.settle(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (p *planner) purge(recipes []recipe) error {
+	if err := p.loosen(); err != nil {
+		return err
+	}
 	for _, s := range p.syncs {
 		if err := p.triggers(p.engine.dropTriggers, s, after); err != nil {
 			return err
@@ -326,7 +351,7 @@ func (p *planner) edited(change func(*edit)) *schema.Database {
 	e := newEdit(p.now)
 	change(e)
 	if r, ok := p.engine.(rebuilder); ok {
-		r.settle(e)
+		r.settle(p.now, e)
 	}
 	return e.database
 }
@@ -369,6 +394,9 @@ func (p *planner) script(from, to *schema.Database, renames []diff.Rename) ([]St
 		}
 		out = append(out, Statement{SQL: st.SQL, Why: st.Comment, Destroys: st.Destroys, Outside: st.Outside, Together: p.together, Locks: p.locks, Unchecked: unchecked})
 	}
+	if r, ok := p.engine.(rebuilder); ok {
+		out = append(p.known(r, from, out), out...)
+	}
 	return out, nil
 }
 
@@ -382,6 +410,63 @@ func (p *planner) locked() []string {
 		list = append(list, s.table.Name)
 	}
 	return list
+}
+
+// loosen makes the attic demand nothing more of new rows, where it outlives its triggers for a moment: as one
+// statement commits before the next.
+func (p *planner) loosen() error {
+	if p.locked() == nil {
+		return nil
+	}
+	for _, s := range p.syncs {
+		for _, r := range s.rules {
+			for _, c := range r.old {
+				if _, gone := r.renamed[c]; !gone {
+					continue
+				}
+				if err := p.loosenColumn(s.table, r.name(c, after)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (p *planner) loosenColumn(table Table, name string) error {
+	if err := p.step(nil, func(e *edit) { e.freeColumn(table, name) }); err != nil {
+		return err
+	}
+	c := p.now.Schema(table.Schema).Table(table.Name).Column(name)
+	if !c.NotNull || c.Default != "" || c.Identity != "" || c.Generated != "" {
+		return nil
+	}
+	return p.step(nil, func(e *edit) {
+		c := e.column(table, name)
+		if zero := p.engine.zero(c.Type); zero != "" {
+			c.Default = zero
+		} else {
+			c.NotNull = false
+		}
+	})
+}
+
+// purgeColumns drops columns of the attic with all that stands on them.
+func (p *planner) purgeColumns(table Table, names ...string) error {
+	if l, ok := p.engine.(interface{ locksGroups() bool }); ok && l.locksGroups() { // an index that goes by itself does not take the table with it
+		if err := p.step(nil, func(e *edit) {
+			for _, name := range names {
+				e.freeColumn(table, name)
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	return p.step(nil, func(e *edit) {
+		for _, name := range names {
+			e.purgeColumn(table, name)
+		}
+	})
 }
 
 // resync adds what brings the rows of a rule in step again when a group that was interrupted is taken up: in

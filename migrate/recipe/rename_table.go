@@ -46,8 +46,8 @@ func (o RenameTable) recipe(p *planner) (recipe, error) {
 	if w, ok := p.engine.(interface {
 		updatableOver(v *schema.View, t *schema.Table, key []string)
 	}); ok {
-		key := walkKey(t)
-		if key == nil || t.Column(key[0]) == nil {
+		key := viewKey(t)
+		if key == nil {
 			return nil, &Error{o, fmt.Sprintf("table %s has no primary key, so a view could not tell which of its rows is written", table), "give it a key first, in a change of its own"}
 		}
 		w.updatableOver(v, t, key)
@@ -65,7 +65,48 @@ func (r *renameTable) expand(p *planner) error {
 	})
 }
 
+// settle is contract where each statement takes effect by itself: no moment may pass without either name.
+func (r *renameTable) settle(p *planner) error {
+	if !p.engine.locksGroups() {
+		return nil
+	}
+	e := p.engine
+	name := func(t string) string { return e.table(Table{r.table.Schema, t}) }
+	view := func(called, of string) Statement {
+		v := *r.view
+		return Statement{
+			SQL: fmt.Sprintf("CREATE SQL SECURITY INVOKER VIEW %s AS\n%s", name(called), strings.TrimSuffix(v.Definition, name(r.table.Name))+name(of)),
+			Why: "Changes the catalogue only.",
+		}
+	}
+	leaves := func(t string) string { return fit(e.limit(), oldPrefix, t) }
+	comes := fit(e.limit(), newPrefix, r.op.To)
+	const swap = "All at once: no statement finds a name missing."
+	const gone = "Nobody reads it any more. No row is in it."
+	next, err := diff.Renamed(p.now, []diff.Rename{{Kind: schema.KindTable, Schema: r.table.Schema, From: r.table.Name, To: r.op.To}})
+	if err != nil {
+		return err
+	}
+	p.raw([]Statement{
+		{SQL: fmt.Sprintf("RENAME TABLE %s TO %s, %s TO %s", name(r.op.To), name(leaves(r.op.To)), name(r.table.Name), name(r.op.To)), Why: swap},
+		{SQL: "DROP VIEW " + name(leaves(r.op.To)), Why: gone},
+	}, []Statement{
+		view(r.table.Name, r.op.To),
+		view(comes, r.table.Name),
+		{SQL: fmt.Sprintf("RENAME TABLE %s TO %s, %s TO %s, %s TO %s", name(r.table.Name), name(leaves(r.table.Name)), name(r.op.To), name(r.table.Name), name(comes), name(r.op.To)), Why: swap},
+		{SQL: "DROP VIEW " + name(leaves(r.table.Name)), Why: gone},
+	}, func(d *edit) {
+		d.database = next
+		d.schemas, d.tables = map[string]*schema.Schema{}, map[Table]*schema.Table{}
+		d.dropView(r.table.Schema, r.op.To)
+	})
+	return nil
+}
+
 func (r *renameTable) contract(p *planner) error {
+	if p.engine.locksGroups() {
+		return nil
+	}
 	p.saying = "The view makes room for the table. No row is in it."
 	defer func() { p.saying = "" }()
 	if err := p.step(nil, func(e *edit) { e.dropView(r.table.Schema, r.op.To) }); err != nil {

@@ -440,11 +440,7 @@ func (r *reshape) exchange(p *planner, m moved) error {
 }
 
 func (r *reshape) purge(p *planner) error {
-	return p.step(nil, func(e *edit) {
-		for _, c := range r.rule.old {
-			e.purgeColumn(r.table, r.rule.name(c, after))
-		}
-	})
+	return p.purgeColumns(r.table, r.rule.names(r.rule.old, after)...)
 }
 
 // rename is a step that renames.

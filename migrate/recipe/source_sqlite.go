@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -15,9 +16,13 @@ import (
 // contract.
 type rebuilder interface {
 	// settle brings the statements of what was edited up to what the model says.
-	settle(e *edit)
+	settle(before *schema.Database, e *edit)
 	// constant writes a default as an expression.
 	constant(text string) string
+	// unknown is a query for the columns, indexes and triggers of a table that the model does not have.
+	unknown(t *schema.Table) string
+	// missing is a query for those of some indexes, triggers and views that are not there.
+	missing(names []string) string
 }
 
 func (p *planner) rebuilds() bool {
@@ -25,15 +30,107 @@ func (p *planner) rebuilds() bool {
 	return ok
 }
 
-func (g *sqlite) settle(e *edit) {
+// known asserts that tables which a script writes anew have nothing that it does not know of and would lose,
+// such as what another change has added since this one was planned; and that what it replaces is there.
+func (p *planner) known(r rebuilder, from *schema.Database, script []Statement) (asserts []Statement) {
+	var replaced []string
+	alters := false
+	for _, s := range script {
+		for _, kind := range []string{"INDEX ", "TRIGGER ", "VIEW "} {
+			if name, drops := strings.CutPrefix(s.SQL, "DROP "+kind); drops {
+				replaced = append(replaced, unquote(name))
+			}
+		}
+		alters = alters || strings.HasPrefix(s.SQL, "ALTER TABLE ")
+		name, drops := strings.CutPrefix(s.SQL, "DROP TABLE ")
+		if !drops {
+			continue
+		}
+		for _, in := range from.Schemas {
+			for _, t := range in.Tables {
+				if p.engine.quote(t.Name) == name {
+					asserts = append(asserts, Statement{
+						SQL: r.unknown(t), Why: "Reads the catalogue.", Together: p.together,
+						Assert: fmt.Sprintf("table %s has what this script does not know and would lose: finish or roll back the change that added it, or plan this one again", word(t.Name)),
+					})
+				}
+			}
+		}
+	}
+	if alters && len(replaced) > 0 {
+		asserts = append(asserts, Statement{
+			SQL: r.missing(replaced), Why: "Reads the catalogue.", Together: p.together,
+			Assert: "something that this script replaces is not there: finish or roll back the change that took it away, or plan this one again",
+		})
+	}
+	return asserts
+}
+
+func unquote(name string) string {
+	if list := sqltoken.Split(name, sqltoken.Of("sqlite")); len(list) == 1 {
+		return list[0].Name
+	}
+	return name
+}
+
+func (g *sqlite) missing(names []string) string {
+	return fmt.Sprintf("SELECT column1 AS name\nFROM (VALUES %s)\nWHERE column1 NOT IN (SELECT name FROM sqlite_schema)", join(names, func(n string) string { return "(" + g.literal(n) + ")" }))
+}
+
+func (g *sqlite) unknown(t *schema.Table) string {
+	columns := join(t.Columns, func(c *schema.Column) string { return g.literal(c.Name) })
+	objects := []string{"''"}
+	for _, x := range t.Indexes {
+		objects = append(objects, g.literal(x.Name))
+	}
+	for _, x := range t.Triggers {
+		objects = append(objects, g.literal(x.Name))
+	}
+	return fmt.Sprintf(`SELECT 'column' AS type, name FROM pragma_table_xinfo(%s)
+WHERE name COLLATE NOCASE NOT IN (%s)
+UNION ALL
+SELECT type, name FROM sqlite_schema
+WHERE tbl_name = %s COLLATE NOCASE AND type IN ('index', 'trigger') AND sql IS NOT NULL
+  AND name COLLATE NOCASE NOT IN (%s)`, g.literal(t.Name), columns, g.literal(t.Name), strings.Join(objects, ", "))
+}
+
+func (g *sqlite) settle(before *schema.Database, e *edit) {
 	for _, t := range e.tables {
 		settleTable(t)
 	}
+	g.settleTaken(before, e)
 	for _, s := range e.schemas {
 		for i, v := range s.Views {
 			if v.Source == "" {
 				s.Views[i] = settledView(v, "CREATE VIEW "+sqliteddl.Quote(v.Name)+" AS "+v.Definition)
 			}
+		}
+	}
+}
+
+// settleTaken settles the tables that the edit took over from another model, which they are shared with.
+func (g *sqlite) settleTaken(before *schema.Database, e *edit) {
+	known := map[*schema.Table]bool{}
+	for _, s := range before.Schemas {
+		for _, t := range s.Tables {
+			known[t] = true
+		}
+	}
+	for _, t := range e.tables {
+		known[t] = true
+	}
+	e.database.Schemas = slices.Clone(e.database.Schemas)
+	for i, s := range e.database.Schemas {
+		own := *s
+		own.Tables = slices.Clone(s.Tables)
+		for j, t := range s.Tables {
+			if known[t] {
+				continue
+			}
+			taken := *t
+			taken.Columns, taken.Constraints, taken.Indexes = slices.Clone(t.Columns), slices.Clone(t.Constraints), slices.Clone(t.Indexes)
+			settleTable(&taken)
+			own.Tables[j], e.database.Schemas[i] = &taken, &own
 		}
 	}
 }
@@ -61,6 +158,27 @@ func settledView(v *schema.View, source string) *schema.View {
 	out := sqliteddl.View(v.Name, source)
 	out.Triggers, out.Needs = v.Triggers, v.Needs
 	return out
+}
+
+// viewKey is what tells a row of a table from the others through a view, where there is no rowid. A primary key
+// that may be NULL does so together with all other columns.
+func viewKey(t *schema.Table) []string {
+	for _, k := range t.Constraints {
+		if k.Type != schema.PrimaryKey {
+			continue
+		}
+		if slices.Equal(sqliteKey(t), k.Columns) {
+			return k.Columns
+		}
+		key := slices.Clone(k.Columns)
+		for _, c := range t.Columns {
+			if !slices.ContainsFunc(key, func(n string) bool { return strings.EqualFold(n, c.Name) }) {
+				key = append(key, c.Name)
+			}
+		}
+		return key
+	}
+	return nil
 }
 
 // updatableOver lets rows of a table be written through a view of all its columns.
@@ -132,35 +250,25 @@ func (g *sqlite) repoint(e *edit, table Table, attic, final string) {
 	}
 }
 
-// made tells whether a trigger is one of a change.
-func made(trigger string) bool { return strings.HasPrefix(trigger, "zz_switchback_") }
-
-// readers are the names of the views, triggers and generated columns that name a column of a table.
-func (g *sqlite) readers(s *schema.Schema, t *schema.Table, column string) (names []string) {
-	reads := func(sql string) bool {
-		mentions := sqliteddl.Mentions(sql)
-		return mentions[strings.ToLower(column)] && mentions[strings.ToLower(t.Name)]
+// underWay refuses tables that another change still has in two shapes: it would write them anew at contract,
+// without what this one adds.
+func (p *planner) underWay(operations []Operation) error {
+	if !p.rebuilds() {
+		return nil
 	}
-	for _, c := range t.Columns {
-		if sqliteddl.Mentions(c.Generated)[strings.ToLower(column)] {
-			names = append(names, "column "+word(c.Name))
+	for _, op := range operations {
+		full, t, err := p.table(op, op.on())
+		if err != nil {
+			continue // the recipe says more
 		}
-	}
-	triggers := func(list []*schema.Trigger) {
-		for _, x := range list {
-			if reads(x.Source) && !made(x.Name) {
-				names = append(names, "trigger "+word(x.Name))
+		for _, x := range t.Triggers {
+			if number, _, _ := strings.Cut(strings.TrimPrefix(x.Name, "zz_switchback_"), "_"); made(x.Name) && strings.HasSuffix(x.Name, "_"+onOld) {
+				return &Error{op, fmt.Sprintf("change %s has table %s in two shapes", number, full), "finish it first: switchback contract; or roll it back"}
 			}
 		}
 	}
-	for _, v := range s.Views {
-		if reads(v.Source) {
-			names = append(names, "view "+word(v.Name))
-		}
-		triggers(v.Triggers)
-	}
-	for _, other := range s.Tables {
-		triggers(other.Triggers)
-	}
-	return names
+	return nil
 }
+
+// made tells whether a trigger is one of a change.
+func made(trigger string) bool { return strings.HasPrefix(trigger, "zz_switchback_") }

@@ -33,7 +33,7 @@ WHERE table_schema = DATABASE() AND table_type <> 'VIEW' ORDER BY table_name`,
 				return
 			}
 			t := &schema.Table{Name: r[0], Comment: r[4], Options: []schema.Property{
-				property("engine", r[1]), property("collation", r[2]), property("options", createOptions(r[3])),
+				property("engine", r[1]), property("collation", r[2]), property("options", createOptions(r[1], r[3])),
 			}}
 			if r[1] != "InnoDB" || r[5] != "BASE TABLE" || in.mariadb && strings.Contains(r[3], "partitioned") {
 				in.special[t.Name] = true
@@ -50,7 +50,8 @@ var (
 )
 
 // createOptions writes the options of a table as its statement has them, in the order of the alphabet.
-func createOptions(text string) string {
+// Those that mean something to Aria alone stay with a table that was one, and cannot be taken away.
+func createOptions(engine, text string) string {
 	var list []string
 	for _, o := range createOption.FindAllString(text, -1) {
 		name, value, _ := strings.Cut(o, "=")
@@ -59,6 +60,9 @@ func createOptions(text string) string {
 			value = ddl.Literal(value)
 		}
 		name = strings.ToUpper(strings.Trim(name, "`"))
+		if engine != "Aria" && name == "TRANSACTIONAL" || name == "PAGE_CHECKSUM" && (engine != "Aria" || value == "1") {
+			continue // a page has a checksum unless one says otherwise; whether that is listed depends on how the table came to be
+		}
 		if name == "ROW_FORMAT" {
 			value = strings.ToUpper(value)
 		}

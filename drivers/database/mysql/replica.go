@@ -22,10 +22,10 @@ JOIN information_schema.innodb_trx r ON r.trx_id = w.requesting_trx_id
 WHERE b.trx_mysql_thread_id = ? AND coalesce(r.trx_query, '') NOT LIKE 'UPDATE switchback\_lock %'`
 	if d.engine == migrate.MySQL {
 		query = `
-SELECT count(DISTINCT w.requesting_thread_id) FROM performance_schema.data_lock_waits w
-JOIN performance_schema.threads b ON b.thread_id = w.blocking_thread_id
-JOIN performance_schema.threads r ON r.thread_id = w.requesting_thread_id
-WHERE b.processlist_id = ? AND coalesce(r.processlist_info, '') NOT LIKE 'UPDATE switchback\_lock %'`
+SELECT count(DISTINCT w.requesting_engine_transaction_id) FROM performance_schema.data_lock_waits w
+JOIN information_schema.innodb_trx b ON b.trx_id = w.blocking_engine_transaction_id
+JOIN information_schema.innodb_trx r ON r.trx_id = w.requesting_engine_transaction_id
+WHERE b.trx_mysql_thread_id = ? AND coalesce(r.trx_query, '') NOT LIKE 'UPDATE switchback\_lock %'`
 	}
 	var n int
 	if err := d.db.QueryRowContext(ctx, query, session).Scan(&n); err != nil {

@@ -148,13 +148,15 @@ func (d *Database) EndSession(ctx context.Context, session string) error {
 	}
 }
 
-// blockers are who keeps the session of a parameter waiting, on MySQL: for a metadata lock, or for a row.
+// blockers are who keeps the session of a parameter waiting, on MySQL: for a metadata lock, or for a row. The
+// threads in data_lock_waits are those that wrote a lock down, which may be another than has it: the one that
+// waits writes down what was implied before.
 const blockers = `
 WITH blocking (id, account) AS (
   SELECT blocking_pid, blocking_account FROM sys.schema_table_lock_waits WHERE waiting_pid = ? AND blocking_pid <> waiting_pid
-  UNION SELECT b.processlist_id, concat(b.processlist_user, '@', b.processlist_host)
-  FROM performance_schema.data_lock_waits w JOIN performance_schema.threads r ON r.thread_id = w.requesting_thread_id
-  JOIN performance_schema.threads b ON b.thread_id = w.blocking_thread_id WHERE r.processlist_id = ?)
+  UNION SELECT b.trx_mysql_thread_id, (SELECT concat(processlist_user, '@', processlist_host) FROM performance_schema.threads WHERE processlist_id = b.trx_mysql_thread_id)
+  FROM performance_schema.data_lock_waits w JOIN information_schema.innodb_trx r ON r.trx_id = w.requesting_engine_transaction_id
+  JOIN information_schema.innodb_trx b ON b.trx_id = w.blocking_engine_transaction_id WHERE r.trx_mysql_thread_id = ?)
 SELECT b.id, coalesce(b.account, ''), coalesce(DATE_FORMAT(CONVERT_TZ(t.trx_started, 'SYSTEM', '+00:00'), '%Y-%m-%dT%H:%i:%sZ'), ''), coalesce(t.trx_query, e.sql_text, '')
 FROM blocking b LEFT JOIN information_schema.innodb_trx t ON t.trx_mysql_thread_id = b.id
 LEFT JOIN performance_schema.threads p ON p.processlist_id = b.id

@@ -25,7 +25,9 @@ FROM pg_depend d
 WHERE d.objid >= 16384 AND d.refobjid >= 16384 AND d.refclassid <> 'pg_namespace'::regclass AND NOT (d.deptype = 'a' AND d.refclassid = 'pg_class'::regclass AND d.classid <> 'pg_statistic_ext'::regclass)
 UNION ALL SELECT 'pg_type', t.oid::text, 'pg_type', t.typelem::text, '0', 'm', '0' FROM pg_type t WHERE t.typcategory = 'A' AND t.oid >= 16384
 UNION ALL SELECT 'pg_type', c.reltype::text, 'pg_class', c.oid::text, '0', 'm', '0' FROM pg_class c WHERE c.reltype <> 0 AND c.oid >= 16384
-UNION ALL SELECT 'pg_publication', r.prpubid::text, 'pg_class', r.prrelid::text, '0', 'n', '0' FROM pg_publication_rel r`,
+UNION ALL SELECT 'pg_publication', r.prpubid::text, 'pg_class', r.prrelid::text, '0', 'n', '0' FROM pg_publication_rel r
+UNION ALL SELECT 'pg_publication', r.prpubid::text, 'pg_class', d.refobjid::text, d.refobjsubid::text, 'n', '0' FROM pg_publication_rel r
+JOIN pg_depend d ON d.classid = 'pg_publication_rel'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0`,
 		row: func(in *inspection, r []string) {
 			class := func(s string) string { return strings.TrimPrefix(s, "pg_catalog.") }
 			e := edge{from: ref{class(r[0]), number(r[1])}, to: ref{class(r[2]), number(r[3])}, column: int(number(r[4])), part: int(number(r[6])), extends: r[5] == "e"}
