@@ -409,6 +409,18 @@ func (p *planner) locked() []string {
 	for _, s := range p.syncs {
 		list = append(list, s.table.Name)
 	}
+	if len(list) == 0 {
+		return nil
+	}
+	for _, op := range p.draft.Operations { // nothing else can be altered while tables are locked
+		switch op.(type) {
+		case DropTable, RenameTable:
+			continue
+		}
+		if full, _, err := p.table(op, op.on()); err == nil && !slices.Contains(list, full.Name) {
+			list = append(list, full.Name)
+		}
+	}
 	return list
 }
 
