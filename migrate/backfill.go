@@ -248,7 +248,7 @@ func (w *walk) upper(ctx context.Context, size int) ([]keyValue, int64, error) {
 		quoted = append(quoted, q)
 		read = append(read, d.Key(q, w.types[i]))
 		order = append(order, q)
-		reverse = append(reverse, q+" DESC")
+		reverse = append(reverse, "k."+q+" DESC") // without k, it would be the text that is selected
 	}
 	where, args := "", []any(nil)
 	if len(w.at.Key) > 0 {
