@@ -151,9 +151,23 @@ func (o DropTable) recipe(p *planner) (recipe, error) {
 	return &dropTable{op: o, table: table, attic: attic}, nil
 }
 
-// contract puts the table away. Its foreign keys go, or rows of the tables they point to could not be
+// putAway is contract. The table's foreign keys go, or rows of the tables they point to could not be
 // deleted any more.
 func (r *dropTable) contract(p *planner) error {
+	if p.locks != nil { // a table that is locked by its name cannot get another one
+		return nil
+	}
+	return r.putAway(p)
+}
+
+func (r *dropTable) settle(p *planner) error {
+	if p.now.Schema(r.table.Schema).Table(r.table.Name) == nil {
+		return nil // it is done
+	}
+	return r.putAway(p)
+}
+
+func (r *dropTable) putAway(p *planner) error {
 	if err := p.step(nil, func(e *edit) { e.dropForeignKeys(r.table) }); err != nil {
 		return err
 	}
