@@ -403,7 +403,7 @@ func TestChainSQLite(t *testing.T) {
 // table anew without it refuses.
 func TestAddedSinceSQLite(t *testing.T) {
 	r := newLiteRun(t, liteTour{
-		schema: `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT NOT NULL); INSERT INTO t (a) VALUES ('1');`,
+		schema: `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT NOT NULL); INSERT INTO t (a) VALUES ('1'); CREATE VIEW v AS SELECT a FROM t;`,
 		ops:    []string{"rename column t.a b"},
 	}, 0)
 	for _, added := range []struct{ do, undo string }{
@@ -416,6 +416,11 @@ func TestAddedSinceSQLite(t *testing.T) {
 		r.exec(added.undo)
 	}
 	require.NoError(t, r.forward(migrate.Expand, migrate.Backfill))
+	r.exec("DROP VIEW v")
+	r.exec("CREATE VIEW v AS SELECT id, a FROM t")
+	require.ErrorContains(t, r.forward(migrate.Contract), "something that this script replaces is not as it knows it")
+	r.exec("DROP VIEW v")
+	r.exec("CREATE VIEW v AS SELECT a FROM t")
 	r.exec("ALTER TABLE t ADD COLUMN more TEXT DEFAULT 'm'")
 	require.ErrorContains(t, r.forward(migrate.Contract), "table t has what this script does not know and would lose")
 	require.ErrorContains(t, r.back(migrate.BackOptions{To: "0"}), "table t has what this script does not know and would lose")

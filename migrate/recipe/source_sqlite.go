@@ -21,8 +21,9 @@ type rebuilder interface {
 	constant(text string) string
 	// unknown is a query for the columns, indexes and triggers of a table that the model does not have.
 	unknown(t *schema.Table) string
-	// missing is a query for those of some indexes, triggers and views that are not there.
-	missing(names []string) string
+	// missing is a query for those of some indexes, triggers and views that are not there, or not by the
+	// statement that is known of them.
+	missing(names []string, statements map[string]string) string
 }
 
 func (p *planner) rebuilds() bool {
@@ -57,10 +58,12 @@ func (p *planner) known(r rebuilder, from *schema.Database, script []Statement) 
 			}
 		}
 	}
+	statements := statementsOf(from)
+	alters = alters || slices.ContainsFunc(replaced, func(n string) bool { return statements[n] != "" })
 	if alters && len(replaced) > 0 {
 		asserts = append(asserts, Statement{
-			SQL: r.missing(replaced), Why: "Reads the catalogue.", Together: p.together,
-			Assert: "something that this script replaces is not there: finish or roll back the change that took it away, or plan this one again",
+			SQL: r.missing(replaced, statements), Why: "Reads the catalogue.", Together: p.together,
+			Assert: "something that this script replaces is not as it knows it: finish or roll back the change that took it away, or plan this one again",
 		})
 	}
 	return asserts
@@ -73,8 +76,37 @@ func unquote(name string) string {
 	return name
 }
 
-func (g *sqlite) missing(names []string) string {
-	return fmt.Sprintf("SELECT column1 AS name\nFROM (VALUES %s)\nWHERE column1 NOT IN (SELECT name FROM sqlite_schema)", join(names, func(n string) string { return "(" + g.literal(n) + ")" }))
+// statementsOf are the statements of the views and triggers that are not ours. SQLite keeps those as they were
+// made; what it does to the others when something is renamed is its own.
+func statementsOf(d *schema.Database) map[string]string {
+	out := map[string]string{}
+	triggers := func(list []*schema.Trigger) {
+		for _, x := range list {
+			if !made(x.Name) {
+				out[x.Name] = x.Source
+			}
+		}
+	}
+	for _, s := range d.Schemas {
+		for _, t := range s.Tables {
+			triggers(t.Triggers)
+		}
+		for _, v := range s.Views {
+			out[v.Name] = v.Source
+			triggers(v.Triggers)
+		}
+	}
+	return out
+}
+
+func (g *sqlite) missing(names []string, statements map[string]string) string {
+	rows := join(names, func(n string) string {
+		if sql := statements[n]; sql != "" {
+			return "(" + g.literal(n) + ", " + g.literal(sql) + ")"
+		}
+		return "(" + g.literal(n) + ", NULL)"
+	})
+	return fmt.Sprintf("SELECT column1 AS name\nFROM (VALUES %s)\nWHERE NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = column1 AND (column2 IS NULL OR sql = column2))", rows)
 }
 
 func (g *sqlite) unknown(t *schema.Table) string {
