@@ -83,7 +83,9 @@ func (r *renameTable) settle(p *planner) error {
 	comes := fit(e.limit(), newPrefix, r.op.To)
 	const swap = "All at once: no statement finds a name missing."
 	const gone = "Nobody reads it any more. No row is in it."
-	next, err := diff.Renamed(p.now, []diff.Rename{{Kind: schema.KindTable, Schema: r.table.Schema, From: r.table.Name, To: r.op.To}})
+	without := newEdit(p.now)
+	without.dropView(r.table.Schema, r.op.To)
+	next, err := diff.Renamed(without.database, []diff.Rename{{Kind: schema.KindTable, Schema: r.table.Schema, From: r.table.Name, To: r.op.To}})
 	if err != nil {
 		return err
 	}
@@ -95,11 +97,7 @@ func (r *renameTable) settle(p *planner) error {
 		view(comes, r.table.Name),
 		{SQL: fmt.Sprintf("RENAME TABLE %s TO %s, %s TO %s, %s TO %s", name(r.table.Name), name(leaves(r.table.Name)), name(r.op.To), name(r.table.Name), name(comes), name(r.op.To)), Why: swap},
 		{SQL: "DROP VIEW " + name(leaves(r.table.Name)), Why: gone},
-	}, func(d *edit) {
-		d.database = next
-		d.schemas, d.tables = map[string]*schema.Schema{}, map[Table]*schema.Table{}
-		d.dropView(r.table.Schema, r.op.To)
-	})
+	}, func(d *edit) { d.database = next })
 	return nil
 }
 
