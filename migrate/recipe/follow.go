@@ -85,12 +85,13 @@ type move struct {
 // mover is a recipe that moves columns.
 type mover interface{ moves() []move }
 
-// dependents are the views and policies that read moved columns, and the views on those views. An engine
+// dependents are the views, policies and triggers that read moved columns, and the views on those views. An engine
 // that binds them to the column would have them read the attic; one that keeps their text would not find the
 // column any more.
 type dependents struct {
 	views    []placed[*schema.View]
 	policies []placed[*schema.Policy]
+	triggers []placed[*schema.Trigger] // that fire for the columns, or ask for them
 }
 
 // placed is an object with the table it belongs to, or, of a view, with its schema and no table.
@@ -124,15 +125,77 @@ func (p *planner) dependentsOf(moves []move) dependents {
 	}
 	for _, m := range moves {
 		for _, k := range p.now.Schema(m.table.Schema).Table(m.table.Name).Policies {
-			if text := p.rename1(k.Definition, m, false); text != k.Definition {
+			if mentions(k.Definition, m.old, sqltoken.Of(p.engine.name())) { // also where the successor has the same name: it is another column
 				next := *k
-				next.Definition = text
+				next.Definition = p.rename1(k.Definition, m, false)
 				next.Needs = nil
 				out.policies = append(out.policies, placed[*schema.Policy]{m.table, &next})
 			}
 		}
 	}
+	if p.engine.name() == "postgres" {
+		out.triggers = p.boundTriggers(moves)
+	}
 	return out
+}
+
+// boundTriggers are the application's triggers that name moved columns behind UPDATE OF or WHEN: PostgreSQL binds
+// them to the column.
+func (p *planner) boundTriggers(moves []move) []placed[*schema.Trigger] {
+	var out []placed[*schema.Trigger]
+	for _, m := range moves {
+		for _, g := range p.now.Schema(m.table.Schema).Table(m.table.Name).Triggers {
+			at := slices.IndexFunc(out, func(x placed[*schema.Trigger]) bool { return x.in == m.table && x.object.Name == g.Name })
+			definition := g.Definition
+			if at >= 0 {
+				definition = out[at].object.Definition
+			}
+			text, bound := p.rebound(definition, m)
+			switch {
+			case ourTrigger.MatchString(g.Name) || !bound:
+			case at >= 0:
+				out[at].object.Definition = text
+			default:
+				next := *g
+				next.Definition = text
+				next.Needs = slices.DeleteFunc(slices.Clone(g.Needs), func(k schema.Key) bool { return k.Kind == schema.KindColumn })
+				out = append(out, placed[*schema.Trigger]{m.table, &next})
+			}
+		}
+	}
+	return out
+}
+
+// ourTrigger is the name of a trigger that a recipe has made.
+var ourTrigger = regexp.MustCompile(`^zz_switchback_`)
+
+// rebound writes a trigger's definition with the successor's name, and tells whether the column is in it.
+func (p *planner) rebound(definition string, m move) (text string, bound bool) {
+	d := sqltoken.Of(p.engine.name())
+	columns, when, depth := false, false, 0
+	text = sqltoken.Replace(definition, d, func(tokens []sqltoken.Token, i int) (string, bool) {
+		t := tokens[i]
+		switch {
+		case t.Is("of") && i > 0 && tokens[i-1].Is("update"):
+			columns = true
+		case t.Is("on") && !when:
+			columns = false
+		case t.Is("when") && depth == 0 && i+1 < len(tokens) && tokens[i+1].IsSign("("):
+			when = true
+		case t.IsSign("("):
+			depth++
+		case t.IsSign(")"):
+			depth--
+			when = when && depth > 0
+		}
+		row := i > 1 && tokens[i-1].IsSign(".") && (tokens[i-2].Is("new") || tokens[i-2].Is("old"))
+		if !t.IsName() || !t.Names(m.old, d) || !columns && (!when || !row) {
+			return "", false
+		}
+		bound = true
+		return p.engine.quote(m.now), true
+	})
+	return text, bound
 }
 
 // moved writes a view with the successors in the place of the columns it reads.
@@ -242,6 +305,9 @@ func (p *planner) away(d dependents) error {
 		for _, k := range d.policies {
 			e.dropPolicy(k.in, k.object.Name)
 		}
+		for _, g := range d.triggers {
+			e.dropTrigger(g.in, g.object.Name)
+		}
 	})
 }
 
@@ -256,6 +322,10 @@ func (p *planner) again(d dependents) error {
 		for _, k := range d.policies {
 			t := e.table(k.in)
 			t.Policies = append(t.Policies, k.object)
+		}
+		for _, g := range d.triggers {
+			t := e.table(g.in)
+			t.Triggers = append(t.Triggers, g.object)
 		}
 	})
 }

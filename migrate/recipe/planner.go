@@ -201,6 +201,13 @@ func (p *planner) contract(recipes []recipe) error {
 		if err := p.instead(readers); err != nil {
 			return err
 		}
+		for _, r := range recipes {
+			if early, ok := r.(interface{ ready(*planner) error }); ok {
+				if err := early.ready(p); err != nil {
+					return err
+				}
+			}
+		}
 	}
 	p.together, p.locks = true, p.locked()
 	if transactional {
@@ -427,7 +434,7 @@ func (p *planner) locked() []string {
 // loosen makes the attic demand nothing more of new rows, where it outlives its triggers for a moment: as one
 // statement commits before the next.
 func (p *planner) loosen() error {
-	if p.locked() == nil {
+	if p.engine.name() == "sqlite" { // its purge is one transaction
 		return nil
 	}
 	for _, s := range p.syncs {
@@ -450,6 +457,9 @@ func (p *planner) loosenColumn(table Table, name string) error {
 		return err
 	}
 	c := p.now.Schema(table.Schema).Table(table.Name).Column(name)
+	if c.NotNull && !p.engine.locksGroups() { // in the catalogue only; a default would go before the column does
+		return p.step(nil, func(e *edit) { e.column(table, name).NotNull = false })
+	}
 	if !c.NotNull || c.Default != "" || c.Identity != "" || c.Generated != "" {
 		return nil
 	}
