@@ -204,12 +204,28 @@ CREATE VIEW names AS SELECT id, full_name, plan FROM users;
 CREATE VIEW births AS SELECT born, age FROM users`,
 		renames: []string{"users.name=users.full_name"},
 	}
+	renamed := planTo{
+		from: `
+CREATE TABLE users (id integer PRIMARY KEY, name varchar(40) NOT NULL);
+CREATE VIEW names AS SELECT id, name FROM users;
+INSERT INTO users VALUES (1, 'Ada'), (2, 'Alan')`,
+		to: `
+DROP VIEW names;
+ALTER TABLE users RENAME TO people;
+ALTER TABLE people ADD COLUMN plan varchar(10);
+CREATE INDEX people_name ON people (name);
+CREATE VIEW names AS SELECT id, name FROM people;
+CREATE VIEW more AS SELECT name FROM people`,
+		renames: []string{"users=people"},
+	}
 	for _, kind := range []servers.Kind{servers.MySQL9, servers.MariaDB118} {
 		on := c
+		t.Run(kind.Name+"/table", func(t *testing.T) { renamed.run(t, servers.URL(t, kind), servers.URL(t, kind)) })
 		on.to = fmt.Sprintf(c.to, " ON users")
 		t.Run(kind.Name, func(t *testing.T) { on.run(t, servers.URL(t, kind), servers.URL(t, kind)) })
 	}
 	c.to = fmt.Sprintf(c.to, "")
+	t.Run("sqlite/table", func(t *testing.T) { renamed.run(t, servers.SQLite(t), servers.SQLite(t)) })
 	t.Run("sqlite", func(t *testing.T) { c.run(t, servers.SQLite(t), servers.SQLite(t)) })
 }
 
