@@ -34,7 +34,7 @@ ALTER TABLE things ADD COLUMN a integer;
 ALTER TABLE things DROP COLUMN a;
 DROP TABLE things;
 `,
-		"backfill.sql": `-- switchback:batch table=items key=id size=4
+		"backfill.sql": `-- switchback:batch table=items key=id size=4 time=1m
 UPDATE items SET n = n + 1 WHERE :batch;
 `,
 		"backfill.rollback.sql": "UPDATE items SET n = n - 1;\n",

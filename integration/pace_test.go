@@ -94,7 +94,7 @@ func TestBackfillGivesWay(t *testing.T) {
 				if p.Kept > 0 && i > 0 {
 					kept++
 					before := beside[i-1].Batch
-					require.LessOrEqual(t, p.Batch, max(before/2, 100), "a batch kept %d waiting", p.Kept)
+					require.LessOrEqual(t, p.Batch, max(before*3/4+1, 100), "a batch kept %d waiting", p.Kept)
 				}
 				least = min(least, p.Batch)
 			}

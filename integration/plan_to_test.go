@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -170,15 +171,63 @@ CREATE VIEW pairs AS SELECT a.id, b.id AS b FROM a JOIN b ON b.a = a.id`,
 func TestPlanTo(t *testing.T) {
 	for name, c := range plansTo() {
 		c.name = name
-		t.Run(name, func(t *testing.T) { c.run(t, servers.Postgres17) })
+		t.Run(name, func(t *testing.T) { c.run(t, servers.URL(t, servers.Postgres17), servers.URL(t, servers.Postgres17)) })
 	}
 }
 
-func (c planTo) run(t *testing.T, kind servers.Kind) {
-	from, to := open(t, servers.URL(t, kind), migrate.Options{}), open(t, servers.URL(t, kind), migrate.Options{})
-	from.exec(c.from)
-	to.exec(c.from)
-	to.exec(c.to)
+// TestPlanToElsewhere does so on the other engines.
+func TestPlanToElsewhere(t *testing.T) {
+	c := planTo{
+		from: `
+CREATE TABLE users (id integer PRIMARY KEY, name varchar(40) NOT NULL, age integer, nick varchar(40), born date);
+CREATE TABLE old_stuff (id integer PRIMARY KEY);
+CREATE INDEX users_age ON users (age);
+CREATE INDEX users_born ON users (born);
+CREATE VIEW names AS SELECT id, name FROM users;
+CREATE VIEW nicks AS SELECT id, nick FROM users;
+CREATE VIEW births AS SELECT born FROM users;
+INSERT INTO users (id, name, age, nick) VALUES (1, 'Ada', 36, 'a'), (2, 'Alan', 41, 'b')`,
+		to: `
+DROP VIEW names;
+DROP VIEW nicks;
+DROP VIEW births;
+DROP TABLE old_stuff;
+DROP INDEX users_age%[1]s;
+DROP INDEX users_born%[1]s;
+ALTER TABLE users RENAME COLUMN name TO full_name;
+ALTER TABLE users DROP COLUMN nick;
+ALTER TABLE users ADD COLUMN plan varchar(10) NOT NULL DEFAULT 'free';
+CREATE TABLE items (id integer PRIMARY KEY, user_id integer, CONSTRAINT item_of FOREIGN KEY (user_id) REFERENCES users (id));
+CREATE INDEX users_older ON users (plan, age);
+CREATE INDEX users_born ON users (born, age);
+CREATE VIEW names AS SELECT id, full_name, plan FROM users;
+CREATE VIEW births AS SELECT born, age FROM users`,
+		renames: []string{"users.name=users.full_name"},
+	}
+	for _, kind := range []servers.Kind{servers.MySQL9, servers.MariaDB118} {
+		on := c
+		on.to = fmt.Sprintf(c.to, " ON users")
+		t.Run(kind.Name, func(t *testing.T) { on.run(t, servers.URL(t, kind), servers.URL(t, kind)) })
+	}
+	c.to = fmt.Sprintf(c.to, "")
+	t.Run("sqlite", func(t *testing.T) { c.run(t, servers.SQLite(t), servers.SQLite(t)) })
+}
+
+func (c planTo) run(t *testing.T, fromURL, toURL string) {
+	from, to := open(t, fromURL, migrate.Options{}), open(t, toURL, migrate.Options{})
+	engine := from.db.Dialect().Engine
+	run := func(g *target, statements string) {
+		if engine == migrate.Postgres { // with bodies of functions in it
+			g.exec(statements)
+			return
+		}
+		for _, s := range strings.Split(statements, ";\n") {
+			g.exec(s)
+		}
+	}
+	run(from, c.from)
+	run(to, c.from)
+	run(to, c.to)
 	a, b := inspected(t, from), inspected(t, to)
 	if *updateModels {
 		c.save(t, a, ".from.json")
@@ -192,16 +241,16 @@ func (c planTo) run(t *testing.T, kind servers.Kind) {
 		require.NoError(t, err)
 		given = append(given, op)
 	}
-	d, err := recipe.FromDiff(a, b, renames, given, migrate.Postgres)
+	d, err := recipe.FromDiff(a, b, renames, given, engine)
 	require.NoError(t, err)
-	writer, err := database.Writer("postgres")
+	writer, err := database.Writer(string(engine))
 	require.NoError(t, err)
 	files := map[string]string{}
 	var text strings.Builder
 	for range 2 { // the same each time
-		draft, err := recipe.Plan(a, d.Operations, recipe.Options{Engine: migrate.Postgres, Writer: writer, ID: "20261124093000_to"})
+		draft, err := recipe.Plan(a, d.Operations, recipe.Options{Engine: engine, Writer: writer, ID: "20261124093000_to"})
 		require.NoError(t, err)
-		for _, f := range draft.Files(migrate.Postgres) {
+		for _, f := range draft.Files(engine) {
 			if before, ok := files[f.Name]; ok {
 				require.Equal(t, before, f.Text)
 				continue
@@ -278,5 +327,5 @@ DROP TRIGGER film_fulltext_trigger ON public.film;
 CREATE TRIGGER last_updated_too BEFORE UPDATE OF family_name ON public.customer FOR EACH ROW EXECUTE FUNCTION public.last_updated();
 COMMENT ON VIEW public.staff_list IS 'who works here'`,
 		renames: []string{"public.customer.last_name=public.customer.family_name"},
-	}.run(t, servers.Postgres18)
+	}.run(t, servers.URL(t, servers.Postgres18), servers.URL(t, servers.Postgres18))
 }

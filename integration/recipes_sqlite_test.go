@@ -130,7 +130,7 @@ INSERT INTO t VALUES ('a', '5', 1.5), ('b', ' 6 ', 2.75), (NULL, '12', NULL), ('
 			green: []string{"INSERT INTO t (id, n, r) VALUES ('g%d', 8, 1)"},
 			late:  []string{"UPDATE t SET n = n + 1 WHERE id LIKE 'g%%' OR id LIKE '%%%d'"},
 			kept:  "SELECT group_concat(quote(n) || r) FROM t WHERE id IN ('b', 'z')", keeps: "' 6 '2.75,'007'3.0",
-			final:  `CREATE TABLE t (id TEXT PRIMARY KEY, n INTEGER NOT NULL DEFAULT 7 CHECK (length(n) < 20), r INT); CREATE INDEX t_n ON t (n DESC)`,
+			final:  `CREATE TABLE t (id TEXT PRIMARY KEY, n INTEGER NOT NULL DEFAULT '7' CHECK (length(n) < 20), r INT); CREATE INDEX t_n ON t (n DESC)`,
 			differ: "switchback_new_n IS NOT CAST(n AS INTEGER) OR switchback_new_r IS NOT CAST(round(r) AS INTEGER)",
 			attic:  "n IS NOT CAST(switchback_old_n AS INTEGER) OR r IS NOT CAST(round(switchback_old_r) AS INTEGER)",
 			table:  "t",
@@ -185,6 +185,9 @@ func newLiteRun(t *testing.T, tour liteTour, recursive int) *liteRun {
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	r.target = &target{t: t, plain: app, db: db, runner: migrate.NewRunner(db, migrate.Options{}), changes: t.TempDir()}
 	r.start, r.before = r.inspect(), r.catalogue()
+	if len(tour.ops) == 0 {
+		return r
+	}
 	if r.table == "" {
 		r.table = regexp.MustCompile(`\w+ \w+ (\w+)\.`).FindStringSubmatch(tour.ops[0])[1]
 	}
@@ -220,6 +223,18 @@ func (r *liteRun) plan(id string, texts ...string) {
 	r.t.Helper()
 	draft, err := r.draft(id, texts...)
 	require.NoError(r.t, err)
+	r.files(id, draft)
+}
+
+func (r *liteRun) planned(id string, operations []recipe.Operation) {
+	r.t.Helper()
+	draft, err := recipe.Plan(r.start, operations, recipe.Options{Engine: migrate.SQLite, Writer: liteddl.Writer{}, ID: id})
+	require.NoError(r.t, err)
+	r.files(id, draft)
+}
+
+func (r *liteRun) files(id string, draft *recipe.Draft) {
+	r.t.Helper()
 	files := map[string]string{}
 	for _, f := range draft.Files(migrate.SQLite) {
 		files[f.Name] = f.Text
@@ -469,4 +484,65 @@ WITH RECURSIVE c (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 5000) 
 	require.Positive(t, green)
 	require.Equal(t, fmt.Sprint(blue), r.text("SELECT count(*) FROM t WHERE id > 5000 AND n IS NOT NULL AND (a LIKE 'a %' OR a LIKE 'a again%')"))
 	r.unchanged("all rolled back")
+}
+
+// Rows that point to nothing are nothing new on SQLite, where foreign keys are off unless somebody asks for them.
+func TestOrphansSQLite(t *testing.T) {
+	r := newLiteRun(t, liteTour{
+		schema: `CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT NOT NULL, p INT REFERENCES p (id));
+PRAGMA foreign_keys = OFF; INSERT INTO t (a, p) VALUES ('1', 7); PRAGMA foreign_keys = ON;`,
+		ops: []string{"rename column t.a b"},
+	}, 0)
+	require.NoError(t, r.forward(migrate.Expand, migrate.Backfill, migrate.Contract))
+	require.NoError(t, r.back(migrate.BackOptions{To: "0"}))
+	require.Equal(t, "7", r.text("SELECT p FROM t"))
+}
+
+// A difference between two schemas goes forward, back to the very schema and rows that were there, and ends as
+// the other one.
+func TestPlanToSQLite(t *testing.T) {
+	const users, posts = "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT NOT NULL, age INT DEFAULT 3 CHECK (age > 0), g TEXT AS (name || age));\nCREATE INDEX called ON users (lower(name));\n",
+		"CREATE TABLE posts (id INTEGER PRIMARY KEY, author INT NOT NULL REFERENCES users (id) ON DELETE CASCADE, title TEXT);\nCREATE VIEW titles AS SELECT title, name FROM posts JOIN users ON users.id = author;\nCREATE TRIGGER seen AFTER INSERT ON users BEGIN SELECT NEW.name; END;\n"
+	const rows = "INSERT INTO users (name, age) VALUES ('Ada', 36), ('Bob', 40); INSERT INTO posts (author, title) VALUES (1, 'x'), (2, 'y')"
+	for name, c := range map[string]struct{ to, rename string }{
+		"columns":     {strings.ReplaceAll(users, "age INT DEFAULT 3", "added TEXT, n INT NOT NULL DEFAULT 5, at TEXT DEFAULT CURRENT_TIMESTAMP, age INT NOT NULL DEFAULT 4") + posts, ""},
+		"rename":      {strings.ReplaceAll(users+posts, "name", "full_name"), "users.name=users.full_name"},
+		"type":        {strings.ReplaceAll(users, "age INT", "age TEXT NOT NULL") + strings.ReplaceAll(posts, "title TEXT", "title TEXT NOT NULL"), ""},
+		"constraints": {users + strings.ReplaceAll(posts, "ON DELETE CASCADE, title TEXT", ", title TEXT, CONSTRAINT once UNIQUE (author, title), CHECK (title <> '')"), ""},
+		"strict":      {strings.ReplaceAll(users, "name || age));", "name || age)) STRICT;") + posts, ""},
+		"objects":     {users + strings.NewReplacer("SELECT title, name", "SELECT name, title, age", "AFTER INSERT", "AFTER UPDATE").Replace(posts) + "CREATE TABLE more (a TEXT PRIMARY KEY) WITHOUT ROWID; CREATE UNIQUE INDEX u ON users (name, age);", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			open := func(schema string) *liteRun {
+				return newLiteRun(t, liteTour{schema: schema}, 0)
+			}
+			r, wanted := open(users+posts+rows), open(c.to)
+			var renames []diff.Rename
+			if c.rename != "" {
+				n, err := diff.Resolve(r.start, wanted.start, c.rename)
+				require.NoError(t, err)
+				renames = append(renames, n)
+			}
+			d, err := recipe.FromDiff(r.start, wanted.start, renames, nil, migrate.SQLite)
+			require.NoError(t, err)
+			r.planned("20261124093000_to", d.Operations)
+			state := func() string {
+				return r.text("SELECT group_concat(id || name || age || g) FROM users") + r.text("SELECT group_concat(id || author || title) FROM posts")
+			}
+			before := state()
+			for _, phases := range [][]migrate.Phase{{migrate.Expand}, {migrate.Expand, migrate.Backfill}, {migrate.Expand, migrate.Backfill, migrate.Contract}} {
+				require.NoError(t, r.forward(phases...))
+				require.NoError(t, r.back(migrate.BackOptions{To: "0"}))
+				r.unchanged(fmt.Sprint(phases, " and back"))
+				require.Equal(t, before, state())
+			}
+			require.NoError(t, r.forward(migrate.Expand, migrate.Backfill, migrate.Contract))
+			require.NoError(t, r.forward(migrate.Purge))
+			left, err := diff.Compare(r.inspect(), wanted.start, diff.Options{})
+			require.NoError(t, err)
+			require.Empty(t, left.Changes)
+			require.Equal(t, "2", r.text("SELECT count(*) FROM titles"))
+		})
+	}
 }

@@ -16,8 +16,9 @@ const (
 
 // pace says how many rows the batches of a walk have and how long it rests between them. Row locks are
 // held for as long as a batch takes, so that is about the longest that a write of the application waits.
-// While somebody is seen waiting, batches are aimed at less than they may take: half as much each time,
-// and back by an eighth with each batch that kept nobody.
+// After a batch for which somebody was seen waiting, the next are aimed at less than they may take: by a
+// quarter for one session, by half for more, and back by an eighth with each batch that kept nobody. One
+// that waits now and then is what that time is for; several at once are a queue.
 type pace struct {
 	may   time.Duration // how long a batch may take
 	aim   time.Duration // how long the next one should
@@ -37,10 +38,10 @@ func newPace(b Batch, may time.Duration) pace {
 // after sets the pace by what the last batch took and how many sessions were seen waiting for it. It
 // returns the pause before the next.
 func (p *pace) after(took time.Duration, waiters int) time.Duration {
-	if waiters > 0 {
-		p.aim = max(p.aim/2, p.may/leastAim)
-		p.size = max(p.size/2, p.least)
-		return max(p.pause, took) // they all get their turn
+	if quarters := min(waiters, 2); quarters > 0 {
+		p.aim = max(p.aim-p.aim/4*time.Duration(quarters), p.may/leastAim)
+		p.size = max(p.size-p.size/4*quarters, p.least)
+		return max(p.pause, took/2*time.Duration(quarters)) // they get their turn
 	}
 	p.aim = min(p.aim+p.aim/8, p.may)
 	switch {

@@ -80,6 +80,9 @@ func runPlan(c *cli.Context) error {
 	}
 	draft, err := p.draft(c, w.from, w.operations, recipe.Options{Engine: engine, Writer: writer, ID: filepath.Base(path)})
 	if err != nil {
+		for _, n := range w.notes { // one of them may say why
+			p.out.line("note: %s", n)
+		}
 		return err
 	}
 	draft.Notes = append(w.notes, draft.Notes...)

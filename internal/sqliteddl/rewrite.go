@@ -9,7 +9,7 @@ import (
 )
 
 // Rewrite returns the statement of a table changed to what the table says: its columns, their defaults, NOT
-// NULLs, collations and expressions, and its constraints. All other text stays as it is, byte for byte. A
+// NULLs, collations and expressions, its constraints and options. All other text stays as it is, byte for byte. A
 // table without a statement gets one.
 func Rewrite(t *schema.Table) string {
 	sql := t.Source
@@ -48,7 +48,12 @@ func Rewrite(t *schema.Table) string {
 	}
 	r.items[0].lead = sql[list[open].End:r.items[0].start]
 	r.edit()
-	return sql[:list[open].End] + r.body() + sql[list[end].Start:]
+	tail := sql[list[end].Start:]
+	said := schema.Value(ParseTable(t.Name, sql).Table.Options, "options")
+	if want := schema.Value(t.Options, "options"); want != said {
+		tail = strings.TrimRight(") "+want, " ")
+	}
+	return sql[:list[open].End] + r.body() + tail
 }
 
 // create writes the statement of a table that has none.

@@ -94,6 +94,10 @@ func TestRewrite(t *testing.T) {
 			},
 		},
 		{
+			"options", "CREATE TABLE t (a INT PRIMARY KEY) /* none */", "CREATE TABLE t (a INT PRIMARY KEY) STRICT, WITHOUT ROWID",
+			func(t *schema.Table) { t.Options[0].Value = "STRICT, WITHOUT ROWID" },
+		},
+		{
 			"a statement where there is none", "", "CREATE TABLE t (\n  a INT NOT NULL,\n  UNIQUE (a)\n) STRICT",
 			func(t *schema.Table) {
 				t.Columns = []*schema.Column{{Name: "a", Type: "INT", NotNull: true}}

@@ -67,26 +67,19 @@ func converting(x, from, to string) (expression string, ok bool) {
 	return "CASE WHEN typeof(" + x + ") IN ('integer', 'real') THEN " + cast + " END", true
 }
 
+// retype keeps a constant that the new type takes: SQLite converts it as it does any value.
 func (g *sqlite) retype(constant, from, to string) string {
-	a, b := affinity(from), affinity(to)
 	text := constant
 	if strings.HasPrefix(text, "'") {
 		text = strings.ReplaceAll(strings.Trim(text, "'"), "''", "'")
 	}
-	number := false
-	if _, err := strconv.ParseFloat(text, 64); err == nil {
-		number = true
-	}
+	_, noNumber := strconv.ParseFloat(text, 64)
 	_, noInteger := strconv.ParseInt(text, 10, 64)
-	switch {
-	case a == b, b == "NUMERIC":
-		return constant
-	case b == "TEXT":
-		return g.literal(text)
-	case b == "INTEGER" && noInteger == nil, b == "REAL" && number:
-		return text
+	switch b := affinity(to); {
+	case affinity(from) != b && (b == "INTEGER" && noInteger != nil || b == "REAL" && noNumber != nil || b == "BLOB"):
+		return ""
 	}
-	return ""
+	return constant
 }
 
 func (g *sqlite) zero(typ string) string {

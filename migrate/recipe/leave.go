@@ -188,9 +188,40 @@ func (p *planner) remake(d *schema.Database, gone map[schema.Key]bool) *schema.D
 		}
 		n := *s
 		n.Views, n.Items, n.Routines = more(k, s.Name, s.Views, to.Views, gone), more(k, s.Name, s.Items, to.Items, gone), more(k, s.Name, s.Routines, to.Routines, gone)
+		n.Tables = slices.Clone(s.Tables)
+		for j, t := range n.Tables {
+			if wanted := to.Table(t.Name); wanted != nil {
+				c := *t
+				c.Policies, c.Rules = k.parts(s.Name, t, wanted, gone)
+				n.Tables[j] = &c
+			}
+		}
 		out.Schemas[i] = &n
 	}
 	return &out
+}
+
+// parts are the policies and rules of a table with those of some objects made again. Where the table has another name by
+// now, they go by its old one in gone.
+func (k *taker) parts(in string, t, wanted *schema.Table, gone map[schema.Key]bool) ([]*schema.Policy, []*schema.Rule) {
+	old := t.Name
+	for _, r := range k.recipes {
+		if r, ok := r.(*renameTable); ok && r.op.To == t.Name && r.table.Schema == in {
+			old = r.table.Name
+		}
+	}
+	policies, rules := slices.Clone(t.Policies), slices.Clone(t.Rules)
+	for _, o := range wanted.Policies {
+		if gone[schema.Key{Schema: in, Kind: schema.KindPolicy, Name: old + "." + o.Name}] && k.partReady(in, t.Name, o) {
+			policies = append(policies, o)
+		}
+	}
+	for _, o := range wanted.Rules {
+		if gone[schema.Key{Schema: in, Kind: schema.KindRule, Name: old + "." + o.Name}] && k.partReady(in, t.Name, o) {
+			rules = append(rules, o)
+		}
+	}
+	return policies, rules
 }
 
 func more[T schema.Object](k *taker, in string, now, to []T, gone map[schema.Key]bool) []T {

@@ -169,7 +169,29 @@ const (
 // possible.
 func (p *planner) takeOver(st stage) error {
 	next := (&taker{planner: p, stage: st}).database()
-	return p.step(nil, func(e *edit) { e.database = next })
+	forward, back := len(p.scripts.Forward), len(p.scripts.Back)
+	if err := p.step(nil, func(e *edit) { e.database = next }); err != nil {
+		return err
+	}
+	if !p.engine.locksGroups() && !p.rebuilds() {
+		asOne(p.scripts.Forward[forward:])
+		asOne(p.scripts.Back[:len(p.scripts.Back)-back])
+	}
+	return nil
+}
+
+// asOne has neighbours take effect together where that can be: nobody is to be without a privilege, a view or a policy
+// between the statement that takes it away and the one that gives it again.
+func asOne(list []Statement) {
+	for i := range list {
+		list[i].Together = len(list) > 1 && !list[i].Outside && !strings.Contains(list[i].SQL, " VALIDATE CONSTRAINT ")
+	}
+}
+
+// keeps tells whether an object holds what its definition does not say, such as the number a sequence is at, or
+// a password: it goes at purge only.
+func keeps(o schema.Object) bool {
+	return slices.Contains([]schema.Kind{schema.KindSequence, schema.KindExtension, schema.KindSubscription, schema.KindUserMapping, schema.KindServer, schema.KindWrapper}, o.Kind())
 }
 
 // taker takes objects over from the wanted schema.
@@ -271,7 +293,7 @@ func (k *taker) late(key schema.Key, o schema.Object) bool {
 	case *schema.Rule:
 		return true
 	case *schema.Policy:
-		return strings.Contains(o.Definition, " AS RESTRICTIVE ")
+		return strings.Contains(o.Definition, "AS RESTRICTIVE")
 	}
 	return false
 }
@@ -313,7 +335,9 @@ func plain[T schema.Object](k *taker, in string, now, to []T, widen func(a, b T)
 			}
 			return b
 		},
-		drop: func(a T) (T, bool) { return a, k.stage != widening && !isOurs(a) && !k.attic[key(a)] },
+		drop: func(a T) (T, bool) {
+			return a, k.stage == clearing && !isOurs(a) || k.stage == settling && !isOurs(a) && !keeps(a) && !k.attic[key(a)]
+		},
 	})
 }
 

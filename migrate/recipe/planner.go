@@ -201,6 +201,13 @@ func (p *planner) contract(recipes []recipe) error {
 		if err := p.instead(readers); err != nil {
 			return err
 		}
+		for _, r := range recipes {
+			if early, ok := r.(interface{ ready(*planner) error }); ok {
+				if err := early.ready(p); err != nil {
+					return err
+				}
+			}
+		}
 	}
 	p.together, p.locks = true, p.locked()
 	if transactional {
@@ -376,7 +383,7 @@ func (p *planner) script(from, to *schema.Database, renames []diff.Rename) ([]St
 	if err != nil {
 		return nil, err
 	}
-	if p.target != nil {
+	if p.target != nil && !p.rebuilds() { // there, a note is on how to run the script by hand
 		for _, n := range s.Notes {
 			p.note("%s", n)
 		}
@@ -408,6 +415,18 @@ func (p *planner) locked() []string {
 	var list []string
 	for _, s := range p.syncs {
 		list = append(list, s.table.Name)
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	for _, op := range p.draft.Operations { // nothing else can be altered while tables are locked
+		switch op.(type) {
+		case DropTable, RenameTable:
+			continue
+		}
+		if full, _, err := p.table(op, op.on()); err == nil && !slices.Contains(list, full.Name) {
+			list = append(list, full.Name)
+		}
 	}
 	return list
 }

@@ -83,7 +83,9 @@ func (r *renameTable) settle(p *planner) error {
 	comes := fit(e.limit(), newPrefix, r.op.To)
 	const swap = "All at once: no statement finds a name missing."
 	const gone = "Nobody reads it any more. No row is in it."
-	next, err := diff.Renamed(p.now, []diff.Rename{{Kind: schema.KindTable, Schema: r.table.Schema, From: r.table.Name, To: r.op.To}})
+	without := newEdit(p.now)
+	without.dropView(r.table.Schema, r.op.To)
+	next, err := diff.Renamed(without.database, []diff.Rename{{Kind: schema.KindTable, Schema: r.table.Schema, From: r.table.Name, To: r.op.To}})
 	if err != nil {
 		return err
 	}
@@ -95,11 +97,7 @@ func (r *renameTable) settle(p *planner) error {
 		view(comes, r.table.Name),
 		{SQL: fmt.Sprintf("RENAME TABLE %s TO %s, %s TO %s, %s TO %s", name(r.table.Name), name(leaves(r.table.Name)), name(r.op.To), name(r.table.Name), name(comes), name(r.op.To)), Why: swap},
 		{SQL: "DROP VIEW " + name(leaves(r.table.Name)), Why: gone},
-	}, func(d *edit) {
-		d.database = next
-		d.schemas, d.tables = map[string]*schema.Schema{}, map[Table]*schema.Table{}
-		d.dropView(r.table.Schema, r.op.To)
-	})
+	}, func(d *edit) { d.database = next })
 	return nil
 }
 
@@ -153,9 +151,23 @@ func (o DropTable) recipe(p *planner) (recipe, error) {
 	return &dropTable{op: o, table: table, attic: attic}, nil
 }
 
-// contract puts the table away. Its foreign keys go, or rows of the tables they point to could not be
+// putAway is contract. The table's foreign keys go, or rows of the tables they point to could not be
 // deleted any more.
 func (r *dropTable) contract(p *planner) error {
+	if p.locks != nil { // a table that is locked by its name cannot get another one
+		return nil
+	}
+	return r.putAway(p)
+}
+
+func (r *dropTable) settle(p *planner) error {
+	if p.now.Schema(r.table.Schema).Table(r.table.Name) == nil {
+		return nil // it is done
+	}
+	return r.putAway(p)
+}
+
+func (r *dropTable) putAway(p *planner) error {
 	if err := p.step(nil, func(e *edit) { e.dropForeignKeys(r.table) }); err != nil {
 		return err
 	}

@@ -28,6 +28,8 @@ type reshape struct {
 	key   bool // of a keyChange, which sees to primary and foreign keys itself
 	// standIns are indexes that go at contract.
 	standIns []string
+	// late are checks that move to the new columns at the end of contract, where each statement commits by itself.
+	late []*schema.Constraint
 }
 
 // moved is a constraint or index that the new shape has as well.
@@ -67,6 +69,9 @@ func (r *reshape) expand(p *planner) error {
 		}); err != nil {
 			return err
 		}
+	}
+	if p.rebuilds() {
+		p.noteTriggers(r.table)
 	}
 	if !p.engine.fillsNotNull() && !r.rule.hidden {
 		if err := r.free(p); err != nil {
@@ -199,6 +204,12 @@ func (r *reshape) copyConstraint(p *planner, k *schema.Constraint) error {
 		return err
 	}
 	m := moved{schema.KindConstraint, k.Name, fit(p.engine.limit(), oldPrefix, k.Name), fit(p.engine.limit(), newPrefix, k.Name)}
+	switch {
+	case p.engine.locksGroups() && k.Type == schema.Check:
+		return r.later(p, s, k)
+	case p.engine.locksGroups() && k.Type == schema.ForeignKey:
+		return r.moveForeignKey(p, s, k, m)
+	}
 	also := *k
 	also.Name, also.Definition = m.temp, s.replace(p, k.Definition, k.Type == schema.ForeignKey)
 	also.Columns = s.replaced(k.Columns)
@@ -211,6 +222,85 @@ func (r *reshape) copyConstraint(p *planner, k *schema.Constraint) error {
 		t := e.table(r.table)
 		t.Constraints = append(t.Constraints, &also)
 	})
+}
+
+// later has a check move to the new columns at the end of contract. Until then that on the old columns is enough:
+// they are in step. The servers rename no check, MySQL renames no column that one reads, and to add one is
+// to copy the table.
+func (r *reshape) later(p *planner, s *sync, k *schema.Constraint) error {
+	final := &sync{successors: map[string]string{}}
+	for old, now := range s.successors {
+		final.successors[old] = p.finalName(r.table, now)
+	}
+	also := *k
+	also.Definition, also.Columns = final.replace(p, k.Definition, false), final.replaced(k.Columns)
+	r.late = append(r.late, &also)
+	p.note("Check %s of %s is taken off before contract and put on the new column at its end, and the other way round on the way back: to put it on, the table is copied while writes to it wait.", word(k.Name), r.table)
+	return nil
+}
+
+// finalName is what a column is called after contract.
+func (p *planner) finalName(table Table, column string) string {
+	for _, s := range p.syncs {
+		for _, r := range s.rules {
+			if s.table == table && r.renamed[column] != "" {
+				return r.renamed[column]
+			}
+		}
+	}
+	return column
+}
+
+// ready takes checks off the columns that contract renames.
+func (r *reshape) ready(p *planner) error {
+	for _, k := range p.now.Schema(r.table.Schema).Table(r.table.Name).Constraints {
+		if k.Type != schema.Check || !r.about(p, k.Columns, k.Definition) {
+			continue
+		}
+		if err := p.step(nil, func(e *edit) {
+			t := e.table(r.table)
+			t.Constraints = slices.DeleteFunc(t.Constraints, func(x *schema.Constraint) bool { return x == k })
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moveForeignKey gives the new columns the foreign key, by its name, and keeps that of the old ones under another:
+// the servers rename none. Without foreign_key_checks it is added beside readers and writers; the rows need no
+// check, as they say what the old columns say, which have it.
+func (r *reshape) moveForeignKey(p *planner, s *sync, k *schema.Constraint, m moved) error {
+	t := p.now.Schema(r.table.Schema).Table(r.table.Name)
+	for old, now := range s.successors {
+		if slices.Contains(k.Columns, old) && t.Column(old).Type != t.Column(now).Type {
+			return &Error{r.op, fmt.Sprintf("foreign key %s needs column %s as it is", word(k.Name), word(old)), "change the type of the column that it points to: those that point there change with it"}
+		}
+	}
+	also := *k
+	also.Definition, also.Columns = s.replace(p, k.Definition, true), s.replaced(k.Columns)
+	e := p.engine
+	drop := func(name string) string { return "DROP FOREIGN KEY " + e.quote(name) }
+	add := func(name, definition string) string { return "ADD CONSTRAINT " + e.quote(name) + " " + definition }
+	alter := func(clauses ...string) Statement {
+		return Statement{
+			SQL: fmt.Sprintf("ALTER TABLE %s\n  %s,\n  ALGORITHM=INPLACE,\n  LOCK=NONE", e.table(r.table), strings.Join(clauses, ",\n  ")),
+			Why: "Checks no row: the key holds already, as the columns are in step.",
+		}
+	}
+	unchecked := func(list ...Statement) []Statement {
+		return slices.Concat([]Statement{{SQL: "SET foreign_key_checks = 0"}}, list, []Statement{{SQL: "SET foreign_key_checks = 1"}})
+	}
+	p.raw(
+		unchecked(alter(add(m.temp, also.Definition)), alter(drop(k.Name), add(m.old, k.Definition)), alter(drop(m.temp), add(k.Name, also.Definition))),
+		unchecked(alter(drop(k.Name), add(m.temp, also.Definition)), alter(drop(m.old), add(k.Name, k.Definition)), alter(drop(m.temp))),
+		func(d *edit) {
+			t := d.table(r.table)
+			before := *k
+			before.Name = m.old
+			t.Constraints = append(slices.DeleteFunc(t.Constraints, func(x *schema.Constraint) bool { return x == k }), &before, &also)
+		})
+	return nil
 }
 
 // copyIndex gives the new columns an index of the old ones.
@@ -336,11 +426,16 @@ func (r *reshape) contract(p *planner) error {
 // settle sets the new columns NOT NULL that the old shape could not fill for certain. It reads all rows, so it
 // is no part of the group.
 func (r *reshape) settle(p *planner) error {
-	if r.total {
-		return nil
+	for _, k := range r.late {
+		if err := p.step(nil, func(e *edit) {
+			t := e.table(r.table)
+			t.Constraints = append(t.Constraints, k)
+		}); err != nil {
+			return err
+		}
 	}
 	for _, c := range r.added {
-		if !c.NotNull {
+		if r.total || !c.NotNull {
 			continue
 		}
 		name := r.rule.name(c.Name, after)

@@ -152,7 +152,7 @@ func newShadow(p *planner, op Operation, name Table, form func(*schema.Table) er
 		return nil, err
 	}
 	for i, k := range next.Constraints {
-		if k.Type == schema.Check && p.engine.name() == "mysql" { // their names are unique in the whole database
+		if k.Type == schema.Check && p.engine.name() == "mysql" && t.Constraint(k.Name) != nil { // their names are unique in the whole database
 			also := *k
 			also.Name = fit(limit, newPrefix, k.Name)
 			next.Constraints[i] = &also

@@ -95,63 +95,64 @@ WHERE tbl_name = %s COLLATE NOCASE AND type IN ('index', 'trigger') AND sql IS N
 }
 
 func (g *sqlite) settle(before *schema.Database, e *edit) {
-	for _, t := range e.tables {
-		settleTable(t)
-	}
-	g.settleTaken(before, e)
-	for _, s := range e.schemas {
-		for i, v := range s.Views {
+	for _, in := range e.database.Schemas {
+		was := before.Schema(in.Name)
+		for _, t := range in.Tables {
+			if was != nil && slices.Contains(was.Tables, t) || settled(t) {
+				continue
+			}
+			e.settleTable(Table{in.Name, t.Name})
+		}
+		for _, v := range in.Views {
 			if v.Source == "" {
-				s.Views[i] = settledView(v, "CREATE VIEW "+sqliteddl.Quote(v.Name)+" AS "+v.Definition)
+				e.settleView(in.Name, v)
 			}
 		}
 	}
 }
 
-// settleTaken settles the tables that the edit took over from another model, which they are shared with.
-func (g *sqlite) settleTaken(before *schema.Database, e *edit) {
-	known := map[*schema.Table]bool{}
-	for _, s := range before.Schemas {
-		for _, t := range s.Tables {
-			known[t] = true
-		}
+// settled tells whether the statement of a table and those of its indexes say what the model says.
+func settled(t *schema.Table) bool {
+	if schema.Value(t.Options, "virtual") != "" {
+		return true
 	}
-	for _, t := range e.tables {
-		known[t] = true
+	if t.Source == "" {
+		return false
 	}
-	e.database.Schemas = slices.Clone(e.database.Schemas)
-	for i, s := range e.database.Schemas {
-		own := *s
-		own.Tables = slices.Clone(s.Tables)
-		for j, t := range s.Tables {
-			if known[t] {
-				continue
-			}
-			taken := *t
-			taken.Columns, taken.Constraints, taken.Indexes = slices.Clone(t.Columns), slices.Clone(t.Constraints), slices.Clone(t.Indexes)
-			settleTable(&taken)
-			own.Tables[j], e.database.Schemas[i] = &taken, &own
-		}
-	}
+	said := sqliteddl.ParseTable(t.Name, t.Source).Table
+	return schema.Value(said.Options, "options") == schema.Value(t.Options, "options") && sameObjects(said.Columns, t.Columns) && sameObjects(said.Constraints, t.Constraints) &&
+		!slices.ContainsFunc(t.Indexes, func(x *schema.Index) bool { return !settledIndex(x) })
+}
+
+func settledIndex(x *schema.Index) bool {
+	return x.Source != "" && sqliteddl.Index(x.Name, x.Source).Definition == x.Definition
+}
+
+func sameObjects[T schema.Object](a, b []T) bool {
+	return slices.EqualFunc(a, b, func(x, y T) bool {
+		return x.ObjectName() == y.ObjectName() && slices.Equal(x.Properties(), y.Properties())
+	})
 }
 
 // settleTable rewrites the statement of a table, and takes over what SQLite will read in it.
-func settleTable(t *schema.Table) {
-	if schema.Value(t.Options, "virtual") != "" {
-		return
-	}
+func (e *edit) settleTable(name Table) {
+	t := e.table(name)
 	t.Source = sqliteddl.Rewrite(t)
 	said := sqliteddl.ParseTable(t.Name, t.Source).Table
 	t.Columns, t.Constraints = said.Columns, said.Constraints
-	if len(t.Options) == 0 {
-		t.Options = said.Options
-	}
+	t.Options = said.Options
 	for i, x := range t.Indexes {
-		if x.Source == "" || sqliteddl.Index(x.Name, x.Source).Definition != x.Definition {
+		if !settledIndex(x) {
 			t.Indexes[i] = sqliteddl.Index(x.Name, x.Definition)
 			t.Indexes[i].Needs = x.Needs
 		}
 	}
+}
+
+func (e *edit) settleView(in string, v *schema.View) {
+	s := e.schema(in)
+	i := slices.IndexFunc(s.Views, func(x *schema.View) bool { return x.Name == v.Name })
+	s.Views[i] = settledView(v, "CREATE VIEW "+sqliteddl.Quote(v.Name)+" AS "+v.Definition)
 }
 
 func settledView(v *schema.View, source string) *schema.View {
@@ -246,6 +247,16 @@ func (g *sqlite) repoint(e *edit, table Table, attic, final string) {
 		if text != v.Source || len(list) > 0 {
 			s.Views[i] = settledView(v, text)
 			s.Views[i].Triggers = list
+		}
+	}
+}
+
+// noteTriggers says what triggers that update a row once more mean to others.
+func (p *planner) noteTriggers(table Table) {
+	p.note("The other shape of a row in %s is filled once the row is written: RETURNING and BEFORE triggers see it without.", table)
+	for _, x := range p.now.Schema(table.Schema).Table(table.Name).Triggers {
+		if !made(x.Name) && strings.Contains(x.Definition, " UPDATE ") {
+			p.note("Trigger %s of %s fires also when the other shape of a row is filled, if it is for that.", word(x.Name), table)
 		}
 	}
 }

@@ -6,13 +6,16 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +32,7 @@ type Database struct {
 	db      *sql.DB
 	path    string
 	version string
+	before  *orphaned // as of when foreign keys were switched off, for as long as they are
 }
 
 var _ migrate.Database = (*Database)(nil)
@@ -221,22 +225,22 @@ func (d *Database) BeforeCommit(ctx context.Context, conn *sql.Conn, script stri
 	if !strings.Contains(strings.ToUpper(script), "DROP TABLE") && !strings.Contains(script, "switchback:foreign-keys off") {
 		return nil
 	}
-	rows, err := conn.QueryContext(ctx, "SELECT \"table\", \"parent\", count(*) FROM pragma_foreign_key_check GROUP BY 1, 2")
-	if err != nil {
-		return fmt.Errorf("check foreign keys: %w", err)
+	if d.before != nil && d.before.err != nil {
+		return nil // there is a foreign key that SQLite cannot check
 	}
-	defer rows.Close()
+	now := orphans(ctx, conn)
+	if now.err != nil {
+		return fmt.Errorf("check foreign keys: %w", now.err)
+	}
 	var broken []string
-	for rows.Next() {
-		var table, parent string
-		var n int
-		if err := rows.Scan(&table, &parent, &n); err != nil {
-			return fmt.Errorf("check foreign keys: %w", err)
+	for _, k := range slices.SortedFunc(maps.Keys(now.rows), reference.compare) {
+		n := now.rows[k]
+		if d.before != nil {
+			n -= d.before.rows[k]
 		}
-		broken = append(broken, fmt.Sprintf("%d rows of %s point to no row of %s", n, table, parent))
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("check foreign keys: %w", err)
+		if n > 0 {
+			broken = append(broken, fmt.Sprintf("%d rows of %s point to no row of %s", n, k.table, k.parent))
+		}
 	}
 	if len(broken) > 0 {
 		return fmt.Errorf("foreign keys are broken: %s", strings.Join(broken, "; "))
@@ -244,17 +248,55 @@ func (d *Database) BeforeCommit(ctx context.Context, conn *sql.Conn, script stri
 	return nil
 }
 
-// ForeignKeysOff switches foreign keys off on a connection outside a transaction. BeforeCommit makes up for
-// it.
+// orphaned is how many rows point to nothing.
+type orphaned struct {
+	rows map[reference]int64
+	err  error
+}
+
+type reference struct{ table, parent string }
+
+func (r reference) compare(o reference) int {
+	return cmp.Or(strings.Compare(r.table, o.table), strings.Compare(r.parent, o.parent))
+}
+
+func orphans(ctx context.Context, conn *sql.Conn) *orphaned {
+	out := &orphaned{rows: map[reference]int64{}}
+	rows, err := conn.QueryContext(ctx, "SELECT \"table\", \"parent\", count(*) FROM pragma_foreign_key_check GROUP BY 1, 2")
+	if err != nil {
+		return &orphaned{err: err}
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var k reference
+		var n int64
+		if err := rows.Scan(&k.table, &k.parent, &n); err != nil {
+			return &orphaned{err: err}
+		}
+		out.rows[k] = n
+	}
+	out.err = rows.Err()
+	return out
+}
+
+// ForeignKeysOff switches foreign keys off on a connection outside a transaction, until restore. BeforeCommit
+// makes up for it: no more rows may point to nothing than do now.
 func (d *Database) ForeignKeysOff(ctx context.Context, conn *sql.Conn) (restore func(), err error) {
 	on, err := queryInt(ctx, conn, "PRAGMA foreign_keys")
-	if err != nil || on == 0 {
-		return func() {}, err
+	if err != nil {
+		return nil, err
+	}
+	d.before = orphans(ctx, conn)
+	if on == 0 {
+		return func() { d.before = nil }, nil
 	}
 	if _, err := conn.ExecContext(ctx, "PRAGMA foreign_keys = OFF"); err != nil {
 		return nil, err
 	}
-	return func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA foreign_keys = ON") }, nil
+	return func() {
+		d.before = nil
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA foreign_keys = ON")
+	}, nil
 }
 
 // EstimateRows implements migrate.Database. The largest rowid is a good guess and costs nothing; a
