@@ -1,3 +1,108 @@
 package recipes
 
-func removeBinary() {}
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// binary builds the real command once, with the failpoints that let a test kill it at a chosen mark.
+var binary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "switchback-test-")
+	if err != nil {
+		return "", err
+	}
+	binaryDir.Store(dir)
+	path := filepath.Join(dir, "switchback")
+	out, err := exec.Command("go", "build", "-tags", "failpoint", "-o", path, "../../cmd/switchback").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build the command: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// binaryDir is where it was built, if it was.
+var binaryDir atomic.Value
+
+func removeBinary() {
+	if dir, ok := binaryDir.Load().(string); ok {
+		_ = os.RemoveAll(dir)
+	}
+}
+
+// killed runs the real command, which is killed at a mark, and again, killed at a later one, until it comes to
+// its end. It counts the kills.
+func (p *trip) killed(kills *int, args ...string) error {
+	path, err := binary()
+	if err != nil {
+		return err
+	}
+	args = append(args, "--url", p.url, "--dir", filepath.Dir(p.changes))
+	for mark := 1 + *kills%4; ; mark = mark*2 + 1 {
+		var out bytes.Buffer
+		c := exec.CommandContext(p.t.Context(), path, args...)
+		c.Env = append(os.Environ(), fmt.Sprint("SWITCHBACK_FAILPOINT_KILL=", mark))
+		c.Stdout, c.Stderr = &out, &out
+		c.WaitDelay = 5 * time.Second
+		err := c.Run()
+		if err == nil {
+			return nil
+		}
+		if status, ok := c.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != syscall.SIGKILL {
+			return fmt.Errorf("%v, to be killed at mark %d: %w\n%s", args, mark, err, out.String())
+		}
+		*kills++
+	}
+}
+
+// TestKilled kills the real binary over and over in every phase, there and back, while clients write: with some
+// cases, and in the long run with all.
+func TestKilled(t *testing.T) {
+	if testing.Short() {
+		return
+	}
+	sample := map[string]string{"postgres": "ten at once on one table", "mysql": "rename column", "mariadb": "rename column", "sqlite": "change type, wider number"}
+	for _, engine := range engines() {
+		for _, c := range cases() {
+			if !thorough() && c.name != sample[engine] {
+				continue
+			}
+			t.Run(engine+"/"+c.name, func(t *testing.T) {
+				t.Parallel()
+				p := begin(t, c.on(engine), engine)
+				before := p.model()
+				_, err := p.plan(c.operations.on(engine))
+				require.NoError(t, err)
+				const change = "20261124093001_change"
+				kills := 0
+				do := func(args ...string) func() error { return func() error { return p.killed(&kills, args...) } }
+				p.fleet.start(blue, 1)
+				p.phase(expanding, expanded, "expand", do("expand"), p.book.expand, blue, green)
+				p.fleet.start(green, 1)
+				p.phase(expanded, expanded, "backfill", do("backfill"), p.book.fill, blue, green)
+				p.fleet.end(blue)
+				p.phase(contracting, contracted, "contract", do("contract"), nil, green)
+				// Back to where it was, not a phase back: that would be another one each time.
+				p.phase(contracting, expanded, "rollback of contract", do("rollback", "--to", change+":backfill"), nil, blue, green)
+				p.fleet.start(blue, 1)
+				p.fleet.lap(p.laps)
+				p.fleet.end(green)
+				p.phase(expanding, plain, "rollback", do("rollback", "--to", "0"), p.book.unexpand, blue)
+				p.fleet.end(blue)
+				require.Empty(t, p.applied())
+				alike(t, before, p.model(), "after the rollback the schema is another one")
+				t.Logf("killed %d times", kills)
+				require.Greater(t, kills, 5)
+			})
+		}
+	}
+}

@@ -95,6 +95,10 @@ an error; after every phase each row reads in both shapes as the conversions of 
 say; after a rollback the schema is what it was and no row that either version wrote is lost; after purge
 the schema is the one that was wanted.
 
+Some cases are killed (kill -9) over and over in each phase while clients write; all of them, with more rows and
+for longer, with ` + "`SWITCHBACK_MATRIX=long`" + `. On MySQL and MariaDB clients do again what a deadlock took back,
+as applications there have to.
+
 The table comes from ` + "`cases_test.go`" + `; the test fails where it and this page differ. To write it anew:
 
     go test ./integration/recipes -run TestMatrixReadme -update
