@@ -174,7 +174,7 @@ func (b *book) follow(rel relation, r *record, insert bool, oldBefore, newBefore
 	changed := !insert && !same(r.blue, oldBefore, rel.old)
 	if b.stage != contracted && (insert && (rel.hidden || !written) || changed && !rel.once && (rel.hidden || !written)) {
 		r.green.set(rel.up(r.blue), rel.new)
-		r.stale = r.stale && (rel.once || !insert && len(b.c.relations) > 1) // the other relations are not filled by it
+		r.stale = r.stale && rel.once
 	}
 	if rel.down == nil || rel.hidden && b.stage != contracted {
 		return

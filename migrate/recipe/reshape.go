@@ -595,6 +595,8 @@ func newKeyReshape(p *planner, op Operation, table Table, rule *rule, added []*s
 		rule.types[c.Name] = c.Type
 		if isConstant(c.Default) && !(p.rebuilds() && unique(t, rule.old)) {
 			rule.initial[c.Name] = c.Default
+		} else if e, ok := p.engine.(interface{ initially(*schema.Column) string }); ok && e.initially(c) != "" {
+			rule.initial[c.Name] = e.initially(c)
 		}
 	}
 	if _, err := p.walkable(op, table); err != nil {
