@@ -43,13 +43,16 @@ func onLockers(t *testing.T, test func(t *testing.T, g *locker)) {
 	for _, k := range lockers {
 		t.Run(k.Name, func(t *testing.T) {
 			url := servers.URL(t, k)
+			before := servers.Open(t, url)
+			_, err := before.ExecContext(t.Context(), "ALTER DATABASE CHARACTER SET utf8mb4")
+			require.NoError(t, err)
+			require.NoError(t, before.Close()) // what connects from here on sees it
 			db, err := database.Open(t.Context(), url, database.Options{})
 			require.NoError(t, err)
 			t.Cleanup(func() { require.NoError(t, db.Close()) })
 			plain := servers.Open(t, url)
 			t.Cleanup(func() { require.NoError(t, plain.Close()) })
 			g := &locker{t: t, url: url, plain: plain, db: db, runner: migrate.NewRunner(db, migrate.Options{}), changes: filepath.Join(t.TempDir(), "changes")}
-			g.exec("ALTER DATABASE CHARACTER SET utf8mb4")
 			test(t, g)
 		})
 	}

@@ -305,15 +305,6 @@ func (*mysql) defaultOf(expression string) string {
 	return "(" + expression + ")"
 }
 
-// initially is the default that a new column needs until contract, whatever it is to have then: MariaDB sets no
-// timestamp NOT NULL beside writers that has none, or CURRENT_TIMESTAMP.
-func (g *mysql) initially(c *schema.Column) string {
-	if g.mariadb && c.NotNull && strings.HasPrefix(c.Type, "timestamp") {
-		return g.zero(c.Type)
-	}
-	return ""
-}
-
 // cannot says why a column cannot be taken through a change, or nothing.
 func (g *mysql) cannot(t *schema.Table, c *schema.Column) (reason, next string) {
 	d := sqltoken.Of(g.name())

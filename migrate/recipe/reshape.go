@@ -180,6 +180,9 @@ func (r *reshape) notNull(p *planner) error {
 		if !c.NotNull {
 			continue
 		}
+		if p.engine.name() == "mariadb" && strings.HasPrefix(c.Type, "timestamp") {
+			p.note("To set the timestamp %s of %s NOT NULL, MariaDB copies the table while writes to it wait.", word(c.Name), r.table)
+		}
 		if err := p.step(nil, func(e *edit) { e.column(r.table, c.Name).NotNull = true }); err != nil {
 			return err
 		}
@@ -595,8 +598,6 @@ func newKeyReshape(p *planner, op Operation, table Table, rule *rule, added []*s
 		rule.types[c.Name] = c.Type
 		if isConstant(c.Default) && !(p.rebuilds() && unique(t, rule.old)) {
 			rule.initial[c.Name] = c.Default
-		} else if e, ok := p.engine.(interface{ initially(*schema.Column) string }); ok && e.initially(c) != "" {
-			rule.initial[c.Name] = e.initially(c)
 		}
 	}
 	if _, err := p.walkable(op, table); err != nil {
