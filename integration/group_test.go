@@ -148,6 +148,31 @@ func TestGroupStopped(t *testing.T) {
 	}
 }
 
+// TestGroupInTransaction has a statement of a group fail where DDL is transactional: of the group nothing took
+// effect, though its script has no transaction.
+func TestGroupInTransaction(t *testing.T) {
+	g := open(t, servers.URL(t, servers.Postgres17), migrate.Options{})
+	script := func(second string) map[string]string {
+		return map[string]string{
+			"expand.sql":          "-- switchback:no-transaction\nCREATE TABLE a (id integer);\n-- switchback:together a\nALTER TABLE a ADD COLUMN b integer;\n-- switchback:resumed\nUPDATE a SET b = 1;\n" + second + ";\n-- switchback:apart\nCREATE TABLE c (id integer);\n",
+			"expand.rollback.sql": "DROP TABLE c;\nDROP TABLE a;\n",
+		}
+	}
+	empty := g.fingerprint()
+	g.change("1_group", script("ALTER TABLE missing ADD COLUMN b integer"))
+	err := g.forward(migrate.Expand)
+	var step *migrate.StepError
+	require.ErrorAs(t, err, &step)
+	require.Equal(t, 7, step.Line)
+	require.Contains(t, step.State, "was taken back")
+	require.Equal(t, empty, g.fingerprint())
+
+	g.change("1_group", script("ALTER TABLE a ADD COLUMN d integer"))
+	require.NoError(t, g.forward(migrate.Expand))
+	require.Equal(t, "1_group:expand", g.applied())
+	require.Equal(t, "3", g.text("SELECT count(*) FROM information_schema.columns WHERE table_name = 'a' AND table_schema = 'public'"))
+}
+
 // TestGroupFails has a statement of a group fail. What the group did before it is taken back while nobody can write,
 // and what was done before the group as well.
 func TestGroupFails(t *testing.T) {

@@ -318,8 +318,8 @@ func (a *alteration) modifyCost(old, now *schema.Column) cost {
 		switch {
 		case old.NotNull == now.NotNull:
 			return instant
-		case a.mariadb && now.NotNull && now.Default != "" && !isLiteral(now.Default):
-			return copying // MariaDB builds no table beside writers whose NULLs become such a default
+		case a.mariadb && now.NotNull && (now.Default != "" && !isLiteral(now.Default) || strings.HasPrefix(now.Type, "timestamp")):
+			return copying // MariaDB builds no table beside writers whose NULLs would become what each session reads otherwise
 		}
 		return inplace
 	}

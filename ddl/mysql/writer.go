@@ -102,7 +102,8 @@ func (s *script) add(phase int, id string, after []string, statements ...ddl.Sta
 // renames are confirmed ones. The first schema has the new names already.
 func (s *script) renames(list []diff.Rename) {
 	for i, r := range list {
-		sql, comment := "", "Changes the catalogue only. Views, triggers and routines keep the old name in their text."
+		var sql string
+		comment := "Changes the catalogue only. Views, triggers and routines keep the old name in their text."
 		switch r.Kind {
 		case schema.KindTable, schema.KindView:
 			sql = fmt.Sprintf("RENAME TABLE %s TO %s", Quote(r.From), Quote(r.To))

@@ -43,13 +43,16 @@ func onLockers(t *testing.T, test func(t *testing.T, g *locker)) {
 	for _, k := range lockers {
 		t.Run(k.Name, func(t *testing.T) {
 			url := servers.URL(t, k)
+			before := servers.Open(t, url)
+			_, err := before.ExecContext(t.Context(), "ALTER DATABASE CHARACTER SET utf8mb4")
+			require.NoError(t, err)
+			require.NoError(t, before.Close()) // what connects from here on sees it
 			db, err := database.Open(t.Context(), url, database.Options{})
 			require.NoError(t, err)
 			t.Cleanup(func() { require.NoError(t, db.Close()) })
 			plain := servers.Open(t, url)
 			t.Cleanup(func() { require.NoError(t, plain.Close()) })
 			g := &locker{t: t, url: url, plain: plain, db: db, runner: migrate.NewRunner(db, migrate.Options{}), changes: filepath.Join(t.TempDir(), "changes")}
-			g.exec("ALTER DATABASE CHARACTER SET utf8mb4")
 			test(t, g)
 		})
 	}
@@ -392,4 +395,55 @@ func TestLockersChangeType(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestLockersKeysAndMoments renames a column with a foreign key, one with a check, and one that the server fills by
+// itself.
+func TestLockersKeysAndMoments(t *testing.T) {
+	onLockers(t, func(t *testing.T, g *locker) {
+		g.exec("CREATE TABLE p (id int primary key)")
+		g.exec("INSERT INTO p VALUES (1), (2)")
+		g.exec("CREATE TABLE k (id int primary key, p int NOT NULL, n int, at timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP, KEY k_p (p), CONSTRAINT k_p FOREIGN KEY (p) REFERENCES p (id), CONSTRAINT k_n CHECK (n > 0))")
+		g.exec("INSERT INTO k (id, p, n, at) VALUES (1, 1, 1, '2020-01-01 00:00:00')")
+		start := g.model()
+		g.plan("20261124093000_keys", "rename column k.p parent", "rename column k.n number", "rename column k.at changed")
+		require.NoError(t, g.forward(migrate.Expand, migrate.Backfill))
+		filled := g.model()
+		g.exec("INSERT INTO k (id, p, n, at) VALUES (2, 2, 2, '2020-01-02 00:00:00')")
+		g.exec("INSERT INTO k (id, parent, number, changed) VALUES (3, 2, 3, '2020-01-03 00:00:00')")
+		g.exec("INSERT INTO k (id, parent, number) VALUES (4, 2, 4)")
+		g.exec("UPDATE k SET number = 5 WHERE id = 1")
+		_, err := g.plain.ExecContext(t.Context(), "INSERT INTO k (id, parent, number) VALUES (5, 7, 4)")
+		require.Error(t, err, "there is no such parent")
+		_, err = g.plain.ExecContext(t.Context(), "INSERT INTO k (id, parent, number) VALUES (5, 1, -1)")
+		require.Error(t, err, "the check holds")
+		require.Equal(t, "4", g.text("SELECT count(*) FROM k WHERE p = parent AND n = number AND at <=> changed"))
+		require.Equal(t, "2020-01-02 00:00:00", g.text("SELECT CAST(changed AS CHAR) FROM k WHERE id = 2"))
+		require.Equal(t, "2020-01-03 00:00:00", g.text("SELECT CAST(at AS CHAR) FROM k WHERE id = 3"))
+		require.NotEqual(t, "2020-01-01 00:00:00", g.text("SELECT CAST(changed AS CHAR) FROM k WHERE id = 1"))
+
+		require.NoError(t, g.forward(migrate.Contract))
+		g.exec("INSERT INTO k (id, parent, number) VALUES (6, 2, 6)")
+		g.exec("UPDATE k SET number = 7 WHERE id = 2")
+		_, err = g.plain.ExecContext(t.Context(), "INSERT INTO k (id, parent, number) VALUES (7, 7, 4)")
+		require.Error(t, err, "there is no such parent")
+		_, err = g.plain.ExecContext(t.Context(), "INSERT INTO k (id, parent, number) VALUES (7, 1, -1)")
+		require.Error(t, err, "the check holds")
+		require.NotEqual(t, "2020-01-02 00:00:00", g.text("SELECT CAST(changed AS CHAR) FROM k WHERE id = 2"))
+		require.Equal(t, "5", g.text("SELECT count(*) FROM k WHERE switchback_old_p = parent AND switchback_old_n = number AND switchback_old_at <=> changed"))
+		require.NoError(t, g.back())
+		g.equal(filled, "after the rollback of contract")
+		require.NoError(t, g.back())
+		require.NoError(t, g.back())
+		g.equal(start, "after the rollback of all")
+		require.Equal(t, "5", g.text("SELECT count(*) FROM k WHERE n > 0 AND at IS NOT NULL"))
+
+		require.NoError(t, g.forward(migrate.Expand, migrate.Backfill, migrate.Contract, migrate.Purge))
+		k := g.model().Schemas[0].Table("k")
+		require.NotNil(t, k.Constraint("k_p"))
+		require.NotNil(t, k.Constraint("k_n"))
+		require.Equal(t, "CURRENT_TIMESTAMP", k.Column("changed").Default)
+		require.Equal(t, "CURRENT_TIMESTAMP", schema.Value(k.Column("changed").Options, "on update"))
+		require.Len(t, k.Columns, 4)
+	})
 }

@@ -192,7 +192,7 @@ func precision(digits string) string {
 	return "(" + digits + ")"
 }
 
-func (g *mysql) retype(constant, from, to string) string {
+func (g *mysql) retype(constant, _, to string) string {
 	_, number := exact(to)
 	bare := strings.Trim(constant, "'")
 	switch {

@@ -183,6 +183,9 @@ func (r *reshape) notNull(p *planner) error {
 		if !c.NotNull {
 			continue
 		}
+		if p.engine.name() == "mariadb" && strings.HasPrefix(c.Type, "timestamp") {
+			p.note("To set the timestamp %s of %s NOT NULL, MariaDB copies the table while writes to it wait.", word(c.Name), r.table)
+		}
 		if err := p.step(nil, func(e *edit) { e.column(r.table, c.Name).NotNull = true }); err != nil {
 			return err
 		}
