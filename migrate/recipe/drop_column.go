@@ -92,5 +92,10 @@ func (r *dropColumn) contract(p *planner) error {
 }
 
 func (r *dropColumn) purge(p *planner) error {
+	if p.engine.name() != "sqlite" { // its purge is one transaction
+		if err := p.loosenColumn(r.table, r.attic); err != nil {
+			return err
+		}
+	}
 	return p.purgeColumns(r.table, r.attic)
 }
