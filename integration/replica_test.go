@@ -128,6 +128,7 @@ func sourceAndReplica(t *testing.T, k servers.Kind) (source, replica string) {
 	}
 	rows, err := s.QueryContext(t.Context(), status)
 	require.NoError(t, err)
+	defer rows.Close()
 	columns, err := rows.Columns()
 	require.NoError(t, err)
 	values, into := make([]string, len(columns)), make([]any, len(columns))
@@ -136,7 +137,8 @@ func sourceAndReplica(t *testing.T, k servers.Kind) (source, replica string) {
 	}
 	require.True(t, rows.Next())
 	require.NoError(t, rows.Scan(into...))
-	require.NoError(t, rows.Close())
+	require.False(t, rows.Next())
+	require.NoError(t, rows.Err())
 	for _, statement := range []string{fmt.Sprintf(change, host, values[0], values[1]), "START REPLICA"} {
 		_, err = r.ExecContext(t.Context(), statement)
 		require.NoError(t, err, statement)

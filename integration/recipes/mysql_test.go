@@ -257,7 +257,6 @@ func unchanged(value string) string { return value }
 type journey struct {
 	g           *locker
 	blue, green *version
-	start       *schema.Database
 	columns     func(contracted bool) map[string]func(string) string // under which names values are read, as what
 }
 

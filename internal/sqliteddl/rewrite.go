@@ -25,13 +25,10 @@ func Rewrite(t *schema.Table) string {
 	open := slices.IndexFunc(list[at+1:], func(k token) bool { return k.IsSign("(") }) + at + 1
 	end := open + len(body) + 1 // of the closing parenthesis
 	r := rewriting{sql: sql, table: t, seen: &schema.Table{Name: t.Name}}
-	from := list[open].End
 	for _, item := range split(body) {
-		if len(item) == 0 {
-			continue
+		if len(item) > 0 {
+			r.read(item)
 		}
-		r.read(item, from)
-		from = item[len(item)-1].End // then white space up to the comma, which is the next item's
 	}
 	for i := range r.items { // what stands before the comma belongs to the item before
 		to := list[end].Start
@@ -101,7 +98,7 @@ type clause struct {
 }
 
 // read takes an item apart.
-func (r *rewriting) read(item []token, from int) {
+func (r *rewriting) read(item []token) {
 	it := rewritten{start: item[0].Start, end: item[len(item)-1].End}
 	plain := unqualified(item, r.table.Name)
 	switch {

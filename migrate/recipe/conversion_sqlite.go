@@ -26,7 +26,7 @@ func affinity(typ string) string {
 		return "TEXT"
 	case typ == "", has("BLOB"):
 		return "BLOB"
-	case has("REAL", "FLOA", "DOUB"):
+	case has("REAL", "FLOA", "DOUB"): //nolint:misspell // SQLite's rule for the affinity of a type
 		return "REAL"
 	}
 	return "NUMERIC"

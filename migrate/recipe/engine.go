@@ -94,5 +94,3 @@ const (
 func complement(id string) string {
 	return strings.Map(func(r rune) rune { return '9' - (r - '0') }, id)
 }
-
-func indent(text, by string) string { return by + strings.ReplaceAll(text, "\n", "\n"+by) }

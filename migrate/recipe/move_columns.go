@@ -115,7 +115,9 @@ func (r *moveColumns) expand(p *planner) error {
 		if err := p.step(nil, func(e *edit) { e.column(r.from, c).NotNull = false }); err != nil {
 			return err
 		}
-		p.refill(r.from, before, c, "")
+		if err := p.refill(r.from, before, c, ""); err != nil {
+			return err
+		}
 	}
 	if err := p.pair(r, "there", r.from, r.there); err != nil {
 		return err

@@ -17,7 +17,6 @@ import (
 // constraints and indexes of the old ones; at contract the old ones go to the attic, under another name
 // and still in step; purge drops them.
 type reshape struct {
-	nothing
 	op    Operation
 	table Table
 	rule  *rule

@@ -108,7 +108,7 @@ func (g *sqlite) trigger(s *sync, n int, kind string) string {
 func (g *sqlite) addTriggers(e *edit, s *sync, st state) {
 	t := e.table(s.table)
 	for n, r := range s.rules {
-		w := &sqliteTriggers{sqlite: g, rule: r, state: st, table: g.table(s.table), row: g.row(t, s, st)}
+		w := &sqliteTriggers{sqlite: g, rule: r, state: st, table: g.table(s.table), row: g.row(t, s)}
 		for _, kind := range r.triggersOf(st) {
 			name := g.trigger(s, n, kind)
 			t.Triggers = append(t.Triggers, sqliteddl.Trigger(name, "CREATE TRIGGER "+g.quote(name)+" "+w.text(kind)))
@@ -142,7 +142,7 @@ func (g *sqlite) assertTriggers(s *sync, st state) Statement {
 }
 
 // row is the condition that a row is the one that a trigger was fired for.
-func (g *sqlite) row(t *schema.Table, s *sync, st state) string {
+func (g *sqlite) row(t *schema.Table, s *sync) string {
 	key := s.key
 	if id := rowid(t); id != "" {
 		key = []string{id}

@@ -203,7 +203,7 @@ func (p *planner) unfilled(r *rule) string {
 		}
 		differs := e.distinct(q, r.up[c], r.types[c])
 		if r.hidden {
-			any = append(any, differs)
+			any = append(any, differs+p.notBack(r, c))
 		} else {
 			any = append(any, stands+" AND "+differs)
 		}
@@ -217,10 +217,23 @@ func (p *planner) unfilled(r *rule) string {
 // outOfStep is the condition of rows in which neither shape follows from the other.
 func (p *planner) outOfStep(r *rule) string {
 	up := p.differ(r, r.new, r.up)
-	if len(r.down) == 0 || r.hidden {
+	switch {
+	case len(r.down) == 0:
 		return up
+	case r.hidden:
+		return up + p.notBack(r, r.new[0])
 	}
 	return "(" + up + ") AND (" + p.differ(r, r.old, r.down) + ")"
+}
+
+// notBack leaves out rows whose old value follows from the new one: after a rollback of contract the new column
+// holds what the new version wrote, which the old type may not be able to say.
+func (p *planner) notBack(r *rule, column string) string {
+	back := p.differ(r, r.old, r.down)
+	if back == "" {
+		return ""
+	}
+	return " AND (" + p.engine.quote(column) + " IS NULL OR " + back + ")"
 }
 
 func (p *planner) differ(r *rule, columns []string, expressions map[string]string) string {

@@ -129,7 +129,8 @@ func (r *rowReader) sum(ctx context.Context, t data.Table, query string, sums ma
 	if err != nil {
 		return fmt.Errorf("add up the rows of %s: %w", t.Name, err)
 	}
-	if err := data.AddSums(rows, sums); err != nil {
+	defer rows.Close()
+	if err := errors.Join(data.AddSums(rows, sums), rows.Err()); err != nil {
 		return fmt.Errorf("add up the rows of %s: %w", t.Name, err)
 	}
 	return nil

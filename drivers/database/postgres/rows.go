@@ -102,8 +102,9 @@ func (r *rowReader) Sums(ctx context.Context, t data.Table, p data.Part) (map[in
 	if err != nil {
 		return nil, fmt.Errorf("add up the rows of %s: %w", t.Name, err)
 	}
+	defer rows.Close()
 	sums := map[int64]data.Sum{}
-	if err := data.AddSums(rows, sums); err != nil {
+	if err := errors.Join(data.AddSums(rows, sums), rows.Err()); err != nil {
 		return nil, fmt.Errorf("add up the rows of %s: %w", t.Name, err)
 	}
 	return sums, nil
