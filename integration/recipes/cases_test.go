@@ -42,6 +42,7 @@ type matrixCase struct {
 	verdicts   map[string]string // where it is not works
 	back       func(old values)  // what the rollback of expand makes of a row that only the new shape allows; may be nil
 	upsertless bool              // no row is written with ON CONFLICT
+	retypesKey bool              // the key has another type after contract
 
 	adapt func(c *matrixCase, engine string) // what is otherwise on an engine; may be nil
 }
@@ -73,10 +74,9 @@ func (c *matrixCase) verdict(engine string) string {
 // address is the URL that the clients use. Where a column changes its type under its name, no client can
 // keep statements that were prepared before.
 func (c *matrixCase) address(url, engine string) string {
-	for _, r := range c.relations {
-		if r.hidden && engine == "postgres" {
-			return url + "&default_query_exec_mode=simple_protocol"
-		}
+	retypes := c.retypesKey || slices.ContainsFunc(c.relations, func(r relation) bool { return r.hidden })
+	if retypes && engine == "postgres" {
+		return url + "&default_query_exec_mode=simple_protocol"
 	}
 	return url
 }
@@ -477,6 +477,30 @@ CREATE INDEX items_by_n ON items (n);`),
 			adapt:      func(c *matrixCase, engine string) { c.upsertless = engine == "sqlite" },
 		},
 		{
+			name:       "change type of a key",
+			operations: every("change type items.id bigint"),
+			before:     every(`CREATE TABLE items (id int PRIMARY KEY, n int, note varchar(60)); CREATE INDEX items_n ON items (n, id);`),
+			after:      every(`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60)); CREATE INDEX items_n ON items (n, id);`),
+			blue:       shape{"items", []column{{name: "n", values: counts}, note}},
+			green:      shape{"items", []column{{name: "n", values: counts}, note}},
+			verdicts:   map[string]string{"sqlite": refused + "changing the type of keys is not known on sqlite yet"},
+			retypesKey: true,
+		},
+		withVerdicts(alike1("partition table", "partition table items by (HASH (id) PARTITIONS 3)",
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60));`,
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60)) PARTITION BY HASH (id) PARTITIONS 3;`),
+			map[string]string{
+				"postgres": refused + "rebuilding a table beside itself is not known on postgres yet",
+				"sqlite":   refused + "rebuilding a table beside itself is not known on sqlite yet",
+			}),
+		withVerdicts(alike1("convert table to another collation", "convert table items utf8mb4_bin",
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60));`,
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60)) COLLATE utf8mb4_bin;`),
+			map[string]string{
+				"postgres": refused + "rebuilding a table beside itself is not known on postgres yet",
+				"sqlite":   refused + "rebuilding a table beside itself is not known on sqlite yet",
+			}),
+		{
 			name:       "drop table",
 			operations: every("drop table items"),
 			before:     every(numbers + `CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60), CONSTRAINT items_n FOREIGN KEY (n) REFERENCES numbers (n));`),
@@ -499,6 +523,12 @@ func sometimes(f func(int) any) func(int) any {
 
 // numbers is a table of all that counts writes, for foreign keys.
 const numbers = `CREATE TABLE numbers (n int PRIMARY KEY); INSERT INTO numbers VALUES (0), (1), (-1), (7), (32768), (2147483647), (-2147483647); `
+
+// withVerdicts is a case that does not work everywhere.
+func withVerdicts(c *matrixCase, verdicts map[string]string) *matrixCase {
+	c.verdicts = verdicts
+	return c
+}
 
 // alike1 is a case whose change neither version has to know of.
 func alike1(name, operation, before, after string) *matrixCase {

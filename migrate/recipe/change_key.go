@@ -254,7 +254,6 @@ func (k keyTable) index(p *planner, prefix string, columns []string) *schema.Ind
 
 func (r *keyChange) contract(p *planner) error {
 	const instant = "Changes the catalogue only."
-	r.restore(p)
 	e := p.engine
 	for _, f := range r.foreign {
 		drop := func(name string) string {
@@ -313,9 +312,9 @@ func (r *keyChange) adopt(p *planner, k keyTable, prefix string) Statement {
 	}
 }
 
-// restore is what a rollback of contract makes at its end: indexes that the keys have taken over, and the
+// ready is what a rollback of contract makes at its end: indexes that the keys have taken over, and the
 // foreign keys on them.
-func (r *keyChange) restore(p *planner) {
+func (r *keyChange) ready(p *planner) error {
 	e := p.engine
 	var back []Statement
 	for _, k := range r.tables {
@@ -330,6 +329,7 @@ func (r *keyChange) restore(p *planner) {
 			Statement{SQL: fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", e.table(f.table), e.quote(f.original)), Why: "Reads the table while others write to it."})
 	}
 	p.scripts.step(nil, back)
+	return nil
 }
 
 // loosen lets the attic be without a value, for keys that the old type cannot hold; the way back begins with

@@ -21,6 +21,7 @@ type recipe interface {
 	expand(p *planner) error   // before the triggers are made
 	fill(p *planner) error     // once all rows are filled
 	index(p *planner) error    // likewise, what never writes a table anew
+	ready(p *planner) error    // at the beginning of contract, statement by statement
 	contract(p *planner) error // while no trigger of the change is there, together with what puts them back
 	settle(p *planner) error   // at the end of contract, statement by statement
 	purge(p *planner) error    // once the triggers are gone
@@ -32,6 +33,7 @@ type nothing struct{}
 func (nothing) expand(*planner) error   { return nil }
 func (nothing) fill(*planner) error     { return nil }
 func (nothing) index(*planner) error    { return nil }
+func (nothing) ready(*planner) error    { return nil }
 func (nothing) contract(*planner) error { return nil }
 func (nothing) settle(*planner) error   { return nil }
 func (nothing) purge(*planner) error    { return nil }

@@ -181,87 +181,23 @@ func (p *planner) contract(recipes []recipe) error {
 	for _, s := range p.syncs {
 		p.scripts.step([]Statement{p.engine.assertTriggers(s, before)}, nil)
 	}
-	var moves []move
-	for _, r := range recipes {
-		if m, ok := r.(mover); ok {
-			moves = append(moves, m.moves()...)
-		}
-	}
-	transactional := !p.engine.locksGroups()
-	readers, aside := dependents{}, map[schema.Key]bool{}
-	if p.target == nil {
-		readers = p.dependentsOf(moves)
-	} else {
-		aside = p.affected()
-	}
-	if !transactional {
-		if err := p.stepAside(aside); err != nil {
+	o := p.onlookersOf(recipes)
+	if p.engine.locksGroups() {
+		if err := p.stepAside(o.aside); err != nil {
 			return err
 		}
-		if err := p.instead(readers); err != nil {
-			return err
-		}
-		for _, r := range recipes {
-			if early, ok := r.(interface{ ready(*planner) error }); ok {
-				if err := early.ready(p); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	p.together, p.locks = true, p.locked()
-	if transactional {
-		if err := p.away(readers); err != nil {
-			return err
-		}
-		if err := p.stepAside(aside); err != nil {
-			return err
-		}
-	}
-	for _, s := range p.syncs {
-		for _, r := range s.rules {
-			p.resync(s, r, before, false)
-		}
-	}
-	for _, s := range p.syncs {
-		if err := p.triggers(p.engine.dropTriggers, s, before); err != nil {
-			return err
-		}
-	}
-	if p.rebuilds() {
-		if err := p.fill(recipes); err != nil {
+		if err := p.instead(o.readers); err != nil {
 			return err
 		}
 	}
 	for _, r := range recipes {
-		if err := r.contract(p); err != nil {
+		if err := r.ready(p); err != nil {
 			return err
 		}
 	}
-	if p.rebuilds() { // while the tables are written anew
-		if err := p.settle(recipes); err != nil {
-			return err
-		}
+	if err := p.exchange(recipes, o); err != nil {
+		return err
 	}
-	for _, s := range p.syncs {
-		if err := p.triggers(p.engine.addTriggers, s, after); err != nil {
-			return err
-		}
-	}
-	if transactional {
-		if err := p.again(readers); err != nil {
-			return err
-		}
-		if err := p.comeBack(aside); err != nil {
-			return err
-		}
-	}
-	for _, s := range p.syncs {
-		for _, r := range s.rules {
-			p.resync(s, r, after, true)
-		}
-	}
-	p.together, p.locks = false, nil
 	at := len(p.scripts.Forward)
 	if !p.rebuilds() {
 		if err := p.settle(recipes); err != nil {
@@ -274,6 +210,91 @@ func (p *planner) contract(recipes []recipe) error {
 		}
 	}
 	return nil
+}
+
+// onlookers are what reads the columns that contract moves: of a schema that operations were named for, and of
+// one that is wanted as a whole.
+type onlookers struct {
+	readers dependents
+	aside   map[schema.Key]bool
+}
+
+func (p *planner) onlookersOf(recipes []recipe) onlookers {
+	if p.target != nil {
+		return onlookers{aside: p.affected()}
+	}
+	var moves []move
+	for _, r := range recipes {
+		if m, ok := r.(mover); ok {
+			moves = append(moves, m.moves()...)
+		}
+	}
+	return onlookers{readers: p.dependentsOf(moves), aside: map[schema.Key]bool{}}
+}
+
+// exchange puts the new shape in the place of the old one, all of it together: what reads the tables steps aside
+// where it would be in the way, the triggers of two shapes go, those of the attic come.
+func (p *planner) exchange(recipes []recipe, o onlookers) error {
+	p.together, p.locks = true, p.locked()
+	defer func() { p.together, p.locks = false, nil }()
+	if !p.engine.locksGroups() {
+		if err := p.away(o.readers); err != nil {
+			return err
+		}
+		if err := p.stepAside(o.aside); err != nil {
+			return err
+		}
+	}
+	p.resyncAll(before, false)
+	for _, s := range p.syncs {
+		if err := p.triggers(p.engine.dropTriggers, s, before); err != nil {
+			return err
+		}
+	}
+	if err := p.reform(recipes); err != nil {
+		return err
+	}
+	for _, s := range p.syncs {
+		if err := p.triggers(p.engine.addTriggers, s, after); err != nil {
+			return err
+		}
+	}
+	if !p.engine.locksGroups() {
+		if err := p.again(o.readers); err != nil {
+			return err
+		}
+		if err := p.comeBack(o.aside); err != nil {
+			return err
+		}
+	}
+	p.resyncAll(after, true)
+	return p.flush()
+}
+
+// reform runs what recipes do at contract. Where tables are written anew, all that is left is done with it.
+func (p *planner) reform(recipes []recipe) error {
+	if p.rebuilds() {
+		if err := p.fill(recipes); err != nil {
+			return err
+		}
+	}
+	for _, r := range recipes {
+		if err := r.contract(p); err != nil {
+			return err
+		}
+	}
+	if p.rebuilds() {
+		return p.settle(recipes)
+	}
+	return nil
+}
+
+func (p *planner) resyncAll(st state, forward bool) {
+	for _, s := range p.syncs {
+		for _, r := range s.rules {
+			p.resync(s, r, st, forward)
+		}
+	}
 }
 
 func (p *planner) settle(recipes []recipe) error {

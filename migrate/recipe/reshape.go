@@ -253,8 +253,11 @@ func (p *planner) finalName(table Table, column string) string {
 	return column
 }
 
-// ready takes checks off the columns that contract renames.
+// ready takes checks off the columns that contract renames, where the engine would not rename them.
 func (r *reshape) ready(p *planner) error {
+	if !p.engine.locksGroups() {
+		return nil
+	}
 	for _, k := range p.now.Schema(r.table.Schema).Table(r.table.Name).Constraints {
 		if k.Type != schema.Check || !r.about(p, k.Columns, k.Definition) {
 			continue
