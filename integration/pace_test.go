@@ -145,7 +145,7 @@ su postgres -c "PATH=$PATH pg_ctl -D /tmp/standby -o '-p 5433 -c listen_addresse
 		}
 	}
 	g := open(t, server, migrate.Options{MaxLag: 2 * time.Second, Observer: p})
-	g.fillable(2000, "size=100 pause=500ms", "'x' || id")
+	g.fillable(8000, "size=100 pause=500ms", "'x' || id")
 	done := make(chan error, 1)
 	go func() { done <- g.forward(migrate.Expand, migrate.Backfill) }()
 	var at migrate.Progress

@@ -57,7 +57,7 @@ func TestReplicas(t *testing.T) {
 				}
 			}
 			g := open(t, source, migrate.Options{MaxLag: 2 * time.Second, Replicas: []migrate.Replica{follower}, Observer: p})
-			g.fillable(1500, "size=100 pause=300ms", "concat('x', id)")
+			g.fillable(12000, "size=100 pause=300ms", "concat('x', id)")
 			done := make(chan error, 1)
 			go func() { done <- g.forward(migrate.Expand, migrate.Backfill) }()
 			<-started

@@ -100,9 +100,10 @@ func (s *Session) backfill(ctx context.Context, step Step, e Entry, st *Statemen
 	if err := w.prepare(ctx, prior); err != nil {
 		return err
 	}
-	if err := s.yield(ctx); err != nil {
+	if err := s.yield(ctx, step, true); err != nil {
 		return err
 	}
+	defer func() { s.yields = false }()
 	resumed := w.at.Batches > 0
 	begun, walked := time.Now(), w.at.Walked
 	told := func() Progress { return progress(w.at, walked, time.Since(begun), resumed) }
@@ -133,7 +134,7 @@ func (s *Session) backfill(ctx context.Context, step Step, e Entry, st *Statemen
 			return err
 		}
 	}
-	if err := s.settings(ctx, step); err != nil {
+	if err := s.yield(ctx, step, false); err != nil {
 		return err
 	}
 	w.entry.Status = Done
@@ -144,16 +145,11 @@ func (s *Session) backfill(ctx context.Context, step Step, e Entry, st *Statemen
 const batchLockTimeout = 400 * time.Millisecond
 
 // yield lets a batch and a write of the application that wait for each other's rows end with the batch giving
-// way, on the server that would otherwise end either of them. The statements behind it have their own timeout again.
-func (s *Session) yield(ctx context.Context) error {
-	if s.db.Dialect().Engine != Postgres || s.opts.LockTimeout < batchLockTimeout {
-		return nil
-	}
-	s.timeout = 0 // not known from now on
-	if err := s.db.SetLockTimeout(ctx, s.conn, batchLockTimeout); err != nil {
-		return fmt.Errorf("set the lock timeout: %w", err)
-	}
-	return nil
+// way, on the server that would otherwise end either of them. The statements behind it have their own timeout
+// again.
+func (s *Session) yield(ctx context.Context, step Step, yes bool) error {
+	s.yields = yes && s.db.Dialect().Engine == Postgres
+	return s.settings(ctx, step)
 }
 
 // progress says how far a walk is, from what this run walked since it began.

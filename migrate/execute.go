@@ -232,6 +232,9 @@ func (s *Session) patience(step Step) (timeout time.Duration, retries int) {
 			retries = d.Retries
 		}
 	}
+	if s.yields {
+		timeout = min(timeout, batchLockTimeout)
+	}
 	return timeout, retries
 }
 

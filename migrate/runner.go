@@ -232,6 +232,7 @@ type Session struct {
 	run         string
 	announced   bool
 	timeout     time.Duration // the lock timeout that is set; 0 when not known
+	yields      bool          // statements give way to the application's
 	catalogue   Catalogue
 	fingerprint string // of the catalogue as the last step of this run left it; empty when not known
 	followed    bool   // the fingerprint was not read whole
