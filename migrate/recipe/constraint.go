@@ -1,7 +1,6 @@
 package recipe
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,26 +51,9 @@ func (o AddConstraint) recipe(p *planner) (recipe, error) {
 		}
 	}
 	if o.Constraint.Type == schema.Check && p.engine.name() == "mysql" {
-		k := o.Constraint
-		r, err := newShadow(p, o, table, func(t *schema.Table) error {
-			t.Constraints = append(t.Constraints, &k)
-			return nil
-		})
-		if err == nil {
-			return r, nil
-		}
-		p.note("MySQL copies %s for the check %s while writes wait. %s", table, word(k.Name), reasonOf(err))
+		p.note("MySQL copies %s for the check %s while writes wait.", table, word(o.Constraint.Name))
 	}
 	return &addConstraint{op: o, table: table}, nil
-}
-
-// reasonOf is why an operation cannot be planned in some way.
-func reasonOf(err error) string {
-	var e *Error
-	if errors.As(err, &e) {
-		return "There is no other way: " + e.Reason + "."
-	}
-	return err.Error()
 }
 
 func (r *addConstraint) fill(p *planner) error {

@@ -35,8 +35,6 @@ func forms() []form {
 		{"split column", "split column TABLE.COLUMN into NAME TYPE [not null] = (EXPRESSION), … down (EXPRESSION)", "several columns for one", readSplitColumn},
 		{"merge columns", "merge columns TABLE (COLUMN, …) into NAME TYPE [not null] = (EXPRESSION) down (EXPRESSION), …", "one column for several", readMergeColumns},
 		{"move columns", "move columns TABLE (COLUMN, …) to TABLE (KEY, …)", "to a new table, by the primary key", readMoveColumns},
-		{"partition table", "partition table TABLE by (RANGE (…) (PARTITION …))", "by a copy beside it (MySQL, MariaDB)", readPartitionTable},
-		{"convert table", "convert table TABLE COLLATION", "by a copy beside it (MySQL, MariaDB)", readConvertTable},
 		{"add column", "add column TABLE.COLUMN TYPE [not null] [default (EXPRESSION)] [fill (EXPRESSION)]", "rows that are there get the default, or are filled in batches", readAddColumn},
 		{"drop column", "drop column TABLE.COLUMN [fill (EXPRESSION)]", "into the attic; fill is for rows that are written without it", readDropColumn},
 		{"set not null", "set not null TABLE.COLUMN [fill (EXPRESSION)]", "fill is for rows without a value", readSetNotNull},
@@ -509,22 +507,4 @@ func readMoveColumns(r *reader) (Operation, error) {
 	}
 	op.Key, err = r.list()
 	return op, err
-}
-
-func readPartitionTable(r *reader) (Operation, error) {
-	t, err := r.table()
-	if err != nil || !r.words("by") {
-		return nil, errSyntax
-	}
-	by, err := r.expression()
-	return PartitionTable{t, by}, err
-}
-
-func readConvertTable(r *reader) (Operation, error) {
-	t, err := r.table()
-	if err != nil {
-		return nil, err
-	}
-	collation, err := r.name()
-	return ConvertTable{t, collation}, err
 }

@@ -40,9 +40,6 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 		recipes = append(recipes, r)
 	}
 	p.recipes = recipes
-	if err := p.alone(operations, recipes); err != nil {
-		return nil, err
-	}
 	for _, run := range []struct {
 		phase migrate.Phase
 		do    func([]recipe) error
@@ -70,22 +67,6 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 		}
 	}
 	return p.draft, nil
-}
-
-// alone refuses what else is to be done to a table that is copied beside itself: the copy would not have it.
-func (p *planner) alone(operations []Operation, recipes []recipe) error {
-	for i, r := range recipes {
-		s, ok := r.(*shadow)
-		if !ok {
-			continue
-		}
-		for j, op := range operations {
-			if full, _, err := p.table(op, op.on()); i != j && err == nil && full == s.table {
-				return &Error{op, fmt.Sprintf("%q copies the table beside itself, and the copy would not have it", operations[i]), "plan the two one after the other, each in a change of its own"}
-			}
-		}
-	}
-	return nil
 }
 
 // digits is the number that a change's ID begins with.

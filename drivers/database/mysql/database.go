@@ -113,8 +113,15 @@ func (d *Database) Version() string {
 }
 
 // SetLockTimeout implements migrate.Database: for metadata locks, which wait for a year by default,
-// and for row locks. The servers count whole seconds.
+// and for row locks. The servers count whole seconds. MariaDB since 11.6 ends a batch, instead of letting it wait,
+// when a row that it meets was written since it began, so that a backfill beside a busy application hardly
+// gets on; that is switched off, as it is on all other servers.
 func (d *Database) SetLockTimeout(ctx context.Context, conn *sql.Conn, timeout time.Duration) error {
+	if d.engine == migrate.MariaDB {
+		if _, err := conn.ExecContext(ctx, "SET SESSION innodb_snapshot_isolation = OFF"); err != nil && !isError(err, 1193) { // older servers do not know it
+			return err
+		}
+	}
 	seconds := max(1, int((timeout+time.Second-1)/time.Second))
 	_, err := conn.ExecContext(ctx, fmt.Sprintf("SET SESSION lock_wait_timeout = %d, innodb_lock_wait_timeout = %d", seconds, seconds))
 	return err
