@@ -11,16 +11,16 @@ import (
 // in it, as MySQL's client wants it.
 func (s *Script) Write(w io.Writer, head string, delimiter string) error {
 	var b strings.Builder
-	comment(&b, head)
+	Comment(&b, head)
 	for _, note := range s.Notes {
-		comment(&b, "NOTE: "+note)
+		Comment(&b, "NOTE: "+note)
 	}
 	if len(s.Statements) == 0 {
-		comment(&b, "There is nothing to do.")
+		Comment(&b, "There is nothing to do.")
 	}
 	for _, statement := range s.Statements {
 		b.WriteByte('\n')
-		comment(&b, statement.Comment)
+		Comment(&b, statement.Comment)
 		if delimiter != "" && strings.Contains(statement.SQL, ";") {
 			fmt.Fprintf(&b, "DELIMITER %s\n%s%s\nDELIMITER ;\n", delimiter, statement.SQL, delimiter)
 			continue
@@ -31,8 +31,8 @@ func (s *Script) Write(w io.Writer, head string, delimiter string) error {
 	return err
 }
 
-// comment writes text as comment lines. What was a line break in it cannot end the comment.
-func comment(b *strings.Builder, text string) {
+// Comment writes text as comment lines. What was a line break in it cannot end the comment.
+func Comment(b *strings.Builder, text string) {
 	if text == "" {
 		return
 	}

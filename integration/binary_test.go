@@ -9,37 +9,17 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/switchbackdb/switchback/integration/binary"
 )
 
-// binary builds the real command once, with the failpoints that let a test kill it at a chosen mark.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "switchback-test-")
-	if err != nil {
-		return "", err
-	}
-	binaryDir.Store(dir)
-	path := filepath.Join(dir, "switchback")
-	out, err := exec.Command("go", "build", "-tags", "failpoint", "-o", path, "../cmd/switchback").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build the command: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
-// binaryDir is where it was built, if it was.
-var binaryDir atomic.Value
-
-func removeBinary() {
-	if dir, ok := binaryDir.Load().(string); ok {
-		_ = os.RemoveAll(dir)
-	}
-}
+// program is the command with the failpoints that let a test kill it at a chosen mark.
+var program binary.Binary
 
 // output is what a command has printed so far.
 type output struct {
@@ -69,7 +49,7 @@ type command struct {
 // start starts the command with extra environment, such as KILL=3 for the failpoint of that name.
 func start(t *testing.T, dir string, failpoint []string, args ...string) *command {
 	t.Helper()
-	path, err := binary()
+	path, err := program.Path()
 	require.NoError(t, err)
 	c := &command{Cmd: exec.Command(path, args...), exited: make(chan struct{})}
 	c.Dir = dir

@@ -48,7 +48,7 @@ release:
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	slow(t)
-	path, err := binary()
+	path, err := program.Path()
 	require.NoError(t, err)
 	// The proxy's socket has a short path: the longest is 104 bytes.
 	dir, err := os.MkdirTemp("", "sb")

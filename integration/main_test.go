@@ -9,6 +9,6 @@ import (
 
 func TestMain(m *testing.M) {
 	code := servers.Run(m)
-	removeBinary()
+	program.Remove()
 	os.Exit(code)
 }

@@ -6,43 +6,22 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/switchbackdb/switchback/integration/binary"
 )
 
-// binary builds the real command once, with the failpoints that let a test kill it at a chosen mark.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "switchback-test-")
-	if err != nil {
-		return "", err
-	}
-	binaryDir.Store(dir)
-	path := filepath.Join(dir, "switchback")
-	out, err := exec.Command("go", "build", "-tags", "failpoint", "-o", path, "../../cmd/switchback").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build the command: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
-// binaryDir is where it was built, if it was.
-var binaryDir atomic.Value
-
-func removeBinary() {
-	if dir, ok := binaryDir.Load().(string); ok {
-		_ = os.RemoveAll(dir)
-	}
-}
+// program is the command with the failpoints that let a test kill it at a chosen mark.
+var program binary.Binary
 
 // killed runs the real command, which is killed at a mark, and again, killed at a later one, until it comes to
 // its end. It counts the kills.
 func (p *trip) killed(kills *int, args ...string) error {
-	path, err := binary()
+	path, err := program.Path()
 	if err != nil {
 		return err
 	}

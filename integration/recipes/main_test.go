@@ -18,6 +18,6 @@ import (
 
 func TestMain(m *testing.M) {
 	code := servers.Run(m)
-	removeBinary()
+	program.Remove()
 	os.Exit(code)
 }

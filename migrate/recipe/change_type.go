@@ -30,13 +30,9 @@ func (o ChangeType) String() string {
 func (o ChangeType) on() Table { return o.Table }
 
 func (o ChangeType) recipe(p *planner) (recipe, error) {
-	table, t, err := p.table(o, o.Table)
+	table, _, c, err := p.column(o, o.Table, o.Column)
 	if err != nil {
 		return nil, err
-	}
-	c := t.Column(o.Column)
-	if c == nil {
-		return nil, noColumn(o, table, o.Column)
 	}
 	o.Type = p.engine.canonical(o.Type)
 	if strings.EqualFold(c.Type, o.Type) {

@@ -17,13 +17,9 @@ func (o RenameColumn) String() string {
 func (o RenameColumn) on() Table { return o.Table }
 
 func (o RenameColumn) recipe(p *planner) (recipe, error) {
-	table, t, err := p.table(o, o.Table)
+	table, _, c, err := p.column(o, o.Table, o.Column)
 	if err != nil {
 		return nil, err
-	}
-	c := t.Column(o.Column)
-	if c == nil {
-		return nil, noColumn(o, table, o.Column)
 	}
 	r, err := newReshape(p, o, table, &rule{
 		old: []string{o.Column}, new: []string{o.To},

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/switchbackdb/switchback/ddl"
 	"github.com/switchbackdb/switchback/migrate"
 )
 
@@ -44,13 +45,13 @@ func (d *Draft) Files(engine migrate.Engine) []File {
 
 func (d *Draft) file(engine migrate.Engine, name string, statements []Statement) File {
 	var b strings.Builder
-	comment(&b, titles[name])
+	ddl.Comment(&b, titles[name])
 	if name == "expand.sql" {
 		for _, op := range d.Operations {
-			comment(&b, "  "+op.String())
+			ddl.Comment(&b, "  "+op.String())
 		}
 		for _, note := range d.Notes {
-			comment(&b, "NOTE: "+note)
+			ddl.Comment(&b, "NOTE: "+note)
 		}
 	}
 	if slices.ContainsFunc(statements, func(s Statement) bool { return s.Outside || s.Batch != nil }) || strings.HasPrefix(name, "backfill.") {
@@ -73,8 +74,8 @@ func (d *Draft) file(engine migrate.Engine, name string, statements []Statement)
 }
 
 func (s Statement) write(b *strings.Builder, engine migrate.Engine) {
-	comment(b, s.Why)
-	comment(b, s.Effect)
+	ddl.Comment(b, s.Why)
+	ddl.Comment(b, s.Effect)
 	switch {
 	case s.Batch != nil:
 		fmt.Fprintf(b, "-- switchback:batch table=%s key=%s\n", wordList([]string{s.Batch.Table}), wordList(s.Batch.Key))
@@ -112,11 +113,4 @@ func wordList(names []string) string {
 		}
 	}
 	return strings.Join(list, ",")
-}
-
-// comment writes text as comment lines. What was a line break in it cannot end the comment.
-func comment(b *strings.Builder, text string) {
-	for _, line := range strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }) {
-		fmt.Fprintf(b, "-- %s\n", line)
-	}
 }

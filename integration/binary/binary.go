@@ -1,0 +1,47 @@
+// Package binary builds the real command for the tests that run and kill it.
+package binary
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+)
+
+// Binary is the command, built when it is first asked for, with the failpoints that let a test kill it at a
+// chosen mark. The zero value is ready for use.
+type Binary struct {
+	once sync.Once
+	dir  atomic.Value // where it was built, if it was
+	path string
+	err  error
+}
+
+// Path builds the command, once, and returns where it is.
+func (b *Binary) Path() (string, error) {
+	b.once.Do(func() { b.path, b.err = b.build() })
+	return b.path, b.err
+}
+
+func (b *Binary) build() (string, error) {
+	dir, err := os.MkdirTemp("", "switchback-test-")
+	if err != nil {
+		return "", err
+	}
+	b.dir.Store(dir)
+	path := filepath.Join(dir, "switchback")
+	out, err := exec.Command("go", "build", "-tags", "failpoint", "-o", path, "github.com/switchbackdb/switchback/cmd/switchback").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build the command: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// Remove removes what was built.
+func (b *Binary) Remove() {
+	if dir, ok := b.dir.Load().(string); ok {
+		_ = os.RemoveAll(dir)
+	}
+}
