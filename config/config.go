@@ -48,7 +48,8 @@ type Environment struct {
 
 // Snapshots says where snapshots are kept.
 type Snapshots struct {
-	Store string `yaml:"store,omitempty"` // a folder; default ".switchback/snapshots"
+	Store      string   `yaml:"store,omitempty"`      // a folder; default ".switchback/snapshots"
+	Recipients []string `yaml:"recipients,omitempty"` // age public keys; snapshots are encrypted for them
 }
 
 // Drift says which environments should be the same, and where they need not be.

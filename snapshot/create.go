@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -9,153 +10,335 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"sort"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
+	"filippo.io/age"
+	"golang.org/x/sync/errgroup"
 
-	"github.com/switchbackdb/switchback/internal/atomicfile"
 	"github.com/switchbackdb/switchback/internal/failpoint"
+	"github.com/switchbackdb/switchback/schema"
 )
 
-// chunkSize is how much of a part goes into one chunk, in bytes: large enough to compress well, small
-// enough to be held in memory on a small machine.
-const chunkSize = 8 << 20
+// About is what the caller knows of the database that is copied.
+type About struct {
+	Engine  string // such as sqlite
+	Version string // of the server
+	Source  string // which database, for people, without any password
+	// Identity tells the database from every other, also from one that has its name now.
+	Identity string
+	Tool     string // the version of switchback
+	Actor    string // who takes it, as user@host
+	Note     string // why, in the user's words
+	Tags     []string
+}
+
+// CreateOptions say how a snapshot is taken.
+type CreateOptions struct {
+	Workers     int           // how many read side by side; 0 is one
+	LockTimeout time.Duration // how long a lock is waited for
+	Recipients  []Recipient   // who can read the snapshot; everybody when there is none
+	// Progress is told how many bytes were copied, and about how many there are. It may be nil.
+	Progress func(done, total int64)
+}
+
+// Recipient is somebody for whom snapshots are encrypted.
+type Recipient struct {
+	Name string // the public key
+	age.Recipient
+}
+
+// schemaPart is the name of the part that holds the model of the schema.
+const schemaPart = "schema.json"
 
 // Create takes a snapshot and returns its manifest once all of it was read back. When it fails or is
 // cancelled, what it had written is removed; when it is killed, an unfinished snapshot is left, which
 // is listed as that and never restored.
-func (s *Store) Create(ctx context.Context, e Engine, about About, progress func(done, total int64)) (_ *Manifest, err error) {
+func (s *Store) Create(ctx context.Context, from Source, about About, o CreateOptions) (_ *Manifest, err error) {
 	begun := time.Now()
 	m := &Manifest{
 		Format: Format, ID: newID(begun), Created: begun.UTC().Truncate(time.Second), Tool: about.Tool, Engine: about.Engine, Version: about.Version,
-		Source: about.Source, Actor: about.Actor, Note: about.Note,
+		Source: about.Source, Identity: about.Identity, Actor: about.Actor, Note: about.Note, Tags: about.Tags,
 	}
-	dir := s.path(m.ID)
-	if err := os.MkdirAll(filepath.Join(dir, "chunks"), 0o700); err != nil {
-		return nil, fmt.Errorf("create snapshot: %w", err)
+	for _, r := range o.Recipients {
+		m.Recipients = append(m.Recipients, r.Name)
 	}
-	scratch := filepath.Join(dir, "scratch") // beside the chunks: where there is room for them
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("create snapshot: %w\n  state: no snapshot was made, the database was only read", err)
-			err = errors.Join(err, os.RemoveAll(dir))
+			err = errors.Join(err, s.blobs.Remove(context.WithoutCancel(ctx), m.ID+"/"))
 		}
 	}()
-	if err := os.Mkdir(scratch, 0o700); err != nil {
+	if err := s.copy(ctx, from, m, o); err != nil {
 		return nil, err
 	}
-	if err := e.Dump(ctx, scratch, progress); err != nil {
-		return nil, err
+	level := LevelDecoded
+	if m.Encrypted() { // whoever takes snapshots has no key to read them
+		level = LevelStored
 	}
-	failpoint.Hit("snapshot: dumped")
-	if m.Content, err = e.Examine(ctx, scratch); err != nil {
-		return nil, err
-	}
-	if m.Parts, err = s.store(ctx, scratch, dir); err != nil {
-		return nil, err
-	}
-	if err := os.RemoveAll(scratch); err != nil {
-		return nil, err
-	}
-	if found, err := s.readChunks(ctx, m, LevelDecoded, nil); err != nil || len(found) > 0 {
+	if found, err := s.readBack(ctx, m, level, nil, max(o.Workers, 1)); err != nil || len(found) > 0 {
 		return nil, errors.Join(err, problems("read back", found))
 	}
 	m.Took = time.Since(begun).Round(time.Millisecond).String()
-	return m, s.commit(dir, m)
+	return m, s.commit(ctx, m)
 }
 
-func (s *Store) commit(dir string, m *Manifest) error {
+// copy reads everything at one point of the source.
+func (s *Store) copy(ctx context.Context, from Source, m *Manifest, o CreateOptions) (err error) {
+	dir, err := s.scratch(m.ID)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	workers := max(o.Workers, 1)
+	point, err := from.OpenPoint(ctx, PointOptions{Workers: workers, LockTimeout: o.LockTimeout, Dir: dir, Progress: o.Progress})
+	if err != nil {
+		return err
+	}
+	failpoint.Hit("snapshot: opened")
+	w := newCopying(s, point, m, o)
+	err = errors.Join(w.describe(ctx), w.run(ctx, workers))
+	// What Close says decides whether the copy is one: it is asked also when the context is at its end.
+	if err = errors.Join(err, point.Close(context.WithoutCancel(ctx))); err != nil {
+		return err
+	}
+	failpoint.Hit("snapshot: copied")
+	w.sumUp()
+	return nil
+}
+
+// scratch makes an empty folder where there is room for a copy of the database: beside the chunks, when
+// those are files.
+func (s *Store) scratch(id string) (string, error) {
+	if f, ok := s.blobs.(Folder); ok {
+		dir := f.path(id + "/scratch")
+		return dir, os.MkdirAll(dir, 0o700)
+	}
+	return os.MkdirTemp("", "switchback-snapshot-")
+}
+
+// copying is a snapshot under way.
+type copying struct {
+	store *Store
+	point Point
+	m     *Manifest
+	o     CreateOptions
+	names atomic.Int64
+	bytes atomic.Int64
+	about int64 // how many bytes there are
+
+	mu     sync.Mutex
+	chunks map[int][]placed
+	tally  map[int]Tally
+}
+
+// placed is a chunk with the place of its piece, by which chunks are put in order.
+type placed struct {
+	Chunk
+	piece int
+}
+
+func newCopying(s *Store, point Point, m *Manifest, o CreateOptions) *copying {
+	w := &copying{store: s, point: point, m: m, o: o, chunks: map[int][]placed{}, tally: map[int]Tally{}}
+	m.Parts = point.Parts()
+	for _, p := range point.Pieces() {
+		w.about += p.Bytes
+	}
+	return w
+}
+
+func (w *copying) run(ctx context.Context, workers int) error {
+	group, ctx := errgroup.WithContext(ctx)
+	pieces := w.point.Pieces()
+	var next atomic.Int64
+	for n := range workers {
+		group.Go(func() error {
+			to, err := newPacker(ctx, w.store.blobs, w.m.ID, &w.names, recipients(w.o.Recipients), w.progress)
+			if err != nil {
+				return err
+			}
+			for i := int(next.Add(1)) - 1; i < len(pieces); i = int(next.Add(1)) - 1 {
+				if err := w.piece(ctx, n, i, pieces[i], to); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// piece copies one piece.
+func (w *copying) piece(ctx context.Context, worker, i int, p Piece, to *packer) error {
+	part := w.m.Parts[p.Part]
+	to.begin(part.Kind, p.Offset)
+	if err := w.point.Read(ctx, worker, p, to); err != nil {
+		return fmt.Errorf("copy %s: %w", part.Name, err)
+	}
+	chunks, tally, err := to.end()
+	if err != nil {
+		return fmt.Errorf("copy %s: %w", part.Name, err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range chunks {
+		w.chunks[p.Part] = append(w.chunks[p.Part], placed{c, i})
+	}
+	t := w.tally[p.Part]
+	t.Add(tally)
+	w.tally[p.Part] = t
+	return nil
+}
+
+func (w *copying) progress(n int64) {
+	if done := w.bytes.Add(n); w.o.Progress != nil {
+		w.o.Progress(done, max(done, w.about))
+	}
+}
+
+// describe puts what the point says of itself into the manifest, and the model of the schema into a part of
+// its own, the last.
+func (w *copying) describe(ctx context.Context) error {
+	var model *schema.Database
+	w.m.Content, model = w.point.Describe()
+	to, err := newPacker(ctx, w.store.blobs, w.m.ID, &w.names, recipients(w.o.Recipients), w.progress)
+	if err != nil {
+		return err
+	}
+	to.begin(FilePart, 0)
+	if err := model.Save(to); err != nil {
+		return err
+	}
+	chunks, _, err := to.end()
+	if err != nil {
+		return fmt.Errorf("store the schema: %w", err)
+	}
+	for _, c := range chunks {
+		w.chunks[len(w.m.Parts)] = append(w.chunks[len(w.m.Parts)], placed{c, 0})
+	}
+	w.m.Parts = append(w.m.Parts, Part{Name: schemaPart})
+	return nil
+}
+
+// sumUp puts into the manifest what was found while copying.
+func (w *copying) sumUp() {
+	for i := range w.m.Parts {
+		p := &w.m.Parts[i]
+		p.Chunks = []Chunk{}
+		list := w.chunks[i]
+		slices.SortStableFunc(list, func(a, b placed) int { return cmp.Or(cmp.Compare(a.piece, b.piece), cmp.Compare(a.Offset, b.Offset)) })
+		for _, c := range list {
+			p.Chunks = append(p.Chunks, c.Chunk)
+			p.Bytes += c.PlainBytes
+			p.Rows += c.Rows
+		}
+	}
+	w.m.Content.fill(w.m.Parts, w.tally)
+}
+
+// fill sets counts and hashes of the tables that parts of rows were read of.
+func (c *Content) fill(parts []Part, tally map[int]Tally) {
+	at := map[string]int{}
+	for i, t := range c.Tables {
+		at[t.Name] = i
+	}
+	for i, p := range parts {
+		if p.Kind != RowsPart {
+			continue
+		}
+		t := tally[i]
+		if at, ok := at[p.Name]; ok {
+			c.Tables[at].Rows, c.Tables[at].Hash = t.Rows, t.Hash()
+		}
+	}
+}
+
+func (s *Store) commit(ctx context.Context, m *Manifest) error {
 	data, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return err
 	}
 	data = append(data, '\n')
-	if err := atomicfile.Write(filepath.Join(dir, "manifest.json"), data, 0o600); err != nil {
+	if err := s.blobs.Put(ctx, m.ID+"/manifest.json", data); err != nil {
 		return err
 	}
 	failpoint.Hit("snapshot: manifest written")
-	if err := atomicfile.Write(filepath.Join(dir, "COMMITTED"), []byte(sum(data)+"\n"), 0o600); err != nil {
+	if err := s.blobs.Put(ctx, m.ID+"/COMMITTED", []byte(sum(data)+"\n")); err != nil {
 		return err
 	}
 	failpoint.Hit("snapshot: committed")
-	return atomicfile.SyncDir(s.dir)
+	return nil
 }
 
-// store cuts the files of a folder into compressed chunks.
-func (s *Store) store(ctx context.Context, from, to string) ([]Part, error) {
-	entries, err := os.ReadDir(from)
-	if err != nil {
-		return nil, err
+func recipients(list []Recipient) []age.Recipient {
+	var all []age.Recipient
+	for _, r := range list {
+		all = append(all, r.Recipient)
 	}
-	sort.Slice(entries, func(i, j int) bool { return entries[i].Name() < entries[j].Name() })
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		return nil, err
-	}
-	defer encoder.Close()
-	next := 0
-	var parts []Part
-	for _, e := range entries {
-		p := Part{Name: e.Name(), Chunks: []Chunk{}}
-		err := eachPiece(ctx, filepath.Join(from, e.Name()), func(plain []byte) error {
-			c := Chunk{File: fmt.Sprintf("%06d.zst", next), PlainBytes: int64(len(plain)), PlainSHA256: sum(plain)}
-			next++
-			packed := encoder.EncodeAll(plain, nil)
-			c.Bytes, c.SHA256 = int64(len(packed)), sum(packed)
-			p.Bytes += c.PlainBytes
-			p.Chunks = append(p.Chunks, c)
-			return writeSynced(filepath.Join(to, "chunks", c.File), packed)
-		})
-		if err != nil {
-			return nil, err
-		}
-		parts = append(parts, p)
-	}
-	return parts, atomicfile.SyncDir(filepath.Join(to, "chunks"))
-}
-
-// eachPiece reads a file in pieces of chunkSize.
-func eachPiece(ctx context.Context, path string, f func([]byte) error) error {
-	file, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	buffer := make([]byte, chunkSize)
-	for {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		n, err := io.ReadFull(file, buffer)
-		if n > 0 {
-			if err := f(buffer[:n]); err != nil {
-				return err
-			}
-		}
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-func writeSynced(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	if _, err = f.Write(data); err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
+	return all
 }
 
 func newID(now time.Time) string {
 	var b [3]byte
 	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
 	return now.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(b[:])
+}
+
+// Examine tells what is in a database by reading all of it, as Create does, without keeping it.
+func Examine(ctx context.Context, from Source, o PointOptions) (_ Content, err error) {
+	o.Workers = max(o.Workers, 1)
+	point, err := from.OpenPoint(ctx, o)
+	if err != nil {
+		return Content{}, err
+	}
+	defer func() { err = errors.Join(err, point.Close(context.WithoutCancel(ctx))) }()
+	parts, pieces := point.Parts(), point.Pieces()
+	content, _ := point.Describe()
+	tally := make([]map[int]Tally, o.Workers)
+	group, ctx := errgroup.WithContext(ctx)
+	var next atomic.Int64
+	for n := range o.Workers {
+		tally[n] = map[int]Tally{}
+		group.Go(func() error {
+			for i := int(next.Add(1)) - 1; i < len(pieces); i = int(next.Add(1)) - 1 {
+				p := pieces[i]
+				if parts[p.Part].Kind != RowsPart {
+					continue
+				}
+				t := tally[n][p.Part]
+				if err := count(ctx, point, n, p, &t); err != nil {
+					return fmt.Errorf("read %s: %w", parts[p.Part].Name, err)
+				}
+				tally[n][p.Part] = t
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return Content{}, err
+	}
+	for _, others := range tally[1:] {
+		for part, t := range others {
+			all := tally[0][part]
+			all.Add(t)
+			tally[0][part] = all
+		}
+	}
+	content.fill(parts, tally[0])
+	return content, nil
+}
+
+// count tallies a piece.
+func count(ctx context.Context, point Point, worker int, p Piece, t *Tally) error {
+	var rows rowCounter
+	if err := point.Read(ctx, worker, p, &rows); err != nil {
+		return err
+	}
+	if rows.open {
+		return io.ErrUnexpectedEOF
+	}
+	t.Add(rows.Tally)
+	return nil
 }

@@ -1,33 +1,37 @@
 // Package snapshot keeps consistent copies of databases that are proven to be restorable.
 //
-// A snapshot is a folder of a store:
+//	Source ──OpenPoint──▶ Point ──Pieces──▶ workers: Read ▸ rows counted and hashed ▸ zstd ▸ age ▸ sha256 ▸ Blobs
+//	                   └──Describe──▶ Manifest, written once all of it was read back, then COMMITTED
+//
+//	Blobs ──▶ workers: sha256 ▸ age ▸ zstd ▸ Load ──▶ Site, an empty database: Prepare ▸ Load … ▸ Finish
+//	                                                     └──OpenPoint──▶ counted, hashed and compared with the manifest
+//
+// A snapshot is a folder of a store, or a prefix of a bucket:
 //
 //	STORE/20261124T101530Z-3f9a1c/
-//	  chunks/000000.zst …   the engine's files, cut into chunks and compressed
-//	  manifest.json         what is in it, with a checksum of each chunk as stored and as it was
+//	  chunks/000000.zst …   the data, cut into chunks, compressed, and encrypted when there are recipients
+//	  manifest.json         what is in it, with the checksum of each chunk
 //	  COMMITTED             the manifest's checksum; written last, once everything was read back
 //	  verified.jsonl        each verification since
 //
-// Create lets the engine write its files into a scratch folder, examines them, stores them, reads all of
-// it back and only then commits. Verify goes through the levels up to restoring in a scratch folder and
-// comparing schema, counts and rows. What an engine's files are is the driver's affair (Engine).
+// What an engine's data are is the driver's affair. Data come in parts: one of rows is text with a row a
+// line, which is counted and hashed here without regard to the order, so that a database that was built
+// of a snapshot can be compared with the one that was copied; one of a file is taken as it is.
 //
 // The order of the writes and the rule that nothing counts before it was read back follow restic's
-// repository format; the levels of verification are in docs/snapshots.md.
+// repository format; the levels of verification are in docs/snapshots.md, the reasons in
+// docs/decisions/0014-snapshots-of-every-engine.md.
 package snapshot
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
+	"io"
 	"time"
 
-	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/schema"
 )
-
-// Format is the version of the format that this package writes and the highest it reads.
-const Format = 1
 
 // Errors that callers tell apart.
 var (
@@ -37,6 +41,8 @@ var (
 	ErrUnfinished = errors.New("the snapshot was never finished")
 	// ErrUnsupported is returned for engines whose snapshots are not supported.
 	ErrUnsupported = errors.New("snapshots are not supported")
+	// ErrNoKey is returned when a snapshot is encrypted and none of the identities given opens it.
+	ErrNoKey = errors.New("the snapshot is encrypted, and no identity that was given opens it")
 )
 
 // DamagedError says what is wrong with a snapshot that was committed.
@@ -49,100 +55,62 @@ func (e *DamagedError) Error() string {
 	return fmt.Sprintf("snapshot %s is damaged: %s", e.ID, e.Reason)
 }
 
-// Engine is what this package needs of a database engine.
-type Engine interface {
-	// Dump writes one consistent copy of the database as files into the empty folder dir. Progress is
-	// told how much is done and how much there is, in the engine's own unit.
-	Dump(ctx context.Context, dir string, progress func(done, total int64)) error
-	// Examine describes a copy by looking at it, and finds what is broken in it: an error is a copy
-	// that cannot be read at all.
-	Examine(ctx context.Context, dir string) (Content, error)
+// Source is a database that can be copied.
+type Source interface {
+	// OpenPoint fixes one moment of the database, at which that many workers will read it side by side. No
+	// writer waits for longer than the lock timeout. The caller closes what it returns.
+	OpenPoint(ctx context.Context, o PointOptions) (Point, error)
 }
 
-// Content is what is in a database, as found by looking at a copy of it.
-type Content struct {
-	Fingerprint string    `json:"fingerprint"` // of the schema
-	Tables      []Table   `json:"tables"`      // in the order of their names
-	Applied     []Applied `json:"applied"`     // phases of changes, in the order in which they were applied
-	Broken      []string  `json:"broken,omitempty"`
+// PointOptions say how a database is copied.
+type PointOptions struct {
+	Workers     int           // how many will read side by side, at least 1
+	LockTimeout time.Duration // how long a lock is waited for, and so may keep others waiting
+	// Dir is an empty folder that is removed afterwards, for engines that write a copy of their own.
+	Dir string
+	// Progress is told, while OpenPoint makes such a copy, how much is done and how much there is, in the
+	// engine's own unit. It may be nil.
+	Progress func(done, total int64)
 }
 
-// Table counts a table's rows and hashes them regardless of their order.
-type Table struct {
-	Name string `json:"name"`
-	Rows int64  `json:"rows"`
-	Hash string `json:"hash"`
+// Point is one moment of a database.
+type Point interface {
+	// Describe says what is in the database. Tables that a part of rows is read of have neither count nor
+	// hash yet: the caller finds them. Such a table has the name of its part.
+	Describe() (Content, *schema.Database)
+	// Parts are what the data consist of. Chunks, counts and sizes are left to the caller.
+	Parts() []Part
+	// Pieces cuts the parts into what a worker reads at once, in the order in which it is best done: the
+	// largest first.
+	Pieces() []Piece
+	// Read writes the data of a piece. It is called by several workers at once, each with a number of its
+	// own, from 0.
+	Read(ctx context.Context, worker int, p Piece, to io.Writer) error
+	// Close lets go of the moment. An error means that what was read is not of one moment, or not whole.
+	Close(ctx context.Context) error
 }
 
-// Applied is a phase of a change that was applied when the snapshot was taken, with its scripts, so that
-// it can be rolled back after a restore too.
-type Applied struct {
-	Change   string        `json:"change"`
-	Phase    migrate.Phase `json:"phase"`
-	Script   *string       `json:"script,omitempty"`
-	Rollback *string       `json:"rollback_script,omitempty"`
+// Piece is what a worker reads at once.
+type Piece struct {
+	Part   int    // its index among the parts
+	Range  string // which of the part's rows, in the engine's own words; empty for all
+	Offset int64  // where in the file it begins, for a part that is a file
+	Bytes  int64  // about how much it is
 }
 
-// About is what the caller knows of the database that is copied.
-type About struct {
-	Engine  string // such as sqlite
-	Version string // of the server
-	Source  string // which database, without any password
-	Tool    string // the version of switchback
-	Actor   string // who takes it, as user@host
-	Note    string // why, in the user's words
-}
-
-// Manifest says all that is needed to judge a snapshot years later.
-type Manifest struct {
-	Format  int       `json:"format"`
-	ID      string    `json:"id"`
-	Created time.Time `json:"created"`
-	Took    string    `json:"took"`
-	Tool    string    `json:"tool"`
-	Engine  string    `json:"engine"`
-	Version string    `json:"engine_version"`
-	Source  string    `json:"source"`
-	Actor   string    `json:"actor"`
-	Note    string    `json:"note,omitempty"`
-	Content Content   `json:"content"`
-	Parts   []Part    `json:"parts"`
-}
-
-// Rows is how many rows the snapshot holds.
-func (m *Manifest) Rows() int64 {
-	var n int64
-	for _, t := range m.Content.Tables {
-		n += t.Rows
-	}
-	return n
-}
-
-// Stored is how many bytes the chunks take in the store.
-func (m *Manifest) Stored() int64 {
-	var n int64
-	for _, p := range m.Parts {
-		for _, c := range p.Chunks {
-			n += c.Bytes
-		}
-	}
-	return n
-}
-
-// Part is one of the engine's files.
-type Part struct {
-	Name   string  `json:"name"`
-	Bytes  int64   `json:"bytes"`
-	Chunks []Chunk `json:"chunks"`
-}
-
-// Chunk is a piece of a part, as it is stored and as it was.
-type Chunk struct {
-	File        string `json:"file"`
-	Bytes       int64  `json:"bytes"`
-	SHA256      string `json:"sha256"`
-	PlainBytes  int64  `json:"plain_bytes"`
-	PlainSHA256 string `json:"plain_sha256"`
+// Site is a new database in which a snapshot is built. It is a Source too, so that what was built can be
+// compared with what was copied.
+type Site interface {
+	Source
+	// Prepare makes what the rows go into: the schema without what is better made afterwards.
+	Prepare(ctx context.Context, m *Manifest, model *schema.Database) error
+	// Loaded names the chunks, by their files, that a build which was cut off has loaded before.
+	Loaded(ctx context.Context) (map[string]bool, error)
+	// Load loads a chunk, wholly or not at all. It is called by several workers at once. An error of the
+	// reader has to be returned: it says that the chunk is not what was stored.
+	Load(ctx context.Context, worker int, p Part, c Chunk, from io.Reader) error
+	// Finish makes the rest: indexes, keys, triggers, sequences, with that many workers.
+	Finish(ctx context.Context, m *Manifest, model *schema.Database, workers int) error
 }
 
 // Level is how thoroughly a snapshot is verified.
@@ -151,9 +119,9 @@ type Level string
 // The levels, each including those before it.
 const (
 	LevelPresent  Level = "present"  // committed, and every chunk is there with its size
-	LevelStored   Level = "stored"   // what is stored has its checksums
-	LevelDecoded  Level = "decoded"  // decompressed, it has its checksums too
-	LevelRestored Level = "restored" // restored in a scratch folder: schema, counts, rows, keys are equal
+	LevelStored   Level = "stored"   // what is stored has its checksums; needs no key
+	LevelDecoded  Level = "decoded"  // decrypted and decompressed, it is what was read, and has its rows
+	LevelRestored Level = "restored" // built in a scratch database: schema, counts, rows, keys are equal
 )
 
 // Levels returns the levels, the least first.
@@ -177,5 +145,3 @@ type Verification struct {
 	Found []string  `json:"found,omitempty"`
 	Took  string    `json:"took"`
 }
-
-var validID = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$`)

@@ -3,63 +3,47 @@ package snapshot
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"sort"
 	"strings"
-
-	"github.com/switchbackdb/switchback/internal/atomicfile"
 )
 
-// Store is a folder of snapshots.
-type Store struct{ dir string }
+// Store is a place with snapshots.
+type Store struct{ blobs Blobs }
 
-// NewStore returns the store in the folder, which the first snapshot creates.
-func NewStore(dir string) *Store { return &Store{dir: dir} }
+// NewStore returns the store in that place.
+func NewStore(blobs Blobs) *Store { return &Store{blobs} }
 
-// Dir is the store's folder.
-func (s *Store) Dir() string { return s.dir }
-
-// maxManifest is the most a manifest may weigh, in bytes.
-const maxManifest = 256 << 20
-
-func (s *Store) path(id string, more ...string) string {
-	return filepath.Join(append([]string{s.dir, id}, more...)...)
-}
+// String names the place, for people.
+func (s *Store) String() string { return s.blobs.String() }
 
 // Manifest reads a snapshot's manifest. The errors are ErrNotFound, ErrUnfinished, or a *DamagedError
 // when it is not the one that was committed.
-func (s *Store) Manifest(id string) (*Manifest, error) {
+func (s *Store) Manifest(ctx context.Context, id string) (*Manifest, error) {
 	if !validID.MatchString(id) {
 		return nil, fmt.Errorf("snapshot %q: %w", id, ErrNotFound)
 	}
-	if _, err := os.Stat(s.path(id)); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("snapshot %s in %s: %w", id, s.dir, ErrNotFound)
-	}
-	want, err := os.ReadFile(s.path(id, "COMMITTED"))
+	want, err := s.read(ctx, id+"/COMMITTED", 1024)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("snapshot %s: %w", id, ErrUnfinished)
+		return nil, s.absent(ctx, id)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read snapshot %s: %w", id, err)
 	}
-	if info, err := os.Stat(s.path(id, "manifest.json")); err == nil && info.Size() > maxManifest {
-		return nil, &DamagedError{id, "its manifest is too large"}
-	}
-	data, err := os.ReadFile(s.path(id, "manifest.json"))
-	if errors.Is(err, fs.ErrNotExist) {
+	data, err := s.read(ctx, id+"/manifest.json", maxManifest)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, &DamagedError{id, "its manifest is missing"}
-	}
-	if err != nil {
+	case errors.Is(err, errTooLarge):
+		return nil, &DamagedError{id, "its manifest is too large"}
+	case err != nil:
 		return nil, fmt.Errorf("read snapshot %s: %w", id, err)
-	}
-	if sum(data) != strings.TrimSpace(string(want)) {
+	case sum(data) != strings.TrimSpace(string(want)):
 		return nil, &DamagedError{id, "its manifest is not the one that was committed"}
 	}
 	var m Manifest
@@ -69,25 +53,37 @@ func (s *Store) Manifest(id string) (*Manifest, error) {
 	if m.Format > Format {
 		return nil, fmt.Errorf("snapshot %s has format %d, this binary knows %d\n  next: use the version of switchback that wrote it, or a later one", id, m.Format, Format)
 	}
+	if m.ID != id {
+		return nil, &DamagedError{id, "its manifest is that of snapshot " + m.ID}
+	}
 	return &m, m.confined()
 }
 
-// confined refuses names that would lead out of the folders they belong in.
-func (m *Manifest) confined() error {
-	for _, p := range m.Parts {
-		if p.Name == "" || p.Name != filepath.Base(p.Name) || p.Name == ".." {
-			return &DamagedError{m.ID, fmt.Sprintf("the name of part %q leads out of its folder", p.Name)}
-		}
-		for _, c := range p.Chunks {
-			if c.File == "" || c.File != filepath.Base(c.File) || c.File == ".." {
-				return &DamagedError{m.ID, fmt.Sprintf("the name of chunk %q leads out of its folder", c.File)}
-			}
-			if c.PlainBytes < 0 || c.PlainBytes > chunkSize {
-				return &DamagedError{m.ID, fmt.Sprintf("chunk %s claims %d bytes", c.File, c.PlainBytes)}
-			}
-		}
+// absent tells a snapshot that was never finished from one that never was.
+func (s *Store) absent(ctx context.Context, id string) error {
+	names, err := s.blobs.List(ctx, id+"/")
+	if err != nil {
+		return err
 	}
-	return nil
+	if len(names) == 0 {
+		return fmt.Errorf("snapshot %s in %s: %w", id, s.blobs, ErrNotFound)
+	}
+	return fmt.Errorf("snapshot %s: %w", id, ErrUnfinished)
+}
+
+var errTooLarge = errors.New("it is too large")
+
+// read reads a small blob.
+func (s *Store) read(ctx context.Context, name string, limit int64) ([]byte, error) {
+	r, err := s.blobs.Get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = errTooLarge
+	}
+	return data, errors.Join(err, r.Close())
 }
 
 // Listed is one snapshot of a list.
@@ -99,24 +95,22 @@ type Listed struct {
 }
 
 // List returns all snapshots, the oldest first, those that are unfinished or damaged included.
-func (s *Store) List() ([]Listed, error) {
-	entries, err := os.ReadDir(s.dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+func (s *Store) List(ctx context.Context) ([]Listed, error) {
+	names, err := s.blobs.List(ctx, "")
 	if err != nil {
 		return nil, fmt.Errorf("list snapshots: %w", err)
 	}
 	var list []Listed
-	for _, e := range entries {
-		if !e.IsDir() || !validID.MatchString(e.Name()) {
+	for _, name := range names {
+		id, folder := strings.CutSuffix(name, "/")
+		if !folder || !validID.MatchString(id) {
 			continue
 		}
-		l := Listed{ID: e.Name()}
-		if l.Manifest, err = s.Manifest(l.ID); err != nil {
-			l.Problem = err.Error()
+		l := Listed{ID: id}
+		if l.Manifest, err = s.Manifest(ctx, id); err != nil {
+			l.Manifest, l.Problem = nil, err.Error()
 		}
-		if h, err := s.Verifications(l.ID); err == nil && len(h) > 0 {
+		if h, err := s.Verifications(ctx, id); err == nil && len(h) > 0 {
 			l.Verified = &h[len(h)-1]
 		}
 		list = append(list, l)
@@ -125,9 +119,12 @@ func (s *Store) List() ([]Listed, error) {
 	return list, nil
 }
 
+// maxVerifications is how many bytes of a history of verifications are read.
+const maxVerifications = 16 << 20
+
 // Verifications returns the verifications of a snapshot, the oldest first.
-func (s *Store) Verifications(id string) ([]Verification, error) {
-	data, err := os.ReadFile(s.path(id, "verified.jsonl"))
+func (s *Store) Verifications(ctx context.Context, id string) ([]Verification, error) {
+	data, err := s.read(ctx, id+"/verified.jsonl", maxVerifications)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -136,28 +133,24 @@ func (s *Store) Verifications(id string) ([]Verification, error) {
 	}
 	var all []Verification
 	lines := bufio.NewScanner(bytes.NewReader(data))
+	lines.Buffer(nil, maxVerifications)
 	for lines.Scan() {
 		var v Verification
 		if json.Unmarshal(lines.Bytes(), &v) == nil { // a torn last line is no verification
 			all = append(all, v)
 		}
 	}
-	return all, nil
+	return all, lines.Err()
 }
 
-func (s *Store) appendVerification(id string, v Verification) error {
+func (s *Store) appendVerification(ctx context.Context, id string, v Verification) error {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	old, err := os.ReadFile(s.path(id, "verified.jsonl"))
+	old, err := s.read(ctx, id+"/verified.jsonl", maxVerifications)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return atomicfile.Write(s.path(id, "verified.jsonl"), append(append(old, data...), '\n'), 0o600)
-}
-
-func sum(data []byte) string {
-	h := sha256.Sum256(data)
-	return hex.EncodeToString(h[:])
+	return s.blobs.Put(ctx, id+"/verified.jsonl", append(append(old, data...), '\n'))
 }

@@ -4,21 +4,32 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
+	"filippo.io/age"
+	"golang.org/x/sync/errgroup"
 )
 
-// Verify looks at a snapshot up to the given level and records the outcome beside it. The engine is
-// needed for LevelRestored only. What is wrong is in the result; an error means that it could not be
-// found out.
-func (s *Store) Verify(ctx context.Context, id string, level Level, e Engine) (*Verification, error) {
+// VerifyOptions say how a snapshot is looked at.
+type VerifyOptions struct {
+	Workers int            // 0 is one
+	Keys    []age.Identity // for LevelDecoded and above, of a snapshot that is encrypted
+	// Scratch makes an empty database to build the snapshot in, for LevelRestored only, and says how it
+	// is removed.
+	Scratch func(ctx context.Context, m *Manifest) (Site, func() error, error)
+	// Assert asks the built database what the user wants to hold, and returns what does not. It may be nil.
+	Assert func(ctx context.Context, site Site) ([]string, error)
+}
+
+// Verify looks at a snapshot up to the given level and records the outcome beside it. What is wrong is in
+// the result; an error means that it could not be found out, ErrNoKey for one.
+func (s *Store) Verify(ctx context.Context, id string, level Level, o VerifyOptions) (*Verification, error) {
 	begun := time.Now()
-	m, err := s.Manifest(id)
+	m, err := s.Manifest(ctx, id)
 	var damaged *DamagedError
 	v := &Verification{At: begun.UTC().Truncate(time.Second), Level: level}
 	switch {
@@ -27,73 +38,59 @@ func (s *Store) Verify(ctx context.Context, id string, level Level, e Engine) (*
 	case err != nil:
 		return nil, err
 	default:
-		if v.Found, err = s.look(ctx, m, level, e); err != nil {
+		if v.Found, err = s.look(ctx, m, level, o); err != nil {
 			return nil, fmt.Errorf("verify snapshot %s: %w", id, err)
 		}
 	}
 	v.OK = len(v.Found) == 0
 	v.Took = time.Since(begun).Round(time.Millisecond).String()
-	if err := s.appendVerification(id, *v); err != nil {
+	if err := s.appendVerification(ctx, id, *v); err != nil {
 		return v, fmt.Errorf("record the verification of snapshot %s: %w", id, err)
 	}
 	return v, nil
 }
 
-func (s *Store) look(ctx context.Context, m *Manifest, level Level, e Engine) ([]string, error) {
+func (s *Store) look(ctx context.Context, m *Manifest, level Level, o VerifyOptions) ([]string, error) {
 	if level != LevelRestored {
-		return s.readChunks(ctx, m, level, nil)
+		return s.readBack(ctx, m, level, o.Keys, max(o.Workers, 1))
 	}
-	scratch, err := os.MkdirTemp("", "switchback-verify-")
+	site, remove, err := o.Scratch(ctx, m)
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.restored(ctx, m, scratch, e)
-	return found, errors.Join(err, os.RemoveAll(scratch))
+	found, err := s.tried(ctx, m, site, o)
+	return found, errors.Join(err, remove())
 }
 
-// Extract restores the engine's files into the empty folder dir and proves that they are what was
-// copied: LevelRestored on the very files that will be used. A *DamagedError says what is wrong.
-func (s *Store) Extract(ctx context.Context, m *Manifest, dir string, e Engine) error {
-	found, err := s.restored(ctx, m, dir, e)
-	if err != nil {
-		return fmt.Errorf("extract snapshot %s: %w", m.ID, err)
+// tried builds the snapshot in a scratch database and compares.
+func (s *Store) tried(ctx context.Context, m *Manifest, site Site, o VerifyOptions) ([]string, error) {
+	err := s.Build(ctx, m, site, BuildOptions{Workers: o.Workers, Keys: o.Keys})
+	var damaged *DamagedError
+	switch {
+	case errors.As(err, &damaged):
+		return []string{damaged.Reason}, nil
+	case err != nil && (ctx.Err() != nil || errors.Is(err, ErrNoKey)):
+		return nil, err
+	case err != nil:
+		return []string{"it cannot be restored: " + err.Error()}, nil
 	}
-	if len(found) > 0 {
-		return &DamagedError{m.ID, strings.Join(found, "; ")}
-	}
-	return nil
-}
-
-func (s *Store) restored(ctx context.Context, m *Manifest, dir string, e Engine) ([]string, error) {
-	files := map[string]*os.File{}
-	defer func() {
-		for _, f := range files {
-			_ = f.Close()
-		}
-	}()
-	for _, p := range m.Parts {
-		f, err := os.OpenFile(filepath.Join(dir, p.Name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-		if err != nil {
-			return nil, err
-		}
-		files[p.Name] = f
-	}
-	found, err := s.readChunks(ctx, m, LevelDecoded, func(part string, plain []byte) error {
-		_, err := files[part].Write(plain)
-		return err
-	})
-	if err != nil || len(found) > 0 {
+	found, err := s.Compare(ctx, m, site, o.Workers)
+	if err != nil || o.Assert == nil {
 		return found, err
 	}
-	for name, f := range files {
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
-			return nil, err
-		}
-		delete(files, name)
-	}
-	is, err := e.Examine(ctx, dir)
+	more, err := o.Assert(ctx, site)
+	return append(found, more...), err
+}
+
+// Compare says how a database that was built of a snapshot differs from what was copied: the schema's
+// fingerprint, the rows' counts and hashes, sequences, and what the engine finds broken.
+func (s *Store) Compare(ctx context.Context, m *Manifest, site Source, workers int) ([]string, error) {
+	is, err := Examine(ctx, site, PointOptions{Workers: workers, LockTimeout: time.Minute})
 	if err != nil {
-		return []string{"it cannot be opened: " + err.Error()}, ctx.Err()
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return []string{"it cannot be opened: " + err.Error()}, nil
 	}
 	return compare(m.Content, is), nil
 }
@@ -119,6 +116,11 @@ func compare(was, is Content) []string {
 			found = append(found, fmt.Sprintf("rows of table %s are not those that were copied", w.Name))
 		}
 	}
+	for _, w := range was.Sequences {
+		if !slices.Contains(is.Sequences, w) {
+			found = append(found, fmt.Sprintf("sequence %s does not stand at %s", w.Name, w.Value))
+		}
+	}
 	// What was broken in the source already is faithfully copied; the manifest says so.
 	for _, b := range is.Broken {
 		if !slices.Contains(was.Broken, b) {
@@ -128,65 +130,93 @@ func compare(was, is Content) []string {
 	return found
 }
 
-// readChunks reads all chunks, checks them up to the level and hands what they hold to use. It goes on
-// after a finding, so that all of them are named.
-func (s *Store) readChunks(ctx context.Context, m *Manifest, level Level, use func(part string, plain []byte) error) ([]string, error) {
-	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(2*chunkSize))
+// readBack reads all chunks and checks them up to the level, which is at most LevelDecoded. It goes on
+// after a finding, so that all of them are named, in the order of the manifest.
+func (s *Store) readBack(ctx context.Context, m *Manifest, level Level, keys []age.Identity, workers int) ([]string, error) {
+	problems := map[int]string{}
+	var mu sync.Mutex
+	err := s.eachChunk(ctx, m, keys, workers, func(ctx context.Context, _ int, u *unpacker, at int, c Chunk, p Part) error {
+		problem, err := u.look(ctx, c, p.Kind, level, nil)
+		if problem != "" {
+			mu.Lock()
+			defer mu.Unlock()
+			problems[at] = fmt.Sprintf("chunk %s of %s %s", c.File, p.Name, problem)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer decoder.Close()
 	var found []string
-	for _, p := range m.Parts {
-		for _, c := range p.Chunks {
-			if ctx.Err() != nil {
-				return nil, context.Cause(ctx)
-			}
-			plain, problem := s.readChunk(m.ID, c, level, decoder)
-			if problem != "" {
-				found = append(found, fmt.Sprintf("chunk %s of %s %s", c.File, p.Name, problem))
-				continue
-			}
-			if use == nil {
-				continue
-			}
-			if err := use(p.Name, plain); err != nil {
-				return nil, err
-			}
+	at := 0
+	for range m.chunks() {
+		if p := problems[at]; p != "" {
+			found = append(found, p)
 		}
+		at++
 	}
-	return found, nil
+	if level == LevelPresent || level == LevelStored {
+		return found, nil
+	}
+	return append(found, m.miscounted()...), nil
 }
 
-func (s *Store) readChunk(id string, c Chunk, level Level, decoder *zstd.Decoder) (plain []byte, problem string) {
-	path := s.path(id, "chunks", c.File)
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, "is missing"
-	case info.Size() != c.Bytes:
-		return nil, fmt.Sprintf("has %d bytes, had %d", info.Size(), c.Bytes)
-	case level == LevelPresent:
-		return nil, ""
+// eachChunk hands the chunks to workers, each with an unpacker of its own. Chunks have numbers in the order
+// of the manifest.
+func (s *Store) eachChunk(ctx context.Context, m *Manifest, keys []age.Identity, workers int,
+	do func(ctx context.Context, worker int, u *unpacker, at int, c Chunk, p Part) error,
+) error {
+	type job struct {
+		c    Chunk
+		part int
 	}
-	packed, err := os.ReadFile(path)
-	if err != nil {
-		return nil, "cannot be read: " + err.Error()
+	var jobs []job
+	for c, part := range m.chunks() {
+		jobs = append(jobs, job{c, part})
 	}
-	if sum(packed) != c.SHA256 {
-		return nil, "does not have its checksum"
+	group, ctx := errgroup.WithContext(ctx)
+	var next atomic.Int64
+	for n := range max(workers, 1) {
+		group.Go(func() error {
+			u, err := newUnpacker(s.blobs, m.ID, keys)
+			if err != nil {
+				return err
+			}
+			defer u.close()
+			for i := int(next.Add(1)) - 1; i < len(jobs); i = int(next.Add(1)) - 1 {
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
+				if err := do(ctx, n, u, i, jobs[i].c, m.Parts[jobs[i].part]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
-	if level == LevelStored {
-		return nil, ""
+	return group.Wait()
+}
+
+// miscounted says where the rows of the chunks are not those of the table.
+func (m *Manifest) miscounted() []string {
+	rows := map[string]int64{}
+	for _, t := range m.Content.Tables {
+		rows[t.Name] = t.Rows
 	}
-	plain, err = decoder.DecodeAll(packed, make([]byte, 0, c.PlainBytes))
-	if err != nil {
-		return nil, "cannot be decompressed: " + err.Error()
+	var found []string
+	for _, p := range m.Parts {
+		if p.Kind != RowsPart {
+			continue
+		}
+		var n int64
+		for _, c := range p.Chunks {
+			n += c.Rows
+		}
+		if want, ok := rows[p.Name]; ok && n != want {
+			found = append(found, fmt.Sprintf("the chunks of %s have %d rows, the table had %d", p.Name, n, want))
+		}
 	}
-	if int64(len(plain)) != c.PlainBytes || sum(plain) != c.PlainSHA256 {
-		return nil, "does not hold what was copied"
-	}
-	return plain, ""
+	return found
 }
 
 func problems(what string, found []string) error {

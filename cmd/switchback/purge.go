@@ -37,15 +37,22 @@ func purge(c *cli.Context) error {
 
 // standsBehind proves that the snapshot can bring back what a purge removes.
 func (t *target) standsBehind(c *cli.Context, id string) error {
-	store := t.store(c)
-	m, err := store.Manifest(id)
+	store, err := t.store(c)
 	if err != nil {
 		return err
 	}
-	if m.Source != t.source() {
-		return fmt.Errorf("snapshot %s is of %s, not of %s\n  state: nothing was changed", id, m.Source, t.source())
+	m, err := store.Manifest(c.Context, id)
+	if err != nil {
+		return err
 	}
-	v, err := t.verified(c.Context, store, id, snapshot.LevelRestored)
+	live, err := t.live()
+	if err != nil {
+		return err
+	}
+	if err := sameDatabase(c.Context, live, m); err != nil {
+		return err
+	}
+	v, err := t.verified(c, store, id, snapshot.LevelRestored, t.url)
 	if err != nil {
 		return err
 	}

@@ -67,18 +67,22 @@ func (t *target) machine(c *cli.Context) (*strategies.Machine, error) {
 		Folder: t.folder, Resolve: config.Substitute, Observer: t.out, Poll: strategies.DefaultPoll,
 	}
 	if _, err := t.live(); err == nil {
-		m.Snapshot = func(ctx context.Context, note string) (string, error) { return t.provenSnapshot(ctx, t.store(c), note) }
+		m.Snapshot = func(_ context.Context, note string) (string, error) { return t.provenSnapshot(c, note) }
 	}
 	return m, nil
 }
 
 // provenSnapshot takes a snapshot and restores it in a scratch database.
-func (t *target) provenSnapshot(ctx context.Context, store *snapshot.Store, note string) (string, error) {
-	m, err := t.snapshot(ctx, store, note)
+func (t *target) provenSnapshot(c *cli.Context, note string) (string, error) {
+	store, err := t.store(c)
 	if err != nil {
 		return "", err
 	}
-	v, err := t.verified(ctx, store, m.ID, snapshot.LevelRestored)
+	m, err := t.snapshot(c, store, note)
+	if err != nil {
+		return "", err
+	}
+	v, err := t.verified(c, store, m.ID, snapshot.LevelRestored, t.url)
 	if err != nil {
 		return "", err
 	}

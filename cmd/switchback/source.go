@@ -6,7 +6,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/switchbackdb/switchback/drivers/source"
-	"github.com/switchbackdb/switchback/snapshot"
 )
 
 // sourceHelp says what a source is, in the help of commands that take one.
@@ -29,6 +28,15 @@ func (p *project) reader(c *cli.Context) (*source.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	name := p.config.Snapshots.Store
+	store, err := openStore(name)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := identities(c)
+	if err != nil {
+		return nil, err
+	}
 	return &source.Reader{
 		Scratch: c.String("scratch"),
 		Environment: func(name string) (string, error) {
@@ -36,7 +44,8 @@ func (p *project) reader(c *cli.Context) (*source.Reader, error) {
 			return env.URL, err
 		},
 		Changes:      p.config.Changes,
-		Snapshots:    snapshot.NewStore(p.config.Snapshots.Store),
+		Snapshots:    store,
+		Keys:         keys,
 		Placeholders: placeholders,
 		Progress:     func(text string) { p.out.line("  … %s", text) },
 	}, nil

@@ -59,6 +59,7 @@ func openProject(c *cli.Context) (*project, error) {
 // target is an open database with a runner for it.
 type target struct {
 	*project
+	url      string
 	db       database.Database
 	runner   *migrate.Runner
 	replicas []*replica
@@ -78,7 +79,7 @@ func openTarget(c *cli.Context, create bool) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &target{project: p, db: db}
+	t := &target{project: p, url: env.URL, db: db}
 	opts, err := t.options(c, env)
 	if err != nil {
 		t.close()

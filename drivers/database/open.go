@@ -47,13 +47,14 @@ func Open(ctx context.Context, url string, o Options) (Database, error) {
 	return nil, fmt.Errorf("unknown engine %q: want sqlite, postgres, mysql or mariadb", scheme)
 }
 
-// SnapshotEngine returns what examines snapshots of an engine, without a database of it. The error is
-// snapshot.ErrUnsupported where there is none.
-func SnapshotEngine(engine migrate.Engine) (snapshot.Engine, error) {
-	if engine == migrate.SQLite {
-		return &sqlite.Database{}, nil
+// Site returns an empty database as a place where a snapshot is built. The error is
+// snapshot.ErrUnsupported for an engine that has none.
+func Site(db Database) (snapshot.Site, error) {
+	d, ok := db.(interface{ Site() snapshot.Site })
+	if !ok {
+		return nil, fmt.Errorf("%s: %w by this version", db.Dialect().Engine, snapshot.ErrUnsupported)
 	}
-	return nil, fmt.Errorf("%s: %w by this version", engine, snapshot.ErrUnsupported)
+	return d.Site(), nil
 }
 
 // Writer returns what writes scripts for an engine.

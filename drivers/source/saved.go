@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/switchbackdb/switchback/drivers/database"
-	"github.com/switchbackdb/switchback/drivers/database/sqlite"
-	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/schema"
+	"github.com/switchbackdb/switchback/snapshot"
 )
 
 // load reads a saved schema.
@@ -26,32 +24,18 @@ func load(path string) (*schema.Database, error) {
 	return d, nil
 }
 
-// snapshot restores a snapshot into a temporary folder, where it is proven to be what was copied, and reads
-// its catalogue.
-func (r *Reader) snapshot(ctx context.Context, id string) (_ *schema.Database, err error) {
+// snapshot reads the model that a snapshot holds of its schema.
+func (r *Reader) snapshot(ctx context.Context, id string) (*schema.Database, error) {
 	if r.Snapshots == nil {
 		return nil, errors.New("there is no store of snapshots")
 	}
-	m, err := r.Snapshots.Manifest(id)
+	m, err := r.Snapshots.Manifest(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("%w\n  next: switchback snapshot list", err)
 	}
-	engine, err := database.SnapshotEngine(migrate.Engine(m.Engine))
-	if err != nil {
-		return nil, fmt.Errorf("read the schema of snapshot %s: %w", id, err)
+	model, err := r.Snapshots.Model(ctx, m, r.Keys)
+	if errors.Is(err, snapshot.ErrNoModel) {
+		return nil, fmt.Errorf("%w\n  next: switchback snapshot restore %s --into URL, and name that", err, id)
 	}
-	dir, err := os.MkdirTemp("", "switchback-snapshot-")
-	if err != nil {
-		return nil, fmt.Errorf("read the schema of snapshot %s: %w", id, err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := r.Snapshots.Extract(ctx, m, dir, engine); err != nil {
-		return nil, err
-	}
-	db, err := database.Open(ctx, "sqlite:"+sqlite.SnapshotFile(dir), database.Options{})
-	if err != nil {
-		return nil, err
-	}
-	defer db.Close()
-	return inspect(ctx, db)
+	return model, err
 }

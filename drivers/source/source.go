@@ -19,6 +19,9 @@ import (
 	"net/url"
 	"strings"
 
+	"filippo.io/age"
+	"golang.org/x/sync/errgroup"
+
 	"github.com/switchbackdb/switchback/diff"
 	"github.com/switchbackdb/switchback/drivers/database"
 	"github.com/switchbackdb/switchback/drivers/scratch"
@@ -60,6 +63,7 @@ type Reader struct {
 	Environment  func(name string) (string, error) // the URL of an environment of the configuration
 	Changes      string                            // the folder that "changes" stands for
 	Snapshots    *snapshot.Store
+	Keys         []age.Identity    // of snapshots that are encrypted
 	Placeholders map[string]string // for ${NAME} in other tools' migrations
 	Progress     func(text string) // is told what takes long; may be nil
 
@@ -101,7 +105,19 @@ func (r *Reader) ReadPair(ctx context.Context, from, to string) (*Source, *Sourc
 		y, x, err := r.readInOrder(ctx, b, a)
 		return x, y, err
 	}
+	if !b.scripted() {
+		return r.readAtOnce(ctx, a, b)
+	}
 	return r.readInOrder(ctx, a, b)
+}
+
+// readAtOnce reads two sources that need no scratch database, side by side: two servers, or two sessions of
+// one, take no longer than the slower.
+func (r *Reader) readAtOnce(ctx context.Context, a, b named) (x, y *Source, err error) {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) { x, err = r.read(ctx, a, ""); return err })
+	group.Go(func() (err error) { y, err = r.read(ctx, b, ""); return err })
+	return x, y, group.Wait()
 }
 
 // readInOrder reads two sources, the second for the engine of the first.

@@ -130,7 +130,7 @@ func (st *story) prepare(ctx context.Context) (err error) {
 		}
 	}
 	st.runner = migrate.NewRunner(st.db, migrate.Options{})
-	st.store = snapshot.NewStore(st.path("snapshots"))
+	st.store = snapshot.NewStore(snapshot.Folder(st.path("snapshots")))
 	st.service = process.New(st.path("process"))
 	st.machine = &strategies.Machine{
 		Service: st.service, Router: proxy.NewRouter(st.path("proxy.sock")), Discovery: file.New(st.path("discovery.json")),
@@ -148,12 +148,16 @@ func (st *story) folder() (*migrate.Folder, error) {
 }
 
 func (st *story) snapshot(ctx context.Context, note string) (string, error) {
-	about := snapshot.About{Engine: "sqlite", Version: st.db.Version(), Source: "sqlite:" + filepath.Join(st.Dir, "shop.db"), Tool: "switchback " + st.Tool, Actor: migrate.Actor(), Note: note}
-	m, err := st.store.Create(ctx, st.db, about, nil)
+	name, identity, err := st.db.Identity(ctx)
 	if err != nil {
 		return "", err
 	}
-	v, err := st.store.Verify(ctx, m.ID, snapshot.LevelRestored, st.db)
+	about := snapshot.About{Engine: "sqlite", Version: st.db.Version(), Source: name, Identity: identity, Tool: "switchback " + st.Tool, Actor: migrate.Actor(), Note: note}
+	m, err := st.store.Create(ctx, st.db, about, snapshot.CreateOptions{})
+	if err != nil {
+		return "", err
+	}
+	v, err := st.store.Verify(ctx, m.ID, snapshot.LevelRestored, snapshot.VerifyOptions{Scratch: st.scratch})
 	if err != nil {
 		return "", err
 	}
@@ -161,6 +165,12 @@ func (st *story) snapshot(ctx context.Context, note string) (string, error) {
 		return "", &snapshot.DamagedError{ID: m.ID, Reason: strings.Join(v.Found, "; ")}
 	}
 	return m.ID, nil
+}
+
+// scratch is where a snapshot is restored to prove it.
+func (st *story) scratch(context.Context, *snapshot.Manifest) (snapshot.Site, func() error, error) {
+	dir, err := os.MkdirTemp("", "switchback-demo-")
+	return sqlite.NewCopy(dir), func() error { return os.RemoveAll(dir) }, err
 }
 
 func (st *story) tell(ctx context.Context, base string) (*Result, error) {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/switchbackdb/switchback/internal/failpoint"
 	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/schema"
 	"github.com/switchbackdb/switchback/snapshot"
 )
 
@@ -27,27 +29,123 @@ var _ snapshot.Live = (*Database)(nil)
 // snapshotFile is the name of the one file of a snapshot.
 const snapshotFile = "database.sqlite"
 
-// SnapshotFile is where the database is in a folder that Dump wrote or a snapshot was extracted to.
-func SnapshotFile(dir string) string { return filepath.Join(dir, snapshotFile) }
-
 // backuper is the driver's connection.
 type backuper interface {
 	NewBackup(file string) (*sqlite.Backup, error)
 	NewRestore(file string) (*sqlite.Backup, error)
 }
 
-// Dump implements snapshot.Engine with SQLite's online backup: the database stays in use.
-func (d *Database) Dump(ctx context.Context, dir string, progress func(done, total int64)) error {
+// pieceSize is how much of the file is read at once, in bytes.
+const pieceSize = 32 << 20
+
+// OpenPoint implements snapshot.Source with SQLite's online backup: the database stays in use.
+func (d *Database) OpenPoint(ctx context.Context, o snapshot.PointOptions) (snapshot.Point, error) {
 	conn, err := d.db.Conn(ctx)
 	if err != nil {
-		return fmt.Errorf("connect to %s: %w", d.path, err)
+		return nil, fmt.Errorf("connect to %s: %w", d.path, err)
 	}
 	defer conn.Close()
-	file := SnapshotFile(dir)
-	if err := backup(ctx, conn, file, progress); err != nil {
-		return fmt.Errorf("copy %s: %w", d.path, err)
+	copied := Copy{dir: o.Dir}
+	if err := backup(ctx, conn, copied.File(), o.Progress); err != nil {
+		return nil, fmt.Errorf("copy %s: %w", d.path, err)
 	}
-	return single(ctx, file)
+	if err := single(ctx, copied.File()); err != nil {
+		return nil, err
+	}
+	return copied.OpenPoint(ctx, o)
+}
+
+// Copy is a copy of a database in a folder: the site that a snapshot is built at.
+type Copy struct{ dir string }
+
+var _ snapshot.Beside = Copy{}
+
+// NewCopy returns the copy in an empty folder.
+func NewCopy(dir string) Copy { return Copy{dir} }
+
+// File is the path of the copy.
+func (c Copy) File() string { return filepath.Join(c.dir, snapshotFile) }
+
+// Close implements snapshot.Beside. Building it again takes no longer than finding out how far it had come.
+func (c Copy) Close(bool) error { return os.RemoveAll(c.dir) }
+
+// OpenPoint implements snapshot.Source for a copy that nobody writes to: it is examined, by SQLite's own
+// integrity check, its foreign keys, and a count and hash of every table. The file is only read.
+func (c Copy) OpenPoint(ctx context.Context, _ snapshot.PointOptions) (snapshot.Point, error) {
+	content, model, err := c.examine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(c.File())
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &point{file: f, size: info.Size(), content: content, model: model}, nil
+}
+
+// point is a copy that is read.
+type point struct {
+	file    *os.File
+	size    int64
+	content snapshot.Content
+	model   *schema.Database
+}
+
+func (p *point) Describe() (snapshot.Content, *schema.Database) { return p.content, p.model }
+
+func (p *point) Parts() []snapshot.Part { return []snapshot.Part{{Name: snapshotFile}} }
+
+func (p *point) Pieces() []snapshot.Piece {
+	var pieces []snapshot.Piece
+	for at := int64(0); at < p.size; at += pieceSize {
+		pieces = append(pieces, snapshot.Piece{Offset: at, Bytes: min(pieceSize, p.size-at)})
+	}
+	return pieces
+}
+
+func (p *point) Read(_ context.Context, _ int, piece snapshot.Piece, to io.Writer) error {
+	_, err := io.Copy(to, io.NewSectionReader(p.file, piece.Offset, piece.Bytes))
+	return err
+}
+
+func (p *point) Close(context.Context) error { return p.file.Close() }
+
+// Prepare implements snapshot.Site. The schema is in the file.
+func (c Copy) Prepare(context.Context, *snapshot.Manifest, *schema.Database) error {
+	f, err := os.OpenFile(c.File(), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// Loaded implements snapshot.Site.
+func (c Copy) Loaded(context.Context) (map[string]bool, error) { return nil, nil }
+
+// Load implements snapshot.Site.
+func (c Copy) Load(_ context.Context, _ int, p snapshot.Part, chunk snapshot.Chunk, from io.Reader) error {
+	if p.Name != snapshotFile {
+		return fmt.Errorf("a snapshot of SQLite has no part %q", p.Name)
+	}
+	f, err := os.OpenFile(c.File(), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.NewOffsetWriter(f, chunk.Offset), from)
+	return errors.Join(err, f.Close())
+}
+
+// Finish implements snapshot.Site.
+func (c Copy) Finish(context.Context, *snapshot.Manifest, *schema.Database, int) error {
+	f, err := os.OpenFile(c.File(), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // pages is how many pages a backup copies at a time.
@@ -134,36 +232,35 @@ func single(ctx context.Context, file string) error {
 	return errors.Join(err, db.Close())
 }
 
-// Examine implements snapshot.Engine: SQLite's own integrity check, its foreign keys, and a count and
-// hash of every table. The file is only read.
-func (d *Database) Examine(ctx context.Context, dir string) (snapshot.Content, error) {
-	var c snapshot.Content
-	copied, err := Open(ctx, "sqlite:"+SnapshotFile(dir)+"?_pragma=query_only(1)", Options{})
+func (c Copy) examine(ctx context.Context) (is snapshot.Content, _ *schema.Database, err error) {
+	copied, err := Open(ctx, "sqlite:"+c.File()+"?_pragma=query_only(1)", Options{})
 	if err != nil {
-		return c, err
+		return is, nil, err
 	}
 	defer copied.Close()
-	if c.Broken, err = copied.broken(ctx); err != nil {
-		return c, err
+	is.Method = "online backup"
+	if is.Broken, err = copied.broken(ctx); err != nil {
+		return is, nil, err
 	}
-	if c.Fingerprint, err = copied.Fingerprint(ctx, copied.db); err != nil {
-		return c, err
+	if is.Fingerprint, err = copied.Fingerprint(ctx, copied.db); err != nil {
+		return is, nil, err
 	}
-	if c.Applied, err = copied.appliedPhases(ctx); err != nil {
-		return c, err
+	if is.Applied, err = copied.appliedPhases(ctx); err != nil {
+		return is, nil, err
 	}
 	tables, err := copied.tables(ctx)
 	if err != nil {
-		return c, err
+		return is, nil, err
 	}
 	for _, name := range tables {
 		t, err := copied.hashTable(ctx, name)
 		if err != nil {
-			return c, fmt.Errorf("hash table %s: %w", name, err)
+			return is, nil, fmt.Errorf("hash table %s: %w", name, err)
 		}
-		c.Tables = append(c.Tables, t)
+		is.Tables = append(is.Tables, t)
 	}
-	return c, nil
+	model, err := copied.Inspect(ctx)
+	return is, model, err
 }
 
 // appliedPhases replays the journal that is in the copy: what was applied at the very moment of it.
@@ -282,8 +379,8 @@ func hashValue(h hash.Hash, v any) {
 	}
 }
 
-// Restore writes the extracted copy in dir into the live database. The connection is the one that
-// holds our lock, with no transaction open. Other writers are kept out while
+// Swap implements snapshot.Live: it writes the copy into the live database. The session's connection holds
+// our lock, with no transaction open. Other writers are kept out while
 //
 //   - the live database is copied to the file displaced;
 //   - our own tables go from the live database into the copy: history is not rolled back with the data;
@@ -291,12 +388,44 @@ func hashValue(h hash.Hash, v any) {
 //   - the copy's pages are written into the live file, in one transaction.
 //
 // Killed at any point, the live file is as it was or as it should be.
-func (d *Database) Restore(ctx context.Context, conn *sql.Conn, dir, displaced string, amend func(ctx context.Context, db *sql.DB) error) error {
+func (d *Database) Swap(ctx context.Context, session *migrate.Session, built snapshot.Beside, displaced string, amend snapshot.Amend) error {
+	copied, ok := built.(Copy)
+	if !ok {
+		return fmt.Errorf("%T was not built beside an SQLite file", built)
+	}
+	return d.replace(ctx, session.Conn(), copied.File(), displaced, amend)
+}
+
+// Return implements snapshot.Live. The displaced file stays where it is: a copy of it becomes live.
+func (d *Database) Return(ctx context.Context, session *migrate.Session, displaced, kept string, amend snapshot.Amend) (err error) {
+	dir, err := d.scratch()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	old, err := Open(ctx, "sqlite:"+displaced, Options{})
+	if err != nil {
+		return err
+	}
+	conn, err := old.db.Conn(ctx)
+	if err != nil {
+		return errors.Join(err, old.Close())
+	}
+	copied := Copy{dir}
+	err = backup(ctx, conn, copied.File(), nil)
+	if err = errors.Join(err, conn.Close(), old.Close()); err != nil {
+		return fmt.Errorf("copy %s: %w", displaced, err)
+	}
+	return d.replace(ctx, session.Conn(), copied.File(), kept, amend)
+}
+
+// replace writes a file into the live database and keeps what was there.
+func (d *Database) replace(ctx context.Context, conn *sql.Conn, file, displaced string, amend snapshot.Amend) error {
 	var mode string
 	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
 		return err
 	}
-	r := restoration{database: d, conn: conn, file: SnapshotFile(dir), displaced: displaced, amend: amend}
+	r := restoration{database: d, conn: conn, file: file, displaced: displaced, amend: amend}
 	if mode == "wal" {
 		return r.besideReaders(ctx)
 	}
@@ -308,7 +437,7 @@ type restoration struct {
 	database        *Database
 	conn            *sql.Conn
 	file, displaced string
-	amend           func(ctx context.Context, db *sql.DB) error
+	amend           snapshot.Amend
 }
 
 // alone restores a database with a rollback journal: nobody else may read it meanwhile.
@@ -399,7 +528,7 @@ func (d *Database) letIn(ctx context.Context, conn *sql.Conn) error {
 
 // carryOver replaces our own tables of a copy by those of the displaced database, and lets amend add
 // to them.
-func carryOver(ctx context.Context, file, displaced string, amend func(context.Context, *sql.DB) error) (err error) {
+func carryOver(ctx context.Context, file, displaced string, amend snapshot.Amend) (err error) {
 	copied, err := Open(ctx, "sqlite:"+file, Options{})
 	if err != nil {
 		return err
@@ -434,8 +563,19 @@ func carryOver(ctx context.Context, file, displaced string, amend func(context.C
 	return err
 }
 
-// Scratch implements snapshot.Live, beside the database: what is restored has the same size.
-func (d *Database) Scratch() (string, error) {
+// Identity implements snapshot.Live: a file is known by its path.
+func (d *Database) Identity(context.Context) (name, identity string, err error) {
+	path, err := filepath.Abs(d.path)
+	return "sqlite:" + path, "sqlite:" + path, err
+}
+
+// Beside implements snapshot.Live, in a folder beside the database: what is restored has the same size.
+func (d *Database) Beside(context.Context, *snapshot.Manifest) (snapshot.Beside, error) {
+	dir, err := d.scratch()
+	return Copy{dir}, err
+}
+
+func (d *Database) scratch() (string, error) {
 	dir, prefix := filepath.Dir(d.path), ".switchback-restore-"+filepath.Base(d.path)+"-"
 	entries, err := os.ReadDir(dir)
 	if err != nil {

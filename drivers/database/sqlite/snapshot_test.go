@@ -75,11 +75,11 @@ func TestSnapshotUnderLoad(t *testing.T) {
 			defer w.end()
 			require.Eventually(t, func() bool { return number(t, d.db, "SELECT n FROM total") > 5 }, 10*time.Second, 5*time.Millisecond)
 
-			store := snapshot.NewStore(t.TempDir())
-			m, err := store.Create(ctx, d, snapshot.About{Engine: "sqlite"}, nil)
+			store := snapshot.NewStore(snapshot.Folder(t.TempDir()))
+			m, err := store.Create(ctx, d, snapshot.About{Engine: "sqlite"}, snapshot.CreateOptions{})
 			require.NoError(t, err)
 			require.Empty(t, m.Content.Broken)
-			v, err := store.Verify(ctx, m.ID, snapshot.LevelRestored, d)
+			v, err := store.Verify(ctx, m.ID, snapshot.LevelRestored, snapshot.VerifyOptions{Scratch: inTemp(t)})
 			require.NoError(t, err)
 			require.True(t, v.OK, v.Found)
 
@@ -87,7 +87,7 @@ func TestSnapshotUnderLoad(t *testing.T) {
 			runner := migrate.NewRunner(d, migrate.Options{LockTimeout: 10 * time.Second})
 			require.NoError(t, runner.Hold(ctx, "test", func(ctx context.Context, s *migrate.Session) error {
 				var err error
-				r, err = store.Restore(ctx, s, d, m, "test")
+				r, err = store.Restore(ctx, s, d, m, "test", snapshot.BuildOptions{})
 				return err
 			}))
 			w.end()
@@ -108,6 +108,13 @@ func TestSnapshotUnderLoad(t *testing.T) {
 				require.EqualValues(t, 1, number(t, db, "SELECT count(*) FROM numbers WHERE n = ?", n), "%d was acknowledged", n)
 			}
 		})
+	}
+}
+
+// inTemp makes sites in temporary folders.
+func inTemp(t *testing.T) func(context.Context, *snapshot.Manifest) (snapshot.Site, func() error, error) {
+	return func(context.Context, *snapshot.Manifest) (snapshot.Site, func() error, error) {
+		return NewCopy(t.TempDir()), func() error { return nil }, nil
 	}
 }
 

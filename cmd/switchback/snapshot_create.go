@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+
+	"filippo.io/age"
+	"github.com/urfave/cli/v2"
+
+	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/snapshot"
+)
+
+// createFlags are the flags of snapshot create alone.
+func createFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "note", Usage: "why it is taken, for people"},
+		&cli.StringSliceFlag{Name: "tag", Usage: "a `WORD` by which snapshots are kept, for prune"},
+		&cli.StringSliceFlag{Name: "recipient", Usage: "encrypt it for the age public `KEY`; more than once for several"},
+		&cli.DurationFlag{Name: "lock-timeout", Usage: "how long a lock may be waited for, and so keep writers waiting", Value: migrate.DefaultLockTimeout},
+		&cli.StringFlag{Name: "verify", Usage: "and verify it up to `LEVEL` at once"},
+	}
+}
+
+func snapshotCreate(c *cli.Context) error {
+	return withTarget(c, func(t *target) error {
+		if level := c.String("verify"); level != "" {
+			if _, err := snapshot.ParseLevel(level); err != nil {
+				return err
+			}
+		}
+		store, err := t.store(c)
+		if err != nil {
+			return err
+		}
+		m, err := t.snapshot(c, store, c.String("note"))
+		if err != nil {
+			return err
+		}
+		t.out.printf("snapshot %s: %s rows in %d tables, %s, %s", m.ID, count(m.Rows()), len(m.Content.Tables), bytesText(m.Stored()), m.Took)
+		for _, o := range m.Content.Omitted {
+			t.out.printf("  left out: %s: %s", o.What, o.Reason)
+		}
+		for _, b := range m.Content.Broken {
+			t.out.printf("  warning: in the source already: %s", b)
+		}
+		if level := c.String("verify"); level != "" {
+			return t.verify(c, m.ID, level, t.url)
+		}
+		t.out.printf("  next: switchback snapshot verify %s", m.ID)
+		return t.out.document(m)
+	})
+}
+
+// snapshot takes one of the target.
+func (t *target) snapshot(c *cli.Context, store *snapshot.Store, note string) (*snapshot.Manifest, error) {
+	live, err := t.live()
+	if err != nil {
+		return nil, err
+	}
+	to, err := t.recipients(c)
+	if err != nil {
+		return nil, err
+	}
+	about := snapshot.About{
+		Engine: string(t.db.Dialect().Engine), Version: t.db.Version(), Tool: "switchback " + version, Actor: migrate.Actor(), Note: note,
+		Tags: c.StringSlice("tag"),
+	}
+	if about.Source, about.Identity, err = live.Identity(c.Context); err != nil {
+		return nil, err
+	}
+	return store.Create(c.Context, live, about, snapshot.CreateOptions{
+		Workers: jobs(c), LockTimeout: c.Duration("lock-timeout"), Recipients: to, Progress: t.out.copied(),
+	})
+}
+
+// recipients are those of the flags, or of the configuration.
+func (p *project) recipients(c *cli.Context) ([]snapshot.Recipient, error) {
+	names := c.StringSlice("recipient")
+	if len(names) == 0 {
+		names = p.config.Snapshots.Recipients
+	}
+	var all []snapshot.Recipient
+	for _, name := range names {
+		r, err := age.ParseX25519Recipient(name)
+		if err != nil {
+			return nil, fmt.Errorf("recipient %q is no public key of age: %w\n  state: no snapshot was made\n  next: age-keygen makes a pair; the public key begins with age1", name, err)
+		}
+		all = append(all, snapshot.Recipient{Name: r.String(), Recipient: r})
+	}
+	return all, nil
+}

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/switchbackdb/switchback/drivers/database"
+	"github.com/switchbackdb/switchback/drivers/database/sqlite"
+	"github.com/switchbackdb/switchback/drivers/source"
+	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/snapshot"
+)
+
+func snapshotRestore(c *cli.Context) error {
+	if name := c.String("undo"); name != "" {
+		return snapshotUndo(c, name)
+	}
+	id, err := snapshotID(c)
+	if err != nil {
+		return err
+	}
+	p, err := openProject(c)
+	if err != nil {
+		return err
+	}
+	store, err := p.store(c)
+	if err != nil {
+		return err
+	}
+	m, err := store.Manifest(c.Context, id)
+	if err != nil {
+		return err
+	}
+	o, err := p.buildOptions(c)
+	if err != nil {
+		return err
+	}
+	if into := c.String("into"); into != "" {
+		return p.restoreInto(c.Context, store, m, into, o)
+	}
+	return restoreOver(c, store, m, o)
+}
+
+func (p *project) buildOptions(c *cli.Context) (snapshot.BuildOptions, error) {
+	keys, err := identities(c)
+	return snapshot.BuildOptions{Workers: jobs(c), Keys: keys, Progress: p.out.copied()}, err
+}
+
+// restoreOver puts a snapshot in the place of the target.
+func restoreOver(c *cli.Context, store *snapshot.Store, m *snapshot.Manifest, o snapshot.BuildOptions) error {
+	return withExisting(c, func(t *target) error {
+		live, err := t.live()
+		if err != nil {
+			return err
+		}
+		if err := sameDatabase(c.Context, live, m); err != nil {
+			return err
+		}
+		if err := t.printLoss(c.Context, m); err != nil || c.Bool("dry-run") {
+			return err
+		}
+		var r *snapshot.Restored
+		err = t.runner.Hold(c.Context, "snapshot restore "+m.ID, func(ctx context.Context, s *migrate.Session) error {
+			r, err = store.Restore(ctx, s, live, m, migrate.Actor(), o)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		t.out.printf("restored %s; the displaced database is kept as %s", m.ID, r.Displaced)
+		return t.printRestored(r)
+	})
+}
+
+// withExisting opens a target that is not made where it is missing.
+func withExisting(c *cli.Context, f func(*target) error) error {
+	t, err := openTarget(c, false)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	return f(t)
+}
+
+// sameDatabase refuses a snapshot that is of another database than the target.
+func sameDatabase(ctx context.Context, live snapshot.Live, m *snapshot.Manifest) error {
+	name, identity, err := live.Identity(ctx)
+	if err != nil {
+		return err
+	}
+	if m.Identity == identity || m.Identity == "" && m.Source == name {
+		return nil
+	}
+	return fmt.Errorf("snapshot %s is of %s, not of %s\n  state: nothing was changed\n  next: switchback snapshot restore %s --into URL", m.ID, m.Source, name, m.ID)
+}
+
+// snapshotUndo puts a displaced database back.
+func snapshotUndo(c *cli.Context, name string) error {
+	return withExisting(c, func(t *target) error {
+		live, err := t.live()
+		if err != nil {
+			return err
+		}
+		var r *snapshot.Restored
+		err = t.runner.Hold(c.Context, "snapshot restore --undo "+name, func(ctx context.Context, s *migrate.Session) error {
+			r, err = snapshot.Undo(ctx, s, live, name, migrate.Actor())
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		t.out.printf("%s is live again; the database it displaced is kept as %s", name, r.Displaced)
+		return t.printRestored(r)
+	})
+}
+
+func (t *target) printRestored(r *snapshot.Restored) error {
+	for _, a := range r.TakenBack {
+		t.out.printf("  no longer applied: %s", a)
+	}
+	for _, a := range r.Brought {
+		t.out.printf("  applied again: %s", a)
+	}
+	t.out.printf("  swapped in %s\n  next: switchback status; switchback snapshot restore --undo %s takes this back", r.Swapped, r.Displaced)
+	return t.out.document(r)
+}
+
+// printLoss says, by table, how many rows the live database has and how many the snapshot.
+func (t *target) printLoss(ctx context.Context, m *snapshot.Manifest) error {
+	rows := [][]string{{"TABLE", "ROWS NOW", "IN THE SNAPSHOT"}}
+	for _, table := range m.Content.Tables {
+		if isOurs(table.Name) {
+			continue
+		}
+		now := "missing"
+		var n int64
+		if err := t.db.DB().QueryRowContext(ctx, "SELECT count(*) FROM "+t.quotePath(table.Name)).Scan(&n); err == nil {
+			now = count(n)
+		} else if !t.db.IsMissing(err) {
+			return fmt.Errorf("count the rows of %s: %w", table.Name, err)
+		}
+		rows = append(rows, []string{table.Name, now, count(table.Rows)})
+	}
+	t.out.table(rows)
+	return nil
+}
+
+// isOurs tells whether a table of a manifest is one of ours.
+func isOurs(name string) bool {
+	_, last, found := strings.Cut(name, ".")
+	return strings.HasPrefix(name, "switchback_") || found && (strings.HasPrefix(name, "switchback.") || strings.HasPrefix(last, "switchback_"))
+}
+
+// quotePath quotes the name of a table of a manifest.
+func (t *target) quotePath(name string) string {
+	if t.db.Dialect().Engine != migrate.Postgres {
+		return t.db.Dialect().Quote(name)
+	}
+	schema, table, _ := strings.Cut(name, ".")
+	return t.db.Dialect().Quote(schema) + "." + t.db.Dialect().Quote(table)
+}
+
+// restoreInto makes a new database of a snapshot.
+func (p *project) restoreInto(ctx context.Context, store *snapshot.Store, m *snapshot.Manifest, url string, o snapshot.BuildOptions) error {
+	if name, ok := strings.CutPrefix(url, "env:"); ok {
+		env, err := p.config.Environment(name)
+		if err != nil {
+			return err
+		}
+		url = env.URL
+	}
+	into := p.restoreIntoServer
+	if migrate.Engine(m.Engine) == migrate.SQLite {
+		into = p.restoreIntoFile
+	}
+	if err := into(ctx, store, m, url, o); err != nil {
+		return err
+	}
+	p.out.printf("restored %s: %s rows", m.ID, count(m.Rows()))
+	return p.out.document(map[string]any{"id": m.ID, "rows": m.Rows()})
+}
+
+func (p *project) restoreIntoFile(ctx context.Context, store *snapshot.Store, m *snapshot.Manifest, url string, o snapshot.BuildOptions) (err error) {
+	file, ok := strings.CutPrefix(url, "sqlite:")
+	if !ok {
+		return fmt.Errorf("--into %q: a snapshot of %s goes into an SQLite file, sqlite:FILE", url, m.Engine)
+	}
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("--into %s: there is a file already\n  state: nothing was changed\n  next: name a file that does not exist", url)
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(file), ".switchback-restore-")
+	if err != nil {
+		return fmt.Errorf("restore snapshot %s: %w", m.ID, err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	copied := sqlite.NewCopy(dir)
+	if err := store.Proven(ctx, m, copied, o); err != nil {
+		return err
+	}
+	// A link, unlike a rename, fails when somebody made the file meanwhile.
+	if err := os.Link(copied.File(), file); err != nil {
+		return fmt.Errorf("restore snapshot %s: %w", m.ID, err)
+	}
+	return nil
+}
+
+// restoreIntoServer builds a snapshot in an empty database of a server.
+func (p *project) restoreIntoServer(ctx context.Context, store *snapshot.Store, m *snapshot.Manifest, url string, o snapshot.BuildOptions) (err error) {
+	db, err := openDatabase(ctx, url, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if engine := db.Dialect().Engine; string(engine) != m.Engine {
+		return fmt.Errorf("--into: a snapshot of %s does not go into %s\n  state: nothing was changed", m.Engine, engine)
+	}
+	site, err := database.Site(db)
+	if err != nil {
+		return err
+	}
+	if err := store.Proven(ctx, m, site, o); err != nil {
+		return fmt.Errorf("restore snapshot %s into %s: %w\n  state: the database may hold a part of it\n  next: drop that database, make an empty one, and run the same command again", m.ID, source.Redact(url), err)
+	}
+	return nil
+}

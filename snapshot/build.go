@@ -1,0 +1,128 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+
+	"filippo.io/age"
+
+	"github.com/switchbackdb/switchback/internal/failpoint"
+	"github.com/switchbackdb/switchback/schema"
+)
+
+// BuildOptions say how a database is built of a snapshot.
+type BuildOptions struct {
+	Workers  int            // 0 is one
+	Keys     []age.Identity // of a snapshot that is encrypted
+	Progress func(done, total int64)
+}
+
+// Build builds the database of a snapshot at an empty site. All checksums of what is stored are looked at
+// before the first write: a snapshot that is damaged is a *DamagedError, and the site is still empty.
+// A build that was cut off goes on where it was, if the site says what it has.
+func (s *Store) Build(ctx context.Context, m *Manifest, site Site, o BuildOptions) error {
+	found, err := s.readBack(ctx, m, LevelStored, nil, o.Workers)
+	if err != nil {
+		return fmt.Errorf("read snapshot %s: %w", m.ID, err)
+	}
+	if len(found) > 0 {
+		return &DamagedError{m.ID, strings.Join(found, "; ")}
+	}
+	model, err := s.Model(ctx, m, o.Keys)
+	if err != nil && !errors.Is(err, ErrNoModel) {
+		return err
+	}
+	if err := site.Prepare(ctx, m, model); err != nil {
+		return fmt.Errorf("make the tables: %w", err)
+	}
+	failpoint.Hit("restore: prepared")
+	if err := s.load(ctx, m, site, o); err != nil {
+		return err
+	}
+	failpoint.Hit("restore: loaded")
+	if err := site.Finish(ctx, m, model, max(o.Workers, 1)); err != nil {
+		return fmt.Errorf("make indexes, keys and what else follows the rows: %w", err)
+	}
+	failpoint.Hit("restore: finished")
+	return nil
+}
+
+// load loads all chunks that the site does not have yet.
+func (s *Store) load(ctx context.Context, m *Manifest, site Site, o BuildOptions) error {
+	loaded, err := site.Loaded(ctx)
+	if err != nil {
+		return err
+	}
+	var done atomic.Int64
+	return s.eachChunk(ctx, m, o.Keys, o.Workers, func(ctx context.Context, worker int, u *unpacker, _ int, c Chunk, p Part) error {
+		if p.Name != schemaPart && !loaded[c.File] {
+			problem, err := u.look(ctx, c, p.Kind, LevelDecoded, func(from io.Reader) error {
+				return site.Load(ctx, worker, p, c, from)
+			})
+			if problem != "" {
+				return &DamagedError{m.ID, fmt.Sprintf("chunk %s of %s %s", c.File, p.Name, problem)}
+			}
+			if err != nil {
+				return fmt.Errorf("load chunk %s of %s: %w", c.File, p.Name, err)
+			}
+		}
+		if n := done.Add(c.PlainBytes); o.Progress != nil {
+			o.Progress(n, m.Plain())
+		}
+		return nil
+	})
+}
+
+// ErrNoModel is returned for a snapshot that has no model of its schema: that of an engine whose data are a
+// file has it there.
+var ErrNoModel = errors.New("the snapshot has no model of its schema")
+
+// Model reads the model of the schema of a snapshot.
+func (s *Store) Model(ctx context.Context, m *Manifest, keys []age.Identity) (*schema.Database, error) {
+	for _, p := range m.Parts {
+		if p.Name != schemaPart || p.Kind != FilePart {
+			continue
+		}
+		u, err := newUnpacker(s.blobs, m.ID, keys)
+		if err != nil {
+			return nil, err
+		}
+		defer u.close()
+		var text strings.Builder
+		for _, c := range p.Chunks {
+			problem, err := u.look(ctx, c, p.Kind, LevelDecoded, func(r io.Reader) error { _, err := io.Copy(&text, r); return err })
+			if problem != "" {
+				return nil, &DamagedError{m.ID, fmt.Sprintf("chunk %s of %s %s", c.File, p.Name, problem)}
+			}
+			if err != nil {
+				return nil, fmt.Errorf("read the schema of snapshot %s: %w", m.ID, err)
+			}
+		}
+		model, err := schema.Load(strings.NewReader(text.String()))
+		if err != nil {
+			return nil, &DamagedError{m.ID, err.Error()}
+		}
+		return model, nil
+	}
+	return nil, ErrNoModel
+}
+
+// Proven builds a snapshot at a site and proves that it holds what was copied. A *DamagedError says what is
+// wrong.
+func (s *Store) Proven(ctx context.Context, m *Manifest, site Site, o BuildOptions) error {
+	if err := s.Build(ctx, m, site, o); err != nil {
+		return err
+	}
+	found, err := s.Compare(ctx, m, site, o.Workers)
+	if err != nil {
+		return fmt.Errorf("compare with snapshot %s: %w", m.ID, err)
+	}
+	if len(found) > 0 {
+		return &DamagedError{m.ID, strings.Join(found, "; ")}
+	}
+	return nil
+}
