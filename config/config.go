@@ -48,7 +48,7 @@ type Environment struct {
 
 // Snapshots says where snapshots are kept.
 type Snapshots struct {
-	Store      string   `yaml:"store,omitempty"`      // a folder; default ".switchback/snapshots"
+	Store      string   `yaml:"store,omitempty"`      // a folder or s3://BUCKET/PREFIX; default ".switchback/snapshots"
 	Recipients []string `yaml:"recipients,omitempty"` // age public keys; snapshots are encrypted for them
 }
 
@@ -162,9 +162,9 @@ func (c *Config) defaults() {
 	}
 }
 
-// path makes a path of the file absolute or relative to where the command runs.
+// path makes a path of the file absolute or relative to where the command runs. An address stays as it is.
 func (c *Config) path(p string) string {
-	if filepath.IsAbs(p) {
+	if filepath.IsAbs(p) || strings.Contains(p, "://") {
 		return p
 	}
 	return filepath.Join(c.dir, p)

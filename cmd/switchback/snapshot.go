@@ -16,6 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/switchbackdb/switchback/drivers/scratch"
+	"github.com/switchbackdb/switchback/drivers/store/s3"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/snapshot"
 )
@@ -24,7 +25,7 @@ func snapshotCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "snapshot",
 		Usage: "copies of a database, proven to be restorable",
-		Subcommands: []*cli.Command{
+		Subcommands: append([]*cli.Command{
 			{
 				Name: "create", Usage: "take a snapshot, and read it back",
 				Flags:  targetFlags(append(createFlags(), storeFlags()...)...),
@@ -48,12 +49,13 @@ func snapshotCommand() *cli.Command {
 					&cli.BoolFlag{Name: "dry-run", Usage: "say what would be lost, and change nothing"})...),
 				Action: snapshotRestore,
 			},
-		},
+			pruneCommand(),
+		}, pinCommands()...),
 	}
 }
 
 func storeFlag() cli.Flag {
-	return &cli.StringFlag{Name: "store", Usage: "the `FOLDER` of snapshots", DefaultText: ".switchback/snapshots"}
+	return &cli.StringFlag{Name: "store", Usage: "where snapshots are: a `FOLDER`, or s3://BUCKET/PREFIX", DefaultText: ".switchback/snapshots"}
 }
 
 // storeFlags are the flags of a command that reads or writes the data of snapshots.
@@ -76,7 +78,14 @@ func (p *project) store(c *cli.Context) (*snapshot.Store, error) {
 
 // openStore opens the store that a --store names.
 func openStore(name string) (*snapshot.Store, error) {
-	return snapshot.NewStore(snapshot.Folder(name)), nil
+	if !strings.HasPrefix(name, "s3:") {
+		return snapshot.NewStore(snapshot.Folder(name)), nil
+	}
+	bucket, err := s3.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("the store of snapshots: %w", err)
+	}
+	return snapshot.NewStore(bucket), nil
 }
 
 // jobs is how many workers a snapshot has.
