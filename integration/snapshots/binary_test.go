@@ -74,7 +74,7 @@ func (c *command) end(t *testing.T) int {
 	t.Helper()
 	select {
 	case <-c.exited:
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		_ = c.Process.Kill()
 		<-c.exited
 		require.Fail(t, "the command hangs", "%s\n%s", c.Args, c.out.String())

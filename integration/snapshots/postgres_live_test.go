@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -136,6 +137,7 @@ func TestPostgresRestoreLive(t *testing.T) {
 		for file, sql := range files {
 			write(t, filepath.Join(dir, "changes", name, file), sql)
 		}
+		run(t, dir, "sum")
 	}
 	change("1_rows", map[string]string{"expand.sql": "CREATE TABLE rows (n integer PRIMARY KEY);\n", "expand.rollback.sql": "DROP TABLE rows;\n"})
 	args := func(command ...string) []string { return append(command, "--url", u) }
@@ -229,6 +231,9 @@ func TestPostgresRestoreCrash(t *testing.T) {
 	require.Contains(t, names, "restore: closed")
 	require.Equal(t, "1", text(t, u, "SELECT count(*) FROM rows"))
 	for n, name := range names {
+		if slices.Index(names, name) != n {
+			continue
+		}
 		clear()
 		execute(t, u, "INSERT INTO rows VALUES (2, 'b')")
 		c := start(t, dir, []string{fmt.Sprint("KILL=", n+1)}, command...)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,31 +18,25 @@ import (
 
 // copyUnder are the settings under which rows are read and written: with them a value is the same text on
 // every server, whatever the role and the database are set to. row_security off makes a query fail that would
-// be given some of the rows only. What a server of an older version does not know is left out.
-const copyUnder = `
-SELECT count(set_config(name, value, false)) FROM (
-  SELECT s.name, v.value FROM pg_settings s JOIN (VALUES
-    ('row_security', 'off'), ('search_path', ''), ('datestyle', 'ISO, YMD'), ('intervalstyle', 'postgres'), ('extra_float_digits', '3'),
-    ('bytea_output', 'hex'), ('timezone', 'UTC'), ('lc_monetary', 'C'), ('xmloption', 'content'), ('array_nulls', 'on'), ('jit', 'off'),
-    ('statement_timeout', '0'), ('idle_in_transaction_session_timeout', '0'), ('idle_session_timeout', '0'), ('transaction_timeout', '0'),
-    ('synchronize_seqscans', 'off'), ('default_transaction_read_only', 'off'), ('default_transaction_deferrable', 'off'),
-    ('check_function_bodies', 'off'), ('default_tablespace', ''), ('default_table_access_method', 'heap')
-  ) AS v (name, value) ON lower(s.name) = v.name
-) AS wanted`
+// be given some of the rows only.
+const copyUnder = `SET row_security = off; SET search_path = ''; SET datestyle = 'ISO, YMD'; SET intervalstyle = postgres; SET extra_float_digits = 3;
+SET bytea_output = hex; SET timezone = 'UTC'; SET lc_monetary = 'C'; SET xmloption = content; SET array_nulls = on; SET jit = off;
+SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0; SET synchronize_seqscans = off;
+SET default_transaction_read_only = off; SET default_transaction_deferrable = off;
+SET check_function_bodies = off; SET default_tablespace = ''; SET default_table_access_method = heap; `
 
 // sessions is a pool for copying, apart from that of the database: its connections have the settings above,
 // and a lock timeout. Without one, locks are waited for.
 func (d *Database) sessions(lockTimeout time.Duration, more ...string) *sql.DB {
-	settings := append([]string{
-		copyUnder, fmt.Sprintf("SET lock_timeout = %d", lockTimeout.Milliseconds()),
-		// The server converts nothing that is of no known encoding, but it would refuse what is no UTF-8.
-		"SELECT set_config('client_encoding', CASE WHEN getdatabaseencoding() = 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END, false)",
-	}, more...)
+	settings := copyUnder + fmt.Sprintf("SET lock_timeout = %d; ", lockTimeout.Milliseconds()) + strings.Join(more, "; ")
+	if majorOf(d.version) >= "17" {
+		settings = "SET transaction_timeout = 0; " + settings
+	}
+	// The server converts nothing that is of no known encoding, but it would refuse what is no UTF-8.
+	settings = "SELECT set_config('client_encoding', CASE WHEN getdatabaseencoding() = 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END, false); " + settings
 	return stdlib.OpenDB(*d.config.Copy(), stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
-		for _, s := range settings {
-			if _, err := conn.PgConn().Exec(ctx, s).ReadAll(); err != nil {
-				return fmt.Errorf("set up the session: %w", err)
-			}
+		if _, err := conn.PgConn().Exec(ctx, settings).ReadAll(); err != nil {
+			return fmt.Errorf("set up the session: %w", err)
 		}
 		return nil
 	}))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -161,25 +162,16 @@ func carryTable(ctx context.Context, from, to *sql.Conn, table string) error {
 // carrySettings gives a database the rights, the limits and the settings of the live one, but for the comment,
 // by which it is known until it has the name.
 func (d *Database) carrySettings(ctx context.Context, to *Database) error {
-	is, err := to.Inspect(ctx)
+	is, err := to.changeable(ctx)
 	if err != nil {
 		return err
 	}
-	want, err := d.Inspect(ctx)
+	want, err := d.changeable(ctx)
 	if err != nil {
 		return err
 	}
-	only := func(d *schema.Database) *schema.Database {
-		settings := &schema.Database{Engine: d.Engine}
-		for _, s := range d.Settings {
-			if !s.Fixed && s.Name != "comment" {
-				settings.Settings = append(settings.Settings, s)
-			}
-		}
-		return settings
-	}
-	statements, err := scriptOf(only(is), only(want))
-	if err != nil {
+	statements, err := scriptOf(is, want)
+	if err != nil || len(statements) == 0 {
 		return err
 	}
 	conn, err := to.db.Conn(ctx)
@@ -188,6 +180,20 @@ func (d *Database) carrySettings(ctx context.Context, to *Database) error {
 	}
 	defer conn.Close()
 	return together(ctx, conn, statements)
+}
+
+// changeable are the settings of the database that can be changed, but for the comment.
+func (d *Database) changeable(ctx context.Context) (*schema.Database, error) {
+	in := newInspection()
+	if err := in.read(ctx, d.db, versionPart()); err != nil {
+		return nil, err
+	}
+	for _, p := range []part{settingsPart(in.version), databaseGrantsPart()} {
+		if err := in.read(ctx, d.db, p); err != nil {
+			return nil, err
+		}
+	}
+	return &schema.Database{Engine: "postgres", Settings: slices.DeleteFunc(in.settings, func(s *schema.Setting) bool { return s.Fixed || s.Name == "comment" })}, nil
 }
 
 // swapLock is the key of the lock of a swap in the database that it is done from.
