@@ -135,13 +135,18 @@ func (t *target) printRestored(r *snapshot.Restored) error {
 // printLoss says, by table, how many rows the live database has and how many the snapshot.
 func (t *target) printLoss(ctx context.Context, m *snapshot.Manifest) error {
 	rows := [][]string{{"TABLE", "ROWS NOW", "IN THE SNAPSHOT"}}
+	paths := t.paths(m)
 	for _, table := range m.Content.Tables {
-		if isOurs(table.Name) {
+		path, ok := paths[table.Name]
+		if isOurs(table.Name) || ok && path == "" {
 			continue
+		}
+		if !ok {
+			path = t.quotePath(table.Name)
 		}
 		now := "missing"
 		var n int64
-		if err := t.db.DB().QueryRowContext(ctx, "SELECT count(*) FROM "+t.quotePath(table.Name)).Scan(&n); err == nil {
+		if err := t.db.DB().QueryRowContext(ctx, "SELECT count(*) FROM "+path).Scan(&n); err == nil {
 			now = count(n)
 		} else if !t.db.IsMissing(err) {
 			return fmt.Errorf("count the rows of %s: %w", table.Name, err)
@@ -150,6 +155,22 @@ func (t *target) printLoss(ctx context.Context, m *snapshot.Manifest) error {
 	}
 	t.out.table(rows)
 	return nil
+}
+
+// paths are the tables whose rows are parts of their own, as SQL names them; empty for rows that are of no
+// table, such as large objects.
+func (t *target) paths(m *snapshot.Manifest) map[string]string {
+	paths, quote := map[string]string{}, t.db.Dialect().Quote
+	for _, p := range m.Parts {
+		switch {
+		case p.Kind != snapshot.RowsPart:
+		case p.Table == "":
+			paths[p.Name] = ""
+		case p.Schema != "":
+			paths[p.Name] = quote(p.Schema) + "." + quote(p.Table)
+		}
+	}
+	return paths
 }
 
 // isOurs tells whether a table of a manifest is one of ours.
@@ -227,6 +248,11 @@ func (p *project) restoreIntoServer(ctx context.Context, store *snapshot.Store, 
 	}
 	if err := store.Proven(ctx, m, site, o); err != nil {
 		return fmt.Errorf("restore snapshot %s into %s: %w\n  state: the database may hold a part of it\n  next: drop that database, make an empty one, and run the same command again", m.ID, source.Redact(url), err)
+	}
+	if w, ok := site.(interface{ Warnings() []string }); ok {
+		for _, text := range w.Warnings() {
+			p.out.printf("  warning: %s", text)
+		}
 	}
 	return nil
 }

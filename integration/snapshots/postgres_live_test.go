@@ -202,6 +202,7 @@ func TestPostgresRestoreRefused(t *testing.T) {
 
 	// A database of that name that is not ours is left alone.
 	execute(t, u, "CREATE DATABASE "+nameOf(t, u)+"__restore")
+	execute(t, strings.Replace(u, nameOf(t, u), nameOf(t, u)+"__restore", 1), "CREATE TABLE precious (n integer)")
 	c = start(t, dir, nil, "snapshot", "restore", snapshots(t, dir)[0], "--url", u)
 	require.Equal(t, 1, c.end(t), c.out.String())
 	require.Contains(t, c.out.String(), "was not made by a restore")

@@ -278,4 +278,3 @@ func rolesOf(d *schema.Database) []string {
 	}
 	return slices.Sorted(maps.Keys(roles))
 }
-

@@ -56,6 +56,8 @@ func (s *site) end(ctx context.Context) error {
 	if s.stays {
 		last = "UPDATE " + restoreSchema + ".build SET finished = true"
 	}
+	// Idle connections would keep the database from being dropped.
+	defer func() { s.pool.SetMaxIdleConns(0); s.pool.SetMaxIdleConns(2) }()
 	_, err = simple(ctx, conn, "SET client_min_messages = warning; SET synchronous_commit = on; "+last+"; RESET synchronous_commit")
 	return err
 }
@@ -80,9 +82,13 @@ func (s *site) keys(ctx context.Context, workers int) error {
 	if err != nil {
 		return err
 	}
-	var builds, others []string
+	var drops, builds, others []string
 	for _, statement := range statements {
 		statement = strings.Replace(statement, "INDEX CONCURRENTLY ", "INDEX ", 1)
+		if strings.HasPrefix(statement, "DROP ") { // what a build that was cut off has not made a key of yet
+			drops = append(drops, statement)
+			continue
+		}
 		if buildsIndex.MatchString(statement) || addsKey.MatchString(statement) && !usesIndex.MatchString(statement) {
 			builds = append(builds, statement)
 			continue
@@ -100,11 +106,12 @@ func (s *site) keys(ctx context.Context, workers int) error {
 	}
 	first := slices.DeleteFunc(slices.Clone(builds), func(b string) bool { return !ofTable(b, parents) })
 	builds = slices.DeleteFunc(builds, func(b string) bool { return ofTable(b, parents) })
-	for _, list := range [][]string{first, builds} {
+	for _, list := range [][]string{drops, first, builds} {
 		if err := s.sideBySide(ctx, list, workers); err != nil {
 			return err
 		}
 	}
+	failpoint.Hit("restore: indexes built")
 	return s.sideBySide(ctx, others, 1)
 }
 
@@ -243,4 +250,3 @@ func (s *site) analyze(ctx context.Context, m *snapshot.Manifest, workers int) e
 	}
 	return s.sideBySide(ctx, list, workers)
 }
-

@@ -61,7 +61,7 @@ func (d *Database) Displaced(now time.Time) string {
 // swap sets them in the same transaction in which it does what they say.
 const (
 	buildingMark  = "switchback: snapshot %s is being restored here, beside %s"
-	swappingMark  = "switchback: about to take the place of %s"
+	swappingMark  = "switchback: about to take the place of %s; before, " // and what it was
 	displacedMark = "switchback: displaced from the name %s; closed, drop it when it is of no use any more"
 )
 
@@ -159,12 +159,33 @@ func (d *Database) clear(ctx context.Context, name, id string) (fresh bool, err 
 	switch {
 	case err != nil || !there:
 		return true, err
-	case mark == fmt.Sprintf(buildingMark, id, d.config.Database), mark == fmt.Sprintf(swappingMark, d.config.Database):
+	case mark == fmt.Sprintf(buildingMark, id, d.config.Database):
 		return false, nil
 	case strings.HasPrefix(mark, "switchback: snapshot "):
 		return true, d.drop(ctx, name)
 	}
+	// A restore that was killed between making the database and marking it has left an empty one.
+	if vacant, err := d.vacant(ctx, name); err != nil || vacant {
+		return true, errors.Join(err, d.drop(ctx, name))
+	}
 	return false, fmt.Errorf("there is a database %s that was not made by a restore\n  next: give it another name", name)
+}
+
+// vacant tells whether there is nothing in a database, and nobody.
+func (d *Database) vacant(ctx context.Context, name string) (bool, error) {
+	rows, err := query(ctx, d.db, "SELECT 1 FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'", name)
+	if err != nil || len(rows) > 0 {
+		return false, err
+	}
+	other, err := d.neighbour(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	is, err := other.Inspect(ctx)
+	if err = errors.Join(err, other.Close()); err != nil {
+		return false, err
+	}
+	return firstObject(is) == "", nil
 }
 
 // markOf is the comment on a database.

@@ -189,12 +189,8 @@ func (s *site) empty(ctx context.Context, of string) (*schema.Database, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, n := range is.Schemas {
-		for _, o := range n.Children() {
-			if o.Kind() != schema.KindGrant {
-				return nil, fmt.Errorf("the database is not empty: it has %s %s.%s\n  next: name an empty one", o.Kind(), n.Name, o.ObjectName())
-			}
-		}
+	if first := firstObject(is); first != "" {
+		return nil, fmt.Errorf("the database is not empty: it has %s\n  next: name an empty one", first)
 	}
 	rows, err := query(ctx, s.pool, "SELECT nspname FROM pg_namespace WHERE nspname = 'switchback'")
 	if err == nil && len(rows) > 0 {
@@ -202,6 +198,18 @@ func (s *site) empty(ctx context.Context, of string) (*schema.Database, error) {
 	}
 	is.Settings = nil
 	return is, err
+}
+
+// firstObject names something that is in a database, or is empty when there is nothing.
+func firstObject(d *schema.Database) string {
+	for _, n := range d.Schemas {
+		for _, o := range n.Children() {
+			if o.Kind() != schema.KindGrant {
+				return string(o.Kind()) + " " + n.Name + "." + o.ObjectName()
+			}
+		}
+	}
+	return ""
 }
 
 // own are our tables: those of the snapshot, and those by which a build knows how far it is.

@@ -64,11 +64,11 @@ func (d *Database) Return(ctx context.Context, session *migrate.Session, displac
 		return err
 	}
 	wanted := fmt.Sprintf(displacedMark, d.config.Database)
-	if !there || mark != wanted && mark != fmt.Sprintf(swappingMark, d.config.Database) {
+	if !there || mark != wanted {
 		return fmt.Errorf("there is no database %s that was displaced from the name %s", displaced, d.config.Database)
 	}
 	allow := func(ctx context.Context, yes bool) error {
-		_, err := d.db.ExecContext(ctx, fmt.Sprintf("ALTER DATABASE %s ALLOW_CONNECTIONS %t", ddlpostgres.Identifier(displaced), yes))
+		_, err := d.db.ExecContext(ctx, allowing(displaced, yes))
 		return err
 	}
 	if err := allow(ctx, true); err != nil {
@@ -202,12 +202,12 @@ func swapLock(name string) string {
 }
 
 // exchange gives a database the name of the live one, which gets another.
-func (d *Database) exchange(ctx context.Context, session *migrate.Session, other, displaced, mark string) (err error) {
+func (d *Database) exchange(ctx context.Context, session *migrate.Session, other, displaced, mark string) error {
 	home, err := maintenance(ctx, d.config)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = home.Close() }()
+	defer home.Close()
 	conn, err := home.db.Conn(ctx)
 	if err != nil {
 		return err
@@ -224,42 +224,78 @@ func (d *Database) exchange(ctx context.Context, session *migrate.Session, other
 	if err != nil {
 		return err
 	}
-	live := ddlpostgres.Identifier(d.config.Database)
-	commentOn := func(name, text string) string {
-		if text == "" {
-			return "COMMENT ON DATABASE " + ddlpostgres.Identifier(name) + " IS NULL"
-		}
-		return "COMMENT ON DATABASE " + ddlpostgres.Identifier(name) + " IS " + ddlpostgres.Literal(text)
-	}
+	return d.exchangeFrom(ctx, session, conn, renaming{live: d.config.Database, other: other, displaced: displaced, mark: mark, comment: comment})
+}
+
+// renaming says which databases get which names.
+type renaming struct {
+	live, other string
+	displaced   string // the name that the live one gets
+	mark        string // the comment on the other, which it keeps when nothing comes of it
+	comment     string // on the live one, which goes on with the name
+}
+
+// exchangeFrom does so from a connection to another database. Once the live one is closed, nothing but the end
+// of the process keeps it from being opened again.
+func (d *Database) exchangeFrom(ctx context.Context, session *migrate.Session, conn *sql.Conn, r renaming) (err error) {
 	session.Leave()
-	if err := together(ctx, conn, []string{"ALTER DATABASE " + live + " ALLOW_CONNECTIONS false", commentOn(other, fmt.Sprintf(swappingMark, d.config.Database))}); err != nil {
+	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*endingFor)
+	defer cancel()
+	defer func() {
+		if err != nil {
+			err = d.takenBack(work, r, err)
+		}
+	}()
+	if err := together(work, conn, []string{allowing(r.live, false), commentOnDatabase(r.other, fmt.Sprintf(swappingMark, r.live)+r.mark)}); err != nil {
 		return fmt.Errorf("close the database: %w", err)
 	}
 	failpoint.Hit("restore: closed")
-	defer func() {
-		if err == nil {
-			return
-		}
-		// Whatever went wrong, the name has to answer.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-		defer cancel()
-		err = errors.Join(err, together(ctx, conn, []string{"ALTER DATABASE " + live + " ALLOW_CONNECTIONS true", commentOn(other, mark)}))
-	}()
 	d.letGo()
-	if err := empty(ctx, conn, d.config.Database, other); err != nil {
+	if err := vacate(ctx, work, conn, r.live, r.other); err != nil {
 		return err
 	}
 	failpoint.Hit("restore: sessions ended")
-	err = together(ctx, conn, []string{
-		"ALTER DATABASE " + live + " RENAME TO " + ddlpostgres.Identifier(displaced),
-		"ALTER DATABASE " + ddlpostgres.Identifier(other) + " RENAME TO " + live,
-		commentOn(d.config.Database, comment),
-		commentOn(displaced, fmt.Sprintf(displacedMark, d.config.Database)),
+	err = together(work, conn, []string{
+		"ALTER DATABASE " + ddlpostgres.Identifier(r.live) + " RENAME TO " + ddlpostgres.Identifier(r.displaced),
+		"ALTER DATABASE " + ddlpostgres.Identifier(r.other) + " RENAME TO " + ddlpostgres.Identifier(r.live),
+		commentOnDatabase(r.live, r.comment), commentOnDatabase(r.displaced, fmt.Sprintf(displacedMark, r.live)),
 	})
 	if err != nil {
 		return fmt.Errorf("rename the databases: %w", err)
 	}
 	return nil
+}
+
+// takenBack opens the live database again after an error. Where the answer to the renaming was lost, but not
+// the renaming, there is none.
+func (d *Database) takenBack(ctx context.Context, r renaming, because error) error {
+	home, err := maintenance(ctx, d.config)
+	if err != nil {
+		return errors.Join(because, err)
+	}
+	defer home.Close()
+	mark, there, err := markOf(ctx, home.db, r.displaced)
+	if err == nil && there && mark == fmt.Sprintf(displacedMark, r.live) {
+		return nil
+	}
+	conn, cerr := home.db.Conn(ctx)
+	if cerr != nil {
+		return errors.Join(because, cerr)
+	}
+	defer conn.Close()
+	return errors.Join(because, together(ctx, conn, []string{allowing(r.live, true), commentOnDatabase(r.other, r.mark)}))
+}
+
+// allowing lets a database accept connections, or not.
+func allowing(name string, yes bool) string {
+	return fmt.Sprintf("ALTER DATABASE %s ALLOW_CONNECTIONS %t", ddlpostgres.Identifier(name), yes)
+}
+
+func commentOnDatabase(name, text string) string {
+	if text == "" {
+		return "COMMENT ON DATABASE " + ddlpostgres.Identifier(name) + " IS NULL"
+	}
+	return "COMMENT ON DATABASE " + ddlpostgres.Identifier(name) + " IS " + ddlpostgres.Literal(text)
 }
 
 // letGo closes the connections of the pool that nobody uses.
@@ -274,15 +310,16 @@ const (
 	endingEvery = 100 * time.Millisecond
 )
 
-// empty ends all sessions of databases. Those of the server itself, such as a vacuum, end when it is renamed.
-func empty(ctx context.Context, conn *sql.Conn, names ...string) error {
+// vacate ends all sessions of databases, until ctx ends; the work is done in a context that goes on. The
+// sessions of the server itself, such as a vacuum, end when a database is renamed.
+func vacate(ctx, work context.Context, conn *sql.Conn, names ...string) error {
 	quoted := make([]string, len(names))
 	for i, n := range names {
 		quoted[i] = ddlpostgres.Literal(n)
 	}
 	deadline := time.Now().Add(endingFor)
 	for {
-		rows, err := query(ctx, conn, "SELECT pid::text, coalesce(usename, backend_type) || coalesce(' (' || nullif(application_name, '') || ')', ''), pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE datname IN ("+strings.Join(quoted, ", ")+") AND backend_type NOT LIKE 'autovacuum%'")
+		rows, err := query(work, conn, "SELECT pid::text, coalesce(usename, backend_type) || coalesce(' (' || nullif(application_name, '') || ')', ''), pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE datname IN ("+strings.Join(quoted, ", ")+") AND backend_type NOT LIKE 'autovacuum%'")
 		if code(err) == notPermitted {
 			return fmt.Errorf("end the sessions of the database: %w\n  next: as an administrator: GRANT pg_signal_backend TO this role; sessions of superusers have to be ended by one", err)
 		}
@@ -320,7 +357,8 @@ func reopen(ctx context.Context, config *pgx.ConnConfig) error {
 		return err
 	}
 	defer conn.Close()
-	waiting, err := query(ctx, conn, "SELECT datname FROM pg_database WHERE shobj_description(oid, 'pg_database') = $1", fmt.Sprintf(swappingMark, config.Database))
+	prefix := fmt.Sprintf(swappingMark, config.Database)
+	waiting, err := query(ctx, conn, "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database WHERE starts_with(shobj_description(oid, 'pg_database'), $1)", prefix)
 	if err != nil || len(waiting) == 0 {
 		return err
 	}
@@ -331,7 +369,15 @@ func reopen(ctx context.Context, config *pgx.ConnConfig) error {
 	if !alone {
 		return errors.New("a restore is putting another database in the place of this one just now")
 	}
-	if _, err := conn.ExecContext(ctx, "ALTER DATABASE "+ddlpostgres.Identifier(config.Database)+" ALLOW_CONNECTIONS true"); err != nil {
+	statements := []string{allowing(config.Database, true)}
+	for _, w := range waiting {
+		mark := strings.TrimPrefix(w[1], prefix)
+		statements = append(statements, commentOnDatabase(w[0], mark))
+		if mark == fmt.Sprintf(displacedMark, config.Database) {
+			statements = append(statements, allowing(w[0], false))
+		}
+	}
+	if err := together(ctx, conn, statements); err != nil {
 		return fmt.Errorf("open the database again that a restore, which was killed, has closed: %w", err)
 	}
 	return nil
