@@ -40,6 +40,7 @@ type CreateOptions struct {
 	Workers     int           // how many read side by side; 0 is one
 	LockTimeout time.Duration // how long a lock is waited for
 	Recipients  []Recipient   // who can read the snapshot; everybody when there is none
+	Mask        *Mask         // what other values columns have in the snapshot; nil for none
 	// Progress is told how many bytes were copied, and about how many there are. It may be nil.
 	Progress func(done, total int64)
 }
@@ -99,7 +100,9 @@ func (s *Store) copy(ctx context.Context, from Source, m *Manifest, o CreateOpti
 	}
 	failpoint.Hit("snapshot: opened")
 	w := newCopying(s, point, m, o)
-	err = errors.Join(w.describe(ctx), w.run(ctx, workers))
+	if err = w.describe(ctx); err == nil {
+		err = w.run(ctx, workers)
+	}
 	// What Close says decides whether the copy is one: it is asked also when the context is at its end.
 	if err = errors.Join(err, point.Close(context.WithoutCancel(ctx))); err != nil {
 		return err
@@ -151,7 +154,7 @@ func newCopying(s *Store, point Point, m *Manifest, o CreateOptions) *copying {
 
 func (w *copying) run(ctx context.Context, workers int) error {
 	group, ctx := errgroup.WithContext(ctx)
-	pieces := w.point.Pieces()
+	pieces := w.point.Pieces() // now: masking may have changed them
 	var next atomic.Int64
 	for n := range workers {
 		group.Go(func() error {
@@ -174,7 +177,7 @@ func (w *copying) run(ctx context.Context, workers int) error {
 func (w *copying) piece(ctx context.Context, worker, i int, p Piece, to *packer) error {
 	part := w.m.Parts[p.Part]
 	to.begin(part.Kind, p.Offset)
-	if err := w.point.Read(ctx, worker, p, to); err != nil {
+	if err := w.point.Read(ctx, worker, p, w.o.Mask.writer(part, to)); err != nil {
 		return fmt.Errorf("copy %s: %w", part.Name, err)
 	}
 	chunks, tally, err := to.end()
@@ -201,6 +204,11 @@ func (w *copying) progress(n int64) {
 // describe puts what the point says of itself into the manifest, and the model of the schema into a part of
 // its own, the last.
 func (w *copying) describe(ctx context.Context) error {
+	if w.o.Mask != nil {
+		if err := w.mask(ctx); err != nil {
+			return fmt.Errorf("mask: %w", err)
+		}
+	}
 	var model *schema.Database
 	w.m.Content, model = w.point.Describe()
 	to, err := newPacker(ctx, w.store.blobs, w.m.ID, &w.names, recipients(w.o.Recipients), w.progress)
@@ -220,6 +228,16 @@ func (w *copying) describe(ctx context.Context) error {
 	}
 	w.m.Parts = append(w.m.Parts, Part{Name: schemaPart})
 	return nil
+}
+
+// mask checks the rules and masks what is a file already.
+func (w *copying) mask(ctx context.Context) error {
+	_, model := w.point.Describe()
+	if err := w.o.Mask.For(model); err != nil {
+		return err
+	}
+	w.m.Masked = w.o.Mask.Hash()
+	return w.o.Mask.apply(ctx, w.m.Parts, w.point)
 }
 
 // sumUp puts into the manifest what was found while copying.

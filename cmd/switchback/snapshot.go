@@ -45,6 +45,7 @@ func snapshotCommand() *cli.Command {
 				Name: "restore", Usage: "put a snapshot in the place of the database it came from; the displaced one is kept", ArgsUsage: "ID",
 				Flags: runFlags(append(storeFlags(),
 					&cli.StringFlag{Name: "into", Usage: "restore into the empty database at `URL` instead, or env:NAME; an SQLite file must not exist"},
+					maskFlag(),
 					&cli.StringFlag{Name: "undo", Usage: "put back the database that a restore has displaced, by the `NAME` under which it is kept"},
 					&cli.BoolFlag{Name: "dry-run", Usage: "say what would be lost, and change nothing"})...),
 				Action: snapshotRestore,

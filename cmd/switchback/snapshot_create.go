@@ -17,6 +17,7 @@ func createFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "tag", Usage: "a `WORD` by which snapshots are kept, for prune"},
 		&cli.StringSliceFlag{Name: "recipient", Usage: "encrypt it for the age public `KEY`; more than once for several"},
 		&cli.DurationFlag{Name: "lock-timeout", Usage: "how long a lock may be waited for, and so keep writers waiting", Value: migrate.DefaultLockTimeout},
+		maskFlag(),
 		&cli.StringFlag{Name: "verify", Usage: "and verify it up to `LEVEL` at once"},
 	}
 }
@@ -61,6 +62,10 @@ func (t *target) snapshot(c *cli.Context, store *snapshot.Store, note string) (*
 	if err != nil {
 		return nil, err
 	}
+	rules, err := mask(c)
+	if err != nil {
+		return nil, err
+	}
 	about := snapshot.About{
 		Engine: string(t.db.Dialect().Engine), Version: t.db.Version(), Tool: "switchback " + version, Actor: migrate.Actor(), Note: note,
 		Tags: c.StringSlice("tag"),
@@ -69,7 +74,7 @@ func (t *target) snapshot(c *cli.Context, store *snapshot.Store, note string) (*
 		return nil, err
 	}
 	return store.Create(c.Context, live, about, snapshot.CreateOptions{
-		Workers: jobs(c), LockTimeout: c.Duration("lock-timeout"), Recipients: to, Progress: t.out.copied(),
+		Workers: jobs(c), LockTimeout: c.Duration("lock-timeout"), Recipients: to, Mask: rules, Progress: t.out.copied(),
 	})
 }
 

@@ -50,11 +50,18 @@ func snapshotRestore(c *cli.Context) error {
 
 func (p *project) buildOptions(c *cli.Context) (snapshot.BuildOptions, error) {
 	keys, err := identities(c)
-	return snapshot.BuildOptions{Workers: jobs(c), Keys: keys, Progress: p.out.copied()}, err
+	if err != nil {
+		return snapshot.BuildOptions{}, err
+	}
+	rules, err := mask(c)
+	return snapshot.BuildOptions{Workers: jobs(c), Keys: keys, Mask: rules, Progress: p.out.copied()}, err
 }
 
 // restoreOver puts a snapshot in the place of the target.
 func restoreOver(c *cli.Context, store *snapshot.Store, m *snapshot.Manifest, o snapshot.BuildOptions) error {
+	if o.Mask != nil {
+		return errors.New("a database is not masked in its own place\n  state: nothing was changed\n  next: the same with --into URL")
+	}
 	return withExisting(c, func(t *target) error {
 		live, err := t.live()
 		if err != nil {

@@ -84,11 +84,12 @@ func (c Copy) OpenPoint(ctx context.Context, _ snapshot.PointOptions) (snapshot.
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &point{file: f, size: info.Size(), content: content, model: model}, nil
+	return &point{copied: c, file: f, size: info.Size(), content: content, model: model}, nil
 }
 
 // point is a copy that is read.
 type point struct {
+	copied  Copy
 	file    *os.File
 	size    int64
 	content snapshot.Content
