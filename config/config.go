@@ -50,6 +50,7 @@ type Environment struct {
 type Snapshots struct {
 	Store      string   `yaml:"store,omitempty"`      // a folder or s3://BUCKET/PREFIX; default ".switchback/snapshots"
 	Recipients []string `yaml:"recipients,omitempty"` // age public keys; snapshots are encrypted for them
+	Asserts    []string `yaml:"asserts,omitempty"`    // queries that have to return no row of what was restored to prove it
 }
 
 // Drift says which environments should be the same, and where they need not be.

@@ -19,7 +19,9 @@ type BuildOptions struct {
 	Workers  int            // 0 is one
 	Keys     []age.Identity // of a snapshot that is encrypted
 	Mask     *Mask          // what other values columns have in the database; nil for none
-	Progress func(done, total int64)
+	// Elsewhere is set when the database it will take the place of is not the one it was taken of.
+	Elsewhere bool
+	Progress  func(done, total int64)
 }
 
 // Build builds the database of a snapshot at an empty site. All checksums of what is stored are looked at

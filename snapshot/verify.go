@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,8 +22,8 @@ type VerifyOptions struct {
 	// Scratch makes an empty database to build the snapshot in, for LevelRestored only, and says how it
 	// is removed.
 	Scratch func(ctx context.Context, m *Manifest) (Site, func() error, error)
-	// Assert asks the built database what the user wants to hold, and returns what does not. It may be nil.
-	Assert func(ctx context.Context, site Site) ([]string, error)
+	// Asserts are queries for LevelRestored, each of which has to return no row: the rows are what is wrong.
+	Asserts []string
 }
 
 // Verify looks at a snapshot up to the given level and records the outcome beside it. What is wrong is in
@@ -75,11 +76,69 @@ func (s *Store) tried(ctx context.Context, m *Manifest, site Site, o VerifyOptio
 		return []string{"it cannot be restored: " + err.Error()}, nil
 	}
 	found, err := s.Compare(ctx, m.Content, site, o.Workers)
-	if err != nil || o.Assert == nil {
+	if err != nil {
 		return found, err
 	}
-	more, err := o.Assert(ctx, site)
+	more, err := asserted(ctx, site, o.Asserts)
 	return append(found, more...), err
+}
+
+// assertedRows is how many rows of a failed assertion are shown.
+const assertedRows = 3
+
+// asserted asks what the user wants to hold, and returns what does not.
+func asserted(ctx context.Context, site Site, queries []string) ([]string, error) {
+	if len(queries) == 0 {
+		return nil, nil
+	}
+	asker, ok := site.(Asker)
+	if !ok {
+		return nil, errors.New("what was built cannot be asked anything")
+	}
+	var found []string
+	for _, q := range queries {
+		rows, err := asker.Ask(ctx, q, assertedRows)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case err != nil:
+			found = append(found, fmt.Sprintf("assertion %q: %v", q, err))
+		case len(rows) > 0:
+			var shown []string
+			for _, r := range rows {
+				shown = append(shown, strings.Join(r, ", "))
+			}
+			found = append(found, fmt.Sprintf("assertion %q does not hold: %s", q, strings.Join(shown, "; ")))
+		}
+	}
+	return found, nil
+}
+
+// Answer reads the rows of an answer as texts.
+func Answer(rows *sql.Rows, limit int) (answer [][]string, err error) {
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	columns, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
+	for len(answer) < limit && rows.Next() {
+		values, into := make([]sql.NullString, len(columns)), make([]any, len(columns))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			return nil, err
+		}
+		row := make([]string, len(columns))
+		for i, v := range values {
+			row[i] = v.String
+			if !v.Valid {
+				row[i] = "NULL"
+			}
+		}
+		answer = append(answer, row)
+	}
+	return answer, rows.Err()
 }
 
 // Compare says how a database that was built of a snapshot differs from what was copied: the schema's

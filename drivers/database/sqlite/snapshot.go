@@ -233,6 +233,20 @@ func single(ctx context.Context, file string) error {
 	return errors.Join(err, db.Close())
 }
 
+// Ask implements snapshot.Asker.
+func (c Copy) Ask(ctx context.Context, query string, limit int) (answer [][]string, err error) {
+	copied, err := Open(ctx, "sqlite:"+c.File()+"?_pragma=query_only(1)", Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, copied.Close()) }()
+	rows, err := copied.db.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return snapshot.Answer(rows, limit)
+}
+
 func (c Copy) examine(ctx context.Context) (is snapshot.Content, _ *schema.Database, err error) {
 	copied, err := Open(ctx, "sqlite:"+c.File()+"?_pragma=query_only(1)", Options{})
 	if err != nil {

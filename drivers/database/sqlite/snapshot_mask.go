@@ -211,4 +211,3 @@ func quoteAll(names []string) []string {
 	}
 	return all
 }
-
