@@ -16,9 +16,9 @@ import (
 
 // BuildOptions say how a database is built of a snapshot.
 type BuildOptions struct {
-	Workers  int            // 0 is one
-	Keys     []age.Identity // of a snapshot that is encrypted
-	Mask     *Mask          // what other values columns have in the database; nil for none
+	Workers int            // 0 is one
+	Keys    []age.Identity // of a snapshot that is encrypted
+	Mask    *Mask          // what other values columns have in the database; nil for none
 	// Elsewhere is set when the database it will take the place of is not the one it was taken of.
 	Elsewhere bool
 	Progress  func(done, total int64)
