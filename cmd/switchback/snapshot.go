@@ -53,6 +53,7 @@ func snapshotCommand() *cli.Command {
 					&cli.BoolFlag{Name: "dry-run", Usage: "say what would be lost, and change nothing"})...),
 				Action: snapshotRestore,
 			},
+			snapshotDiffCommand(),
 			pruneCommand(),
 		}, pinCommands()...),
 	}
@@ -295,7 +296,11 @@ func (p *project) verified(c *cli.Context, store *snapshot.Store, id string, lev
 	return store.Verify(c.Context, id, level, snapshot.VerifyOptions{
 		Workers: jobs(c), Keys: keys, Asserts: append(slices.Clone(p.config.Snapshots.Asserts), c.StringSlice("assert")...),
 		Scratch: func(ctx context.Context, m *snapshot.Manifest) (snapshot.Site, func() error, error) {
-			return scratch.Site(ctx, place, migrate.Engine(m.Engine), scratch.Options{Progress: func(text string) { p.out.line("  … %s", text) }})
+			made, err := scratch.NewPlace(ctx, place, migrate.Engine(m.Engine), scratch.Options{Progress: func(text string) { p.out.line("  … %s", text) }})
+			if err != nil {
+				return nil, nil, err
+			}
+			return made.Site, made.Close, nil
 		},
 	})
 }
