@@ -28,6 +28,9 @@ type BuildOptions struct {
 // before the first write: a snapshot that is damaged is a *DamagedError, and the site is still empty.
 // A build that was cut off goes on where it was, if the site says what it has.
 func (s *Store) Build(ctx context.Context, m *Manifest, site Site, o BuildOptions) error {
+	if m.Backup != nil {
+		return fmt.Errorf("snapshot %s is a backup of %s, which alone can restore it", m.ID, m.Backup.Tool)
+	}
 	found, err := s.readBack(ctx, m, LevelStored, nil, o.Workers)
 	if err != nil {
 		return fmt.Errorf("read snapshot %s: %w", m.ID, err)

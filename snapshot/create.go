@@ -59,19 +59,8 @@ const schemaPart = "schema.json"
 // is listed as that and never restored.
 func (s *Store) Create(ctx context.Context, from Source, about About, o CreateOptions) (_ *Manifest, err error) {
 	begun := time.Now()
-	m := &Manifest{
-		Format: Format, ID: newID(begun), Created: begun.UTC().Truncate(time.Second), Tool: about.Tool, Engine: about.Engine, Version: about.Version,
-		Source: about.Source, Identity: about.Identity, Actor: about.Actor, Note: about.Note, Tags: about.Tags,
-	}
-	for _, r := range o.Recipients {
-		m.Recipients = append(m.Recipients, r.Name)
-	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("create snapshot: %w\n  state: no snapshot was made, the database was only read", err)
-			err = errors.Join(err, s.blobs.Remove(context.WithoutCancel(ctx), m.ID+"/"))
-		}
-	}()
+	m := newManifest(begun, about, o)
+	defer func() { err = s.tidy(ctx, m, err) }()
 	if err := s.copy(ctx, from, m, o); err != nil {
 		return nil, err
 	}
@@ -82,8 +71,28 @@ func (s *Store) Create(ctx context.Context, from Source, about About, o CreateOp
 	if found, err := s.readBack(ctx, m, level, nil, max(o.Workers, 1)); err != nil || len(found) > 0 {
 		return nil, errors.Join(err, problems("read back", found))
 	}
-	m.Took = time.Since(begun).Round(time.Millisecond).String()
+	m.Took = since(begun)
 	return m, s.commit(ctx, m)
+}
+
+func newManifest(begun time.Time, about About, o CreateOptions) *Manifest {
+	m := &Manifest{
+		Format: Format, ID: newID(begun), Created: begun.UTC().Truncate(time.Second), Tool: about.Tool, Engine: about.Engine, Version: about.Version,
+		Source: about.Source, Identity: about.Identity, Actor: about.Actor, Note: about.Note, Tags: about.Tags,
+	}
+	for _, r := range o.Recipients {
+		m.Recipients = append(m.Recipients, r.Name)
+	}
+	return m
+}
+
+// tidy removes what a snapshot that failed has left.
+func (s *Store) tidy(ctx context.Context, m *Manifest, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("create snapshot: %w\n  state: no snapshot was made, the database was only read", err)
+	return errors.Join(err, s.blobs.Remove(context.WithoutCancel(ctx), m.ID+"/"))
 }
 
 // copy reads everything at one point of the source.

@@ -22,6 +22,8 @@ type VerifyOptions struct {
 	// Scratch makes an empty database to build the snapshot in, for LevelRestored only, and says how it
 	// is removed.
 	Scratch func(ctx context.Context, m *Manifest) (Site, func() error, error)
+	// Backups is the tool that has the data of a snapshot that is a backup of it. It may be nil.
+	Backups BackupTool
 	// Asserts are queries for LevelRestored, each of which has to return no row: the rows are what is wrong.
 	Asserts []string
 }
@@ -52,6 +54,9 @@ func (s *Store) Verify(ctx context.Context, id string, level Level, o VerifyOpti
 }
 
 func (s *Store) look(ctx context.Context, m *Manifest, level Level, o VerifyOptions) ([]string, error) {
+	if m.Backup != nil {
+		return s.lookAtBackup(ctx, m, level, o)
+	}
 	if level != LevelRestored {
 		return s.readBack(ctx, m, level, o.Keys, max(o.Workers, 1))
 	}

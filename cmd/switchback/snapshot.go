@@ -227,6 +227,9 @@ func (p *project) showContent(m *snapshot.Manifest) {
 	line("tags", strings.Join(m.Tags, ", "))
 	line("encrypted for", strings.Join(m.Recipients, ", "))
 	line("masked", m.Masked)
+	if m.Backup != nil {
+		line("backup of "+m.Backup.Tool, m.Backup.ID)
+	}
 	line("read", m.Content.Method)
 	line("locked", m.Content.Locked)
 	for _, name := range slices.Sorted(maps.Keys(m.Content.Position)) {
@@ -293,7 +296,14 @@ func (p *project) verified(c *cli.Context, store *snapshot.Store, id string, lev
 	if named := c.String("scratch"); named != "" {
 		place = named
 	}
+	var backups snapshot.BackupTool
+	if m, err := store.Manifest(c.Context, id); err == nil && m.Backup != nil {
+		if backups, err = p.tool(m.Backup.Tool); err != nil {
+			return nil, err
+		}
+	}
 	return store.Verify(c.Context, id, level, snapshot.VerifyOptions{
+		Backups: backups,
 		Workers: jobs(c), Keys: keys, Asserts: append(slices.Clone(p.config.Snapshots.Asserts), c.StringSlice("assert")...),
 		Scratch: func(ctx context.Context, m *snapshot.Manifest) (snapshot.Site, func() error, error) {
 			made, err := scratch.NewPlace(ctx, place, migrate.Engine(m.Engine), scratch.Options{Progress: func(text string) { p.out.line("  … %s", text) }})

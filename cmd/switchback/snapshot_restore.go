@@ -39,6 +39,9 @@ func snapshotRestore(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if m.Backup != nil {
+		return p.bring(c, m)
+	}
 	o, err := p.buildOptions(c)
 	if err != nil {
 		return err
@@ -53,6 +56,27 @@ func snapshotRestore(c *cli.Context) error {
 		return errors.New("--replace goes with --into URL: without it a snapshot goes back to where it came from")
 	}
 	return restoreOver(c, store, m, o)
+}
+
+// bring has a backup tool restore a backup of its own. What the server has to be stopped for, and where it goes, is
+// the command's affair.
+func (p *project) bring(c *cli.Context, m *snapshot.Manifest) error {
+	tool, err := p.tool(m.Backup.Tool)
+	if err != nil {
+		return err
+	}
+	if c.String("into") != "" || c.String("mask") != "" {
+		return fmt.Errorf("a backup of %s goes where its command puts it\n  state: nothing was changed\n  next: the same without --into and --mask", tool.Name)
+	}
+	if c.Bool("dry-run") {
+		p.out.printf("would run: %s", strings.ReplaceAll(strings.Join(tool.Restore, " "), "{id}", m.Backup.ID))
+		return nil
+	}
+	if err := tool.Bring(c.Context, m.Backup.ID); err != nil {
+		return fmt.Errorf("restore snapshot %s: %w\n  state: as %s has left it; look there first", m.ID, err, tool.Name)
+	}
+	p.out.printf("%s has restored %s; the journal is the one that was in it\n  next: switchback status", tool.Name, m.Backup.ID)
+	return p.out.document(map[string]any{"id": m.ID, "backup": m.Backup})
 }
 
 func (p *project) buildOptions(c *cli.Context) (snapshot.BuildOptions, error) {
