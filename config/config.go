@@ -50,6 +50,17 @@ type Environment struct {
 type Snapshots struct {
 	Store      string   `yaml:"store,omitempty"`      // a folder or s3://BUCKET/PREFIX; default ".switchback/snapshots"
 	Recipients []string `yaml:"recipients,omitempty"` // age public keys; snapshots are encrypted for them
+	// Tools take backups in their own way; Use names the one that takes them when nothing else is said.
+	Tools   map[string]Tool `yaml:"tools,omitempty"`
+	Use     string          `yaml:"use,omitempty"`
+	Asserts []string        `yaml:"asserts,omitempty"` // queries that have to return no row of what was restored to prove it
+}
+
+// Tool are the commands of a backup tool. {id} stands for the backup's name, which create prints as its last line.
+type Tool struct {
+	Create  []string `yaml:"create"`
+	Verify  []string `yaml:"verify"`
+	Restore []string `yaml:"restore,omitempty"`
 }
 
 // Drift says which environments should be the same, and where they need not be.

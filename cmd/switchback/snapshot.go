@@ -35,20 +35,25 @@ func snapshotCommand() *cli.Command {
 			{Name: "show", Usage: "what is in a snapshot", ArgsUsage: "ID", Flags: append(outputFlags(), storeFlag()), Action: snapshotShow},
 			{
 				Name: "verify", Usage: "prove that a snapshot can be restored (exit 2 when it can not)", ArgsUsage: "ID",
-				Flags: append(append(outputFlags(), storeFlags()...), &cli.StringFlag{
-					Name: "level", Value: string(snapshot.LevelRestored),
-					Usage: "how thoroughly: present, stored, decoded, or restored in a scratch database",
-				}),
+				Flags: append(append(outputFlags(), storeFlags()...),
+					&cli.StringFlag{
+						Name: "level", Value: string(snapshot.LevelRestored),
+						Usage: "how thoroughly: present, stored, decoded, or restored in a scratch database",
+					},
+					&cli.StringSliceFlag{Name: "assert", Usage: "a `QUERY` for the restored database that has to return no row; more than once for several"}),
 				Action: snapshotVerify,
 			},
 			{
 				Name: "restore", Usage: "put a snapshot in the place of the database it came from; the displaced one is kept", ArgsUsage: "ID",
 				Flags: runFlags(append(storeFlags(),
 					&cli.StringFlag{Name: "into", Usage: "restore into the empty database at `URL` instead, or env:NAME; an SQLite file must not exist"},
+					&cli.BoolFlag{Name: "replace", Usage: "with --into: put it in the place of what is there, which is kept"},
+					maskFlag(),
 					&cli.StringFlag{Name: "undo", Usage: "put back the database that a restore has displaced, by the `NAME` under which it is kept"},
 					&cli.BoolFlag{Name: "dry-run", Usage: "say what would be lost, and change nothing"})...),
 				Action: snapshotRestore,
 			},
+			snapshotDiffCommand(),
 			pruneCommand(),
 		}, pinCommands()...),
 	}
@@ -222,6 +227,9 @@ func (p *project) showContent(m *snapshot.Manifest) {
 	line("tags", strings.Join(m.Tags, ", "))
 	line("encrypted for", strings.Join(m.Recipients, ", "))
 	line("masked", m.Masked)
+	if m.Backup != nil {
+		line("backup of "+m.Backup.Tool, m.Backup.ID)
+	}
 	line("read", m.Content.Method)
 	line("locked", m.Content.Locked)
 	for _, name := range slices.Sorted(maps.Keys(m.Content.Position)) {
@@ -288,10 +296,21 @@ func (p *project) verified(c *cli.Context, store *snapshot.Store, id string, lev
 	if named := c.String("scratch"); named != "" {
 		place = named
 	}
+	var backups snapshot.BackupTool
+	if m, err := store.Manifest(c.Context, id); err == nil && m.Backup != nil {
+		if backups, err = p.tool(m.Backup.Tool); err != nil {
+			return nil, err
+		}
+	}
 	return store.Verify(c.Context, id, level, snapshot.VerifyOptions{
-		Workers: jobs(c), Keys: keys,
+		Backups: backups,
+		Workers: jobs(c), Keys: keys, Asserts: append(slices.Clone(p.config.Snapshots.Asserts), c.StringSlice("assert")...),
 		Scratch: func(ctx context.Context, m *snapshot.Manifest) (snapshot.Site, func() error, error) {
-			return scratch.Site(ctx, place, migrate.Engine(m.Engine), scratch.Options{Progress: func(text string) { p.out.line("  … %s", text) }})
+			made, err := scratch.NewPlace(ctx, place, migrate.Engine(m.Engine), scratch.Options{Progress: func(text string) { p.out.line("  … %s", text) }})
+			if err != nil {
+				return nil, nil, err
+			}
+			return made.Site, made.Close, nil
 		},
 	})
 }

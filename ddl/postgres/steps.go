@@ -315,7 +315,7 @@ func (p *plan) alterStep(n *node) ddl.Step {
 		}
 	}
 	for _, u := range n.users { // a type or domain that changes in place
-		if u.gone() && u.key.Kind != schema.KindColumn && n.key.Kind == schema.KindType {
+		if u.gone() && u.key.Kind != schema.KindColumn && n.key.Kind == schema.KindType && !u.lingers() {
 			s.After = append(s.After, p.dropper(u))
 		}
 	}
