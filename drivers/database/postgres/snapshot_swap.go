@@ -92,7 +92,7 @@ func (d *Database) ready(ctx context.Context, session *migrate.Session, name str
 	if err != nil {
 		return err
 	}
-	defer other.Close()
+	defer func() { _ = other.Close() }()
 	if err := carry(ctx, session.Conn(), other.db, amend); err != nil {
 		return fmt.Errorf("carry the journal over: %w", err)
 	}
@@ -207,7 +207,7 @@ func (d *Database) exchange(ctx context.Context, session *migrate.Session, other
 	if err != nil {
 		return err
 	}
-	defer home.Close()
+	defer func() { _ = home.Close() }()
 	conn, err := home.db.Conn(ctx)
 	if err != nil {
 		return err
@@ -273,7 +273,7 @@ func (d *Database) takenBack(ctx context.Context, r renaming, because error) err
 	if err != nil {
 		return errors.Join(because, err)
 	}
-	defer home.Close()
+	defer func() { _ = home.Close() }()
 	mark, there, err := markOf(ctx, home.db, r.displaced)
 	if err == nil && there && mark == fmt.Sprintf(displacedMark, r.live) {
 		return nil
@@ -351,7 +351,7 @@ func reopen(ctx context.Context, config *pgx.ConnConfig) error {
 	if err != nil {
 		return err
 	}
-	defer home.Close()
+	defer func() { _ = home.Close() }()
 	conn, err := home.db.Conn(ctx)
 	if err != nil {
 		return err
