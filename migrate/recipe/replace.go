@@ -109,7 +109,10 @@ func (o ReplaceIndex) recipe(p *planner) (recipe, error) {
 	if err := p.vacant(o, table, o.Index.Name, r.temp, r.attic); err != nil {
 		return nil, err
 	}
-	x := o.Index
+	x, err := p.indexOf(o, o.Index)
+	if err != nil {
+		return nil, err
+	}
 	x.Definition, x.Name = (&reshape{}).renameIndex(p, x.Definition, x.Name, r.temp), r.temp
 	r.addIndex = addIndex{op: AddIndex{Table: o.Table, Index: x}, table: table}
 	return r, nil
