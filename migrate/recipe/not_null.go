@@ -40,6 +40,9 @@ func (o SetNotNull) recipe(p *planner) (recipe, error) {
 		return nil, &Error{o, "it is NOT NULL already", ""}
 	}
 	if o.Fill == "" {
+		if err := p.replaced(o, table, o.Column); err != nil {
+			return nil, err
+		}
 		return &setNotNull{op: o, table: table}, nil
 	}
 	temp := fit(p.engine.limit(), newPrefix, o.Column)
@@ -98,6 +101,9 @@ func (o DropNotNull) recipe(p *planner) (recipe, error) {
 	}
 	if !c.NotNull {
 		return nil, &Error{o, "it may be NULL already", ""}
+	}
+	if err := kept(o, table, o.Column, readersOf(p, table, o.Column)); err != nil { // the other column would refuse what this one may be
+		return nil, err
 	}
 	return &dropNotNull{op: o, table: table, before: t}, nil
 }

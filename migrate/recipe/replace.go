@@ -40,6 +40,9 @@ func (o ReplaceConstraint) recipe(p *planner) (recipe, error) {
 	case !named || old.Type == schema.PrimaryKey:
 		return nil, &Error{o, "there cannot be two of it for a time", "drop it and add it, each in a change of its own"}
 	}
+	if err := p.replaced(o, table, ruled(p.engine, t, o.Constraint)...); err != nil {
+		return nil, err
+	}
 	r := &replaceConstraint{name: old.Name, temp: fit(p.engine.limit(), newPrefix, old.Name), attic: fit(p.engine.limit(), oldPrefix, old.Name)}
 	if err := p.vacant(o, table, o.Constraint.Name, r.temp, r.attic); err != nil {
 		return nil, err
@@ -104,6 +107,9 @@ func (o ReplaceIndex) recipe(p *planner) (recipe, error) {
 		return nil, &Error{o, fmt.Sprintf("table %s has no index %s", table, word(o.Index.Name)), "switchback schema show " + table.String()}
 	case p.rebuilds():
 		return nil, &Error{o, "an index cannot be renamed there", "drop it and add it, each in a change of its own"}
+	}
+	if err := p.replaced(o, table, named(p.engine, t, behind(o.Index.Definition))...); err != nil {
+		return nil, err
 	}
 	r := &replaceIndex{name: old.Name, temp: fit(p.engine.limit(), newPrefix, old.Name), attic: fit(p.engine.limit(), oldPrefix, old.Name)}
 	if err := p.vacant(o, table, o.Index.Name, r.temp, r.attic); err != nil {
