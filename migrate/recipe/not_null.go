@@ -102,8 +102,14 @@ func (o DropNotNull) recipe(p *planner) (recipe, error) {
 	if !c.NotNull {
 		return nil, &Error{o, "it may be NULL already", ""}
 	}
-	if err := kept(o, table, o.Column, readersOf(p, table, o.Column)); err != nil { // the other column would refuse what this one may be
+	// A column in the attic that is kept in step would go on to refuse what this one may be.
+	if err := kept(o, table, o.Column, readersOf(p, table, o.Column)); err != nil {
 		return nil, err
+	}
+	if p.rebuilds() {
+		if err := settledTable(o, table, t); err != nil {
+			return nil, err
+		}
 	}
 	return &dropNotNull{op: o, table: table, before: t}, nil
 }

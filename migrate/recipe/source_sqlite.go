@@ -293,8 +293,8 @@ func (p *planner) noteTriggers(table Table) {
 	}
 }
 
-// underWay refuses tables that another change has on its way or something in the attic of: its scripts, purge among
-// them, write the table anew as they know it, without what this change adds, and the other way round.
+// underWay refuses tables that another change still has in two shapes: it would write them anew at contract,
+// without what this one adds.
 func (p *planner) underWay(operations []Operation) error {
 	if !p.rebuilds() {
 		return nil
@@ -309,12 +309,7 @@ func (p *planner) underWay(operations []Operation) error {
 		}
 		for _, x := range t.Triggers {
 			if number, _, _ := strings.Cut(strings.TrimPrefix(x.Name, "zz_switchback_"), "_"); made(x.Name) && strings.HasSuffix(x.Name, "_"+onOld) {
-				return &Error{op, fmt.Sprintf("change %s has table %s in two shapes", number, full), "finish it first: switchback contract, and purge once nobody will go back; or roll it back"}
-			}
-		}
-		for _, o := range t.Children() {
-			if isOurs(o) {
-				return &Error{op, fmt.Sprintf("another change has %s of table %s in the attic, and writes the table anew when it is purged or rolled back", word(o.ObjectName()), full), "switchback purge first, once nobody will go back"}
+				return &Error{op, fmt.Sprintf("change %s has table %s in two shapes", number, full), "finish it first: switchback contract; or roll it back"}
 			}
 		}
 	}
