@@ -139,7 +139,7 @@ func loadChange(path string, engine Engine) (*Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Meta, err = loadMeta(path); err != nil {
+	if c.Meta, err = ReadMeta(path); err != nil {
 		return nil, err
 	}
 	if len(files) == 0 && others {
@@ -246,8 +246,9 @@ func readScript(path string) (Script, error) {
 	return ParseScript(path, string(data))
 }
 
-// loadMeta reads change.yaml. A missing one is empty.
-func loadMeta(path string) (Meta, error) {
+// ReadMeta reads the change.yaml of the change in a folder. A missing one is empty; one that cannot be read is a
+// *FolderError.
+func ReadMeta(path string) (Meta, error) {
 	file := filepath.Join(path, "change.yaml")
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {

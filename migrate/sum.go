@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sort"
@@ -37,7 +38,10 @@ func WriteSum(path string) error {
 
 // CheckSum compares the changes below path with their integrity file. Differences are a *FolderError
 // that names the first few files.
-func CheckSum(path string) error {
+func CheckSum(path string) error { return CheckOthers(path, "") }
+
+// CheckOthers is CheckSum without the files of one change, which its author is about to write.
+func CheckOthers(path, change string) error {
 	file := filepath.Join(path, SumFile)
 	want, err := readSum(file)
 	if err != nil {
@@ -46,6 +50,11 @@ func CheckSum(path string) error {
 	have, err := sumFiles(path)
 	if err != nil {
 		return err
+	}
+	if change != "" {
+		mine := func(name, _ string) bool { return strings.HasPrefix(name, change+"/") }
+		maps.DeleteFunc(have, mine)
+		maps.DeleteFunc(want, mine)
 	}
 	if want == nil && len(have) == 0 {
 		return nil

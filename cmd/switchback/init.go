@@ -77,7 +77,7 @@ func newCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			p.out.printf("made %s\n  next: write its scripts, remove the phases it does not need, then: switchback sum", path)
+			p.out.printf("made %s\n  next: write its scripts, remove the phases it does not need, then: switchback sum; or write operations: into its change.yaml, then: switchback plan %s", path, c.Args().First())
 			return p.out.document(map[string]string{"change": filepath.Base(path), "path": path})
 		},
 	}

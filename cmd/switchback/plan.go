@@ -26,7 +26,7 @@ func planCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "plan",
 		Usage:     "write a change that runs beside both versions of the application, and comes back",
-		ArgsUsage: "NAME --to SOURCE | NAME --op OPERATION…",
+		ArgsUsage: "NAME --to SOURCE | NAME --op OPERATION… | NAME",
 		Description: `Each operation becomes the scripts of its phases: expand adds the new shape, with triggers that keep
 old and new in step both ways; backfill fills it in batches; contract puts the old shape into the
 attic, still in step; purge empties that. All but purge have a script that takes them back.
@@ -35,6 +35,13 @@ attic, still in step; purge empties that. All but purge have a script that takes
 expressions of a conversion, goes before what the difference says. Renames are ones when --rename says so.
 
   switchback plan customers --to schema.sql --rename public.users.name=public.users.full_name
+
+Without --to and --op, NAME is a change that is there: what its change.yaml has under operations is
+planned, and the scripts are written beside it.
+
+  switchback new full_name
+  echo 'operations: ["rename column users.name full_name"]' > changes/*_full_name/change.yaml
+  switchback plan full_name
 
 Operations:
 ` + recipe.Usage() + `
@@ -49,6 +56,7 @@ The schema the change is planned on is --from, or else that of the target.
 			&cli.StringSliceFlag{Name: "op", Usage: "`OPERATION` to plan; can be repeated"},
 			&cli.StringFlag{Name: "from", Usage: "the `SOURCE` of the schema that the change is planned on"},
 			&cli.BoolFlag{Name: "no-check", Usage: "do not try conversions on the target's rows"},
+			&cli.BoolFlag{Name: "overwrite", Usage: "write the scripts of NAME anew, although it has some"},
 			&cli.BoolFlag{Name: "explain", Usage: "show the scripts, write nothing"},
 			&cli.StringFlag{Name: "url", Usage: "the target database: sqlite:FILE, postgres://…, mysql://… or mariadb://…", EnvVars: []string{"SWITCHBACK_URL"}},
 			&cli.StringFlag{Name: "env", Usage: "the target database by its `NAME` in switchback.yaml"},
@@ -65,18 +73,29 @@ func runPlan(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.String("to") == "" && len(c.StringSlice("op")) == 0 {
+		return p.planWritten(c)
+	}
+	if c.Bool("overwrite") {
+		return errors.New("--overwrite is for a change that is there: it goes without --to and --op")
+	}
 	w, err := p.wish(c)
 	if err != nil {
 		return err
 	}
+	path, err := changePath(p.config.Changes, c.Args().First(), time.Now())
+	if err != nil {
+		return err
+	}
+	return p.planTo(c, w, path, func(files []recipe.File) error { return writeChange(p.config.Changes, path, files) })
+}
+
+// planTo plans what is wanted as the change at a path, and has it written.
+func (p *project) planTo(c *cli.Context, w *wish, path string, write func([]recipe.File) error) error {
 	engine := migrate.Engine(w.from.Engine)
 	writer, err := database.Writer(w.from.Engine)
 	if err != nil {
 		return fmt.Errorf("%w\n  next: say what the change is planned on, as in: --from env:production", err)
-	}
-	path, err := changePath(p.config.Changes, c.Args().First(), time.Now())
-	if err != nil {
-		return err
 	}
 	draft, err := p.draft(c, w.from, w.operations, recipe.Options{Engine: engine, Writer: writer, ID: filepath.Base(path)})
 	if err != nil {
@@ -96,7 +115,7 @@ func runPlan(c *cli.Context) error {
 		}
 		return p.out.document(map[string]any{"files": files})
 	}
-	if err := writeChange(p.config.Changes, path, files); err != nil {
+	if err := write(files); err != nil {
 		return err
 	}
 	p.out.printf("planned %s", path)
@@ -122,29 +141,40 @@ func (p *project) wish(c *cli.Context) (*wish, error) {
 	if c.String("to") == "" && (len(c.StringSlice("rename")) > 0 || len(c.StringSlice("allow")) > 0) {
 		return nil, errors.New("--rename and --allow go with --to")
 	}
-	if len(c.StringSlice("op")) == 0 && c.String("to") == "" {
-		return nil, errors.New("nothing to plan\n  next: say what, as in: --to schema.sql, or --op 'rename column users.name full_name'; switchback plan --help lists the operations")
-	}
 	given, err := readOperations(c.StringSlice("op"))
 	if err != nil {
 		return nil, err
 	}
-	name := c.String("from")
-	if name == "" {
-		env, err := p.environment(c)
-		if err != nil {
-			return nil, err
-		}
-		name = env.URL
+	if c.String("to") == "" {
+		return p.operations(c, given)
 	}
-	if c.String("to") != "" {
-		return p.difference(c, name, given)
+	name, err := p.plannedOn(c)
+	if err != nil {
+		return nil, err
+	}
+	return p.difference(c, name, given)
+}
+
+// operations is the wish for operations alone, on the schema that the change is planned on.
+func (p *project) operations(c *cli.Context, given []recipe.Operation) (*wish, error) {
+	name, err := p.plannedOn(c)
+	if err != nil {
+		return nil, err
 	}
 	s, err := p.source(c, name)
 	if err != nil {
 		return nil, err
 	}
 	return &wish{from: s.Database, operations: given}, nil
+}
+
+// plannedOn is the source of the schema that the change is planned on: --from, or the target.
+func (p *project) plannedOn(c *cli.Context) (string, error) {
+	if name := c.String("from"); name != "" {
+		return name, nil
+	}
+	env, err := p.environment(c)
+	return env.URL, err
 }
 
 // difference reads both schemas, and refuses one that drops much unless --allow says that it may.

@@ -206,18 +206,16 @@ func (s *script) triggers(name string, from, to *schema.Table) {
 	}
 }
 
-// createTrigger makes a trigger that fires behind those before it in its group.
+// createTrigger makes a trigger that fires behind those before it in its group. A new one fires last: it names another
+// only where there is one that it has to go before, so that the script also runs where others are gone by then.
 func (s *script) createTrigger(table string, t *schema.Trigger, before, behind []*schema.Trigger, stay map[string]bool) {
 	event, body, _ := strings.Cut(t.Definition, " FOR EACH ROW ")
 	sql := "CREATE " + definer(schema.Value(t.Options, schema.PropertyOwner)) + "TRIGGER " + Quote(t.Name) + " " + event + " ON " + Quote(table) + " FOR EACH ROW"
 	var after []string
-	next := slices.IndexFunc(behind, func(x *schema.Trigger) bool { return stay[x.Name] })
-	switch {
-	case len(before) > 0:
-		previous := before[len(before)-1].Name
-		sql += " FOLLOWS " + Quote(previous)
-		after = []string{"trigger " + previous}
-	case next >= 0:
+	if len(before) > 0 {
+		after = []string{"trigger " + before[len(before)-1].Name}
+	}
+	if next := slices.IndexFunc(behind, func(x *schema.Trigger) bool { return stay[x.Name] }); next >= 0 {
 		sql += " PRECEDES " + Quote(behind[next].Name)
 	}
 	id := "trigger " + t.Name

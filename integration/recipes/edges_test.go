@@ -208,3 +208,48 @@ func TestFailingRow(t *testing.T) {
 	alike(t, before, g.model(), "after the rollback the schema is another one")
 	require.Equal(t, "(70,70)", g.list("SELECT id, n FROM items WHERE id = 70"))
 }
+
+// TestInTheWay plans changes on a table that another change has not done with, which its scripts name.
+func TestInTheWay(t *testing.T) {
+	g := edge(t, `CREATE TABLE items (id bigint PRIMARY KEY, a text, b int CONSTRAINT positive CHECK (b > 0)); CREATE INDEX by_b ON items (b); INSERT INTO items VALUES (1, 'a', 1);`)
+	refuses := func(list ...string) {
+		t.Helper()
+		for _, op := range list {
+			_, err := g.plan(op)
+			var refused *recipe.Error
+			require.ErrorAs(t, err, &refused, op)
+			require.Contains(t, refused.Reason, "another change has", op)
+			require.Contains(t, refused.Next, "switchback purge", op)
+		}
+	}
+	_, err := g.plan("rename column items.a a2\nreplace constraint items.positive CHECK (b > -1)\nreplace index items.by_b CREATE INDEX by_b ON items (b, id)")
+	require.NoError(t, err)
+	require.NoError(t, g.forward(migrate.Expand, migrate.Backfill))
+	refuses("rename table items goods", "drop table items", "replace constraint items.positive CHECK (b > -2)", "replace index items.by_b CREATE INDEX by_b ON items (id, b)")
+	require.NoError(t, g.forward(migrate.Contract))
+	refuses("rename table items goods", "drop table items")
+	require.NoError(t, g.forward(migrate.Purge))
+	_, err = g.plan("rename table items goods")
+	require.NoError(t, err)
+}
+
+// TestNotTogether has operations in one change of which one takes away what another goes by.
+func TestNotTogether(t *testing.T) {
+	g := edge(t, `CREATE TABLE items (id bigint PRIMARY KEY, a text DEFAULT 'x', b int);`)
+	for _, list := range []string{
+		"rename table items goods\nadd index items.by_b CREATE INDEX by_b ON items (b)",
+		"drop column items.b\ndrop table items",
+		"rename column items.a a2\nset default items.a ('y')",
+		"change type items.a varchar(10)\nrename column items.a a2",
+		"rename column items.a a2\nadd constraint items.full_a CHECK (a <> '')",
+		"add index items.by_a CREATE INDEX by_a ON items (lower(a))\nsplit column items.a into c text = (a), d text = (a) down (c)",
+	} {
+		_, err := g.plan(list)
+		var refused *recipe.Error
+		require.ErrorAs(t, err, &refused, list)
+		require.Contains(t, refused.Reason, "the same change has: ", list)
+		require.NotEmpty(t, refused.Next)
+	}
+	_, err := g.plan("rename column items.a a2\nadd constraint items.items_b CHECK (b > 0)\nset default items.b (7)\nadd index items.items CREATE INDEX items ON items (b)")
+	require.NoError(t, err)
+}

@@ -153,13 +153,18 @@ func (g *target) model() *schema.Database {
 // plan plans operations, one a line, as the command does, and writes the change.
 func (g *target) plan(operations string) (*recipe.Draft, error) {
 	g.t.Helper()
+	return g.planOn(g.model(), operations)
+}
+
+// planOn plans operations on a schema.
+func (g *target) planOn(m *schema.Database, operations string) (*recipe.Draft, error) {
+	g.t.Helper()
 	var list []recipe.Operation
 	for _, text := range lines(operations) {
 		op, err := recipe.Parse(text)
 		require.NoError(g.t, err)
 		list = append(list, op)
 	}
-	m := g.model()
 	w, err := database.Writer(m.Engine)
 	require.NoError(g.t, err)
 	g.last++

@@ -35,6 +35,9 @@ func (o AddConstraint) recipe(p *planner) (recipe, error) {
 	if t.Constraint(o.Constraint.Name) != nil {
 		return nil, &Error{o, fmt.Sprintf("table %s has a constraint %s already", table, word(o.Constraint.Name)), ""}
 	}
+	if err := p.replaced(o, table, ruled(p.engine, t, o.Constraint)...); err != nil {
+		return nil, err
+	}
 	if w, ok := p.engine.(interface{ uniqueIndex() bool }); ok && w.uniqueIndex() && o.Constraint.Type == schema.Unique {
 		i := strings.Index(o.Constraint.Definition, "(")
 		if i < 0 || t.Index(o.Constraint.Name) != nil {
@@ -147,6 +150,9 @@ func (o DropConstraint) recipe(p *planner) (recipe, error) {
 	}
 	if t.Constraint(o.Name) == nil {
 		return nil, &Error{o, fmt.Sprintf("table %s has no constraint %s", table, word(o.Name)), "switchback schema show " + table.String()}
+	}
+	if err := p.vacant(o, table, o.Name, fit(p.engine.limit(), oldPrefix, o.Name), fit(p.engine.limit(), newPrefix, o.Name)); err != nil { // the other one would go on to refuse rows
+		return nil, err
 	}
 	return &dropConstraint{op: o, table: table}, nil
 }

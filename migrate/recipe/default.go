@@ -34,6 +34,9 @@ func (o SetDefault) recipe(p *planner) (recipe, error) {
 	if c.Default == o.Default {
 		return nil, &Error{o, "it is so already", ""}
 	}
+	if err := p.replaced(o, table, o.Column); err != nil {
+		return nil, err
+	}
 	return &setDefault{op: o, table: table}, nil
 }
 

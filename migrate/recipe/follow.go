@@ -67,11 +67,38 @@ func (p *planner) readable(op Operation, table Table, column string) error {
 	if len(r.generated) > 0 {
 		return &Error{op, fmt.Sprintf("column %s is computed from it", word(r.generated[0])), fmt.Sprintf("drop column %s.%s first, in a change of its own, and add it again on the new column", table, word(r.generated[0]))}
 	}
+	if err := kept(op, table, column, r); err != nil {
+		return err
+	}
+	for _, f := range r.routines {
+		p.note("%s, which a trigger of %s runs, names %s: it fails from contract on, unless the same change replaces it.", f, table, word(column))
+	}
+	return nil
+}
+
+// kept refuses a column that the triggers of another change name: that one has a column with the same values, and the
+// same rules, on its way or in the attic.
+func kept(op Operation, table Table, column string, r readers) error {
 	for _, f := range r.routines {
 		if m := ourChange.FindStringSubmatch(f); m != nil {
 			return &Error{op, fmt.Sprintf("change %s keeps column %s in step", m[1], word(column)), fmt.Sprintf("finish that change first: contract it, and then, once nobody will go back, switchback purge --to %s…", m[1])}
 		}
-		p.note("%s, which a trigger of %s runs, names %s: it fails from contract on, unless the same change replaces it.", f, table, word(column))
+	}
+	return nil
+}
+
+// upPass is the name of the trigger, or of its function, that fills the new shape until contract.
+var upPass = regexp.MustCompile(`\bswitchback_(\d+)_(\d_)?up_`)
+
+// replaced refuses a column that another change is about to put into the attic: what is said of it by its name, and
+// what stands on it, would go there with it.
+func (p *planner) replaced(op Operation, table Table, columns ...string) error {
+	for _, c := range columns {
+		for _, f := range readersOf(p, table, c).routines {
+			if m := upPass.FindStringSubmatch(f); m != nil {
+				return &Error{op, fmt.Sprintf("change %s is about to replace column %s, or another by it", m[1], word(c)), "contract that change first, or roll it back"}
+			}
+		}
 	}
 	return nil
 }

@@ -34,16 +34,27 @@ func (o AddIndex) recipe(p *planner) (recipe, error) {
 	if t.Index(o.Index.Name) != nil {
 		return nil, &Error{o, fmt.Sprintf("table %s has an index %s already", table, word(o.Index.Name)), ""}
 	}
-	if w, ok := p.engine.(interface {
-		indexOf(schema.Index) (schema.Index, bool)
-	}); ok {
-		x, ok := w.indexOf(o.Index)
-		if !ok {
-			return nil, &Error{o, "the statement is no CREATE INDEX … ON TABLE (COLUMN, …)", ""}
-		}
-		o.Index = x
+	if err := p.replaced(o, table, named(p.engine, t, behind(o.Index.Definition))...); err != nil {
+		return nil, err
+	}
+	if o.Index, err = p.indexOf(o, o.Index); err != nil {
+		return nil, err
 	}
 	return &addIndex{op: o, table: table}, nil
+}
+
+// indexOf writes an index as the engine's model has it.
+func (p *planner) indexOf(op Operation, x schema.Index) (schema.Index, error) {
+	w, ok := p.engine.(interface {
+		indexOf(schema.Index) (schema.Index, bool)
+	})
+	if !ok {
+		return x, nil
+	}
+	if x, ok = w.indexOf(x); !ok {
+		return x, &Error{op, "the statement is no CREATE INDEX … ON TABLE (COLUMN, …)", ""}
+	}
+	return x, nil
 }
 
 func (r *addIndex) index(p *planner) error {
@@ -80,6 +91,11 @@ func (o DropIndex) recipe(p *planner) (recipe, error) {
 	}
 	if t.Index(o.Name) == nil {
 		return nil, &Error{o, fmt.Sprintf("table %s has no index %s", table, word(o.Name)), "switchback schema show " + table.String()}
+	}
+	if x := t.Index(o.Name); x.Unique { // the other one would go on to refuse rows
+		if err := p.vacant(o, table, o.Name, fit(p.engine.limit(), oldPrefix, o.Name), fit(p.engine.limit(), newPrefix, o.Name)); err != nil {
+			return nil, err
+		}
 	}
 	return &dropIndex{op: o, table: table}, nil
 }

@@ -40,6 +40,9 @@ func (o SetNotNull) recipe(p *planner) (recipe, error) {
 		return nil, &Error{o, "it is NOT NULL already", ""}
 	}
 	if o.Fill == "" {
+		if err := p.replaced(o, table, o.Column); err != nil {
+			return nil, err
+		}
 		return &setNotNull{op: o, table: table}, nil
 	}
 	temp := fit(p.engine.limit(), newPrefix, o.Column)
@@ -98,6 +101,15 @@ func (o DropNotNull) recipe(p *planner) (recipe, error) {
 	}
 	if !c.NotNull {
 		return nil, &Error{o, "it may be NULL already", ""}
+	}
+	// A column in the attic that is kept in step would go on to refuse what this one may be.
+	if err := kept(o, table, o.Column, readersOf(p, table, o.Column)); err != nil {
+		return nil, err
+	}
+	if p.rebuilds() {
+		if err := settledTable(o, table, t); err != nil {
+			return nil, err
+		}
 	}
 	return &dropNotNull{op: o, table: table, before: t}, nil
 }

@@ -31,6 +31,9 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 	if err := p.underWay(operations); err != nil {
 		return nil, err
 	}
+	if err := p.apart(operations); err != nil {
+		return nil, err
+	}
 	var recipes []recipe
 	for _, op := range operations {
 		r, err := op.recipe(p)

@@ -34,6 +34,9 @@ func (o RenameTable) recipe(p *planner) (recipe, error) {
 	if s := p.now.Schema(table.Schema); s.Table(o.To) != nil || s.View(o.To) != nil {
 		return nil, &Error{o, fmt.Sprintf("there is a %s already", word(o.To)), ""}
 	}
+	if err := settledTable(o, table, t); err != nil {
+		return nil, err
+	}
 	var columns []string
 	for _, c := range t.Columns {
 		columns = append(columns, p.engine.quote(c.Name))
@@ -54,6 +57,17 @@ func (o RenameTable) recipe(p *planner) (recipe, error) {
 		p.note("Until contract, %s is a view: there, RETURNING and last_insert_rowid() do not tell the key of a new row, and SQLite refuses ON CONFLICT clauses that name columns.", word(o.To))
 	}
 	return &renameTable{op: o, table: table, view: v}, nil
+}
+
+// settledTable refuses a table that another change has on its way or in the attic: the scripts which that one still
+// has to run name the table.
+func settledTable(op Operation, name Table, t *schema.Table) error {
+	for _, o := range t.Children() {
+		if isOurs(o) {
+			return &Error{op, fmt.Sprintf("another change has not done with table %s: it made %s", name, word(o.ObjectName())), "finish that change first: contract it, and then, once nobody will go back, switchback purge; or roll it back"}
+		}
+	}
+	return nil
 }
 
 func (r *renameTable) expand(p *planner) error {
@@ -130,8 +144,11 @@ type dropTable struct {
 func (o DropTable) on() Table { return o.Table }
 
 func (o DropTable) recipe(p *planner) (recipe, error) {
-	table, _, err := p.table(o, o.Table)
+	table, t, err := p.table(o, o.Table)
 	if err != nil {
+		return nil, err
+	}
+	if err := settledTable(o, table, t); err != nil {
 		return nil, err
 	}
 	attic := fit(p.engine.limit(), oldPrefix, table.Name)

@@ -40,11 +40,29 @@ func (o ReplaceConstraint) recipe(p *planner) (recipe, error) {
 	case !named || old.Type == schema.PrimaryKey:
 		return nil, &Error{o, "there cannot be two of it for a time", "drop it and add it, each in a change of its own"}
 	}
+	if err := p.replaced(o, table, ruled(p.engine, t, o.Constraint)...); err != nil {
+		return nil, err
+	}
 	r := &replaceConstraint{name: old.Name, temp: fit(p.engine.limit(), newPrefix, old.Name), attic: fit(p.engine.limit(), oldPrefix, old.Name)}
+	if err := p.vacant(o, table, o.Constraint.Name, r.temp, r.attic); err != nil {
+		return nil, err
+	}
 	k := o.Constraint
 	k.Name = r.temp
 	r.addConstraint = addConstraint{op: AddConstraint{Table: o.Table, Constraint: k}, table: table}
 	return r, nil
+}
+
+// vacant refuses a constraint or index of which there are two already, as another change replaces it or has put its
+// predecessor into the attic.
+func (p *planner) vacant(op Operation, table Table, name string, others ...string) error {
+	t := p.now.Schema(table.Schema).Table(table.Name)
+	for _, other := range others {
+		if t.Constraint(other) != nil || t.Index(other) != nil {
+			return &Error{op, fmt.Sprintf("another change has made %s of %s already, in the place of %s or for it", word(other), table, word(name)), "finish that change first: contract it, and then, once nobody will go back, switchback purge; or roll it back"}
+		}
+	}
+	return nil
 }
 
 func (r *replaceConstraint) settle(p *planner) error {
@@ -90,8 +108,17 @@ func (o ReplaceIndex) recipe(p *planner) (recipe, error) {
 	case p.rebuilds():
 		return nil, &Error{o, "an index cannot be renamed there", "drop it and add it, each in a change of its own"}
 	}
+	if err := p.replaced(o, table, named(p.engine, t, behind(o.Index.Definition))...); err != nil {
+		return nil, err
+	}
 	r := &replaceIndex{name: old.Name, temp: fit(p.engine.limit(), newPrefix, old.Name), attic: fit(p.engine.limit(), oldPrefix, old.Name)}
-	x := o.Index
+	if err := p.vacant(o, table, o.Index.Name, r.temp, r.attic); err != nil {
+		return nil, err
+	}
+	x, err := p.indexOf(o, o.Index)
+	if err != nil {
+		return nil, err
+	}
 	x.Definition, x.Name = (&reshape{}).renameIndex(p, x.Definition, x.Name, r.temp), r.temp
 	r.addIndex = addIndex{op: AddIndex{Table: o.Table, Index: x}, table: table}
 	return r, nil

@@ -212,6 +212,9 @@ func (r *reshape) copyConstraint(p *planner, k *schema.Constraint) error {
 	case p.engine.locksGroups() && k.Type == schema.ForeignKey:
 		return r.moveForeignKey(p, s, k, m)
 	}
+	if err := p.vacant(r.op, r.table, m.name, m.old, m.temp); err != nil {
+		return err
+	}
 	also := *k
 	also.Name, also.Definition = m.temp, s.replace(p, k.Definition, k.Type == schema.ForeignKey)
 	also.Columns = s.replaced(k.Columns)
@@ -322,6 +325,9 @@ func (r *reshape) copyIndex(p *planner, x *schema.Index) error {
 		return err
 	}
 	m := moved{schema.KindIndex, x.Name, fit(p.engine.limit(), oldPrefix, x.Name), fit(p.engine.limit(), newPrefix, x.Name)}
+	if err := p.vacant(r.op, r.table, m.name, m.old, m.temp); err != nil {
+		return err
+	}
 	also := *x
 	also.Name = m.temp
 	also.Columns = s.replaced(x.Columns)

@@ -304,10 +304,30 @@ func (p *planner) underWay(operations []Operation) error {
 		if err != nil {
 			continue // the recipe says more
 		}
+		if err := p.pointedTo(op, full); err != nil {
+			return err
+		}
 		for _, x := range t.Triggers {
 			if number, _, _ := strings.Cut(strings.TrimPrefix(x.Name, "zz_switchback_"), "_"); made(x.Name) && strings.HasSuffix(x.Name, "_"+onOld) {
 				return &Error{op, fmt.Sprintf("change %s has table %s in two shapes", number, full), "finish it first: switchback contract; or roll it back"}
 			}
+		}
+	}
+	return nil
+}
+
+// pointedTo refuses to give a table another name while one that points to it has something in the attic: the scripts
+// of that write the foreign key as they know it.
+func (p *planner) pointedTo(op Operation, table Table) error {
+	if !movesTable(op) {
+		return nil
+	}
+	for _, t := range p.now.Schema(table.Schema).Tables {
+		points := slices.ContainsFunc(t.Constraints, func(k *schema.Constraint) bool {
+			return k.References != nil && strings.EqualFold(k.References.Table, table.Name)
+		})
+		if err := settledTable(op, Table{table.Schema, t.Name}, t); points && err != nil {
+			return err
 		}
 	}
 	return nil
