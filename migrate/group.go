@@ -22,13 +22,17 @@ import (
 
 // TableLocker is a Database whose DDL commits by itself, and that can keep others from tables meanwhile.
 type TableLocker interface {
-	// LockTables keeps all other connections from reading and writing the tables, until UnlockTables or the end of the
-	// connection. What it leaves when it fails ends with the connection.
+	// LockTables keeps all other connections from reading and writing those of the tables that are there, until
+	// UnlockTables or the end of the connection. What it leaves when it fails ends with the connection.
 	LockTables(ctx context.Context, conn *sql.Conn, tables []string) error
 	// UnlockTables gives the tables back.
 	UnlockTables(ctx context.Context, conn *sql.Conn) error
-	// TableState hashes the structure of the tables, their triggers included. It is cheap, as others wait
-	// meanwhile.
+	// Alter runs a statement on the connection that has locked tables. Where the server does not let tables be
+	// renamed while they are locked, the statement that does so ends the lock, and no other statement of anybody
+	// comes between the two.
+	Alter(ctx context.Context, locked *sql.Conn, statement string) error
+	// TableState hashes the structure of the tables, their triggers included; one that is not there has a state too.
+	// It is cheap, as others wait meanwhile.
 	TableState(ctx context.Context, q *sql.Conn, tables []string) (string, error)
 	// IsPresent tells whether err means that an object is there already that a statement wants to make.
 	IsPresent(err error) bool
@@ -220,8 +224,8 @@ func (g *lockedGroup) takeUp(ctx context.Context) error {
 	}
 	for i := range g.members {
 		m := &g.members[i]
-		if !m.resumed || m.prior != nil || !g.before(i) {
-			continue
+		if !m.resumed || m.prior != nil && m.prior.Status != Done || !g.before(i) {
+			continue // one that ran already runs again: others wrote since that run ended too
 		}
 		e := m.entry(g.step, g.phase)
 		e.Status = Started
@@ -298,7 +302,7 @@ func (g *lockedGroup) alter(ctx context.Context, m *member) error {
 		}
 	}
 	failpoint.Hit("group: before statement")
-	_, err := s.db.Execute(ctx, g.conn, m.statement.Text)
+	err := s.alterLocked(ctx, g.locker, g.conn, m.statement)
 	if err != nil {
 		e.Status, e.Error = Failed, err.Error()
 		return errors.Join(err, s.Finish(ctx, e))
@@ -343,9 +347,28 @@ func (g *lockedGroup) undo(ctx context.Context, because error) error {
 // undoLocked runs a statement of a rollback script on the connection that holds the locks. What it finds missing
 // was not there yet, and what it finds was not gone.
 func (s *Session) undoLocked(ctx context.Context, locker TableLocker, conn *sql.Conn, st *Statement) error {
-	_, err := s.db.Execute(ctx, conn, st.Text)
+	err := s.alterLocked(ctx, locker, conn, st)
 	if err != nil && (s.db.IsMissing(err) || locker.IsPresent(err)) {
 		return nil
+	}
+	return err
+}
+
+// A server-wide lock that is asked for meanwhile, as by a backup, makes a statement fail at once that needs it
+// too. Whoever asks gives up before long, and half a group is no place to stop.
+const (
+	alterTries = 100
+	alterPause = 100 * time.Millisecond
+)
+
+// alterLocked runs a statement on the connection that holds the locks, again where it met another lock.
+func (s *Session) alterLocked(ctx context.Context, locker TableLocker, conn *sql.Conn, st *Statement) error {
+	err := locker.Alter(ctx, conn, st.Text)
+	for try := 1; err != nil && s.db.IsLockTimeout(err) && try < alterTries; try++ {
+		if serr := sleep(ctx, alterPause); serr != nil {
+			return errors.Join(err, serr)
+		}
+		err = locker.Alter(ctx, conn, st.Text)
 	}
 	return err
 }

@@ -74,11 +74,75 @@ func (d *Database) LockTables(ctx context.Context, conn *sql.Conn, tables []stri
 	}
 	var list []string
 	for _, t := range tables {
-		list = append(list, quote(t)+" WRITE")
+		var there bool
+		if err := conn.QueryRowContext(ctx, "SELECT count(*) > 0 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?", t).Scan(&there); err != nil {
+			return err
+		}
+		if there {
+			list = append(list, quote(t)+" WRITE")
+		}
 	}
 	_, err := conn.ExecContext(ctx, "LOCK TABLES "+strings.Join(list, ", "))
 	return err
 }
+
+// renames finds the statement that MariaDB does not run while tables are locked.
+var renames = regexp.MustCompile(`(?is)^\s*RENAME\s+TABLE\b`)
+
+// Alter implements migrate.TableLocker.
+func (d *Database) Alter(ctx context.Context, locked *sql.Conn, statement string) error {
+	if d.engine == migrate.MariaDB && renames.MatchString(migrate.TrimComments(statement)) {
+		return d.handOver(ctx, locked, statement)
+	}
+	_, err := d.Execute(ctx, locked, statement)
+	return err
+}
+
+// handOver renames tables on MariaDB, from a connection of its own that waits for them when they are unlocked:
+// the server serves who wants a table for itself before all who want to write to it, so nobody comes
+// between. The one that is written to has to be the first of them by name, as they are taken in that order: waiting for
+// another one first, the connection would not stand in the queue for it.
+func (d *Database) handOver(ctx context.Context, locked *sql.Conn, statement string) error {
+	conn, err := d.db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("connect to the target: %w", err)
+	}
+	defer conn.Close()
+	var id int64
+	if err := conn.QueryRowContext(ctx, "SELECT CONNECTION_ID()").Scan(&id); err != nil {
+		return err
+	}
+	if err := d.SetLockTimeout(ctx, conn, handOverTimeout); err != nil {
+		return err
+	}
+	renamed := make(chan error, 1)
+	go func() {
+		_, err := conn.ExecContext(ctx, statement)
+		renamed <- err
+	}()
+	for {
+		var waits bool
+		err := locked.QueryRowContext(ctx, "SELECT count(*) > 0 FROM information_schema.processlist WHERE id = ? AND state LIKE 'Waiting for%lock' AND info IS NOT NULL", id).Scan(&waits)
+		if err != nil {
+			return fmt.Errorf("ask whether the renaming waits: %w", err)
+		}
+		if waits {
+			break
+		}
+		select {
+		case err := <-renamed: // it never waited
+			return err
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+	if _, err := locked.ExecContext(ctx, "UNLOCK TABLES"); err != nil {
+		return fmt.Errorf("hand the tables over: %w", err)
+	}
+	return <-renamed
+}
+
+// handOverTimeout is how long the renaming waits: it is the next once the tables are unlocked.
+const handOverTimeout = 30 * time.Second
 
 // UnlockTables implements migrate.TableLocker.
 func (d *Database) UnlockTables(ctx context.Context, conn *sql.Conn) error {
@@ -105,6 +169,10 @@ func (d *Database) TableState(ctx context.Context, q *sql.Conn, tables []string)
 				fmt.Fprintf(sum, "%q\n", r)
 			}
 		})
+		if isError(err, 1146) {
+			fmt.Fprintf(sum, "no %q\n", t)
+			continue
+		}
 		if err != nil {
 			return "", err
 		}
