@@ -490,7 +490,7 @@ CREATE INDEX items_by_n ON items (n);`),
 			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60));`,
 			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60)) PARTITION BY HASH (id) PARTITIONS 3;`)),
 		onlyMySQL(alike1("convert table", "convert table items charset utf8mb4 collate utf8mb4_bin",
-			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60)) CHARACTER SET latin1;`,
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60)) CHARACTER SET utf8mb3;`,
 			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60)) COLLATE utf8mb4_bin;`)),
 		{
 			name:       "drop table",

@@ -160,14 +160,25 @@ func (r *second) forBack() direction {
 
 func (r *second) expand(p *planner) error {
 	defer func() { p.saying = "" }()
-	p.saying = "A second table of the new form, empty. Nobody uses it yet."
+	p.saying = "The second table, of the new form. No version of the application uses it."
 	if err := p.step(nil, func(e *edit) { s := e.schema(r.table.Schema); s.Tables = append(s.Tables, r.next) }); err != nil {
 		return err
 	}
 	d := r.forth()
-	for _, event := range events { // DELETE and UPDATE first: a row that INSERT brings is in step from then on
-		p.saying = fmt.Sprintf("Takes writes of %s to the second table, in the same transaction. Needs the table's lock for a moment.", r.table)
-		if err := p.step(nil, func(e *edit) { t := e.table(d.on); t.Triggers = append(t.Triggers, r.trigger(p, d, event)) }); err != nil {
+	p.saying = fmt.Sprintf("Takes writes of %s to the second table, in the same transaction.", r.table)
+	return r.locked(p, d, func(event string) error { // DELETE and UPDATE first: a row that INSERT brings is in step from then on
+		return p.step(nil, func(e *edit) { t := e.table(d.on); t.Triggers = append(t.Triggers, r.trigger(p, d, event)) })
+	})
+}
+
+// locked makes or drops the triggers of a direction, one for each event, in a group that locks the tables. On MariaDB
+// a statement that begins while a trigger is made may run that trigger without the table that it writes to: it fails,
+// with the error that there is no such table. One that waits for the lock of the table does not.
+func (r *second) locked(p *planner, d direction, each func(event string) error) error {
+	p.together, p.locks = true, []string{d.on.Name, d.to.Name}
+	defer func() { p.together, p.locks = false, nil }()
+	for _, event := range events {
+		if err := each(event); err != nil {
 			return err
 		}
 	}
@@ -362,8 +373,11 @@ func (r *second) swap(p *planner, from, to *schema.Database, ends, begins direct
 		SQL: fmt.Sprintf("RENAME TABLE %s TO %s, %s TO %s", p.engine.table(r.table), p.engine.table(begins.to), p.engine.table(ends.to), p.engine.table(r.table)),
 		Why: "Both at once, or neither: no statement finds the name missing.",
 	}
-	const leaves, keeps = "Nobody writes meanwhile.", "Keeps the table that leaves in step."
-	add(leaves, drop...)
+	const keeps = "Keeps the table that leaves in step."
+	for i := range drop {
+		drop[i].Why, drop[i].Destroys = "Nobody writes until the others are there.", false
+	}
+	add("", drop...)
 	if p.engine.name() == "mysql" {
 		add("", r.mend(p, ends)...)
 		add("", rename)
@@ -379,7 +393,7 @@ func (r *second) swap(p *planner, from, to *schema.Database, ends, begins direct
 		add("", Statement{SQL: "DROP TRIGGER IF EXISTS " + p.engine.quote(r.triggerName(p, begins, event)), Why: "Only after a crash: the table is mended without triggers.", Resumed: true})
 	}
 	add("", r.mend(p, ends)...)
-	for _, s := range create {
+	for _, s := range create { // it ran in part, so some may be there
 		add("", Statement{SQL: strings.Replace(s.SQL, "CREATE TRIGGER ", "CREATE TRIGGER IF NOT EXISTS ", 1), Why: "Only after a crash: they are there again.", Resumed: true})
 	}
 	rename.Why += " It ends the lock, and is the next to have the tables."
@@ -452,10 +466,11 @@ func (r *second) assertTriggers(p *planner, d direction) Statement {
 
 func (r *second) purge(p *planner) error {
 	p.saying = "The attic is no longer kept in step."
-	for _, event := range events {
-		if err := p.step(nil, func(e *edit) { e.dropTrigger(r.table, r.triggerName(p, r.forBack(), event)) }); err != nil {
-			return err
-		}
+	d := r.forBack()
+	if err := r.locked(p, d, func(event string) error {
+		return p.step(nil, func(e *edit) { e.dropTrigger(r.table, r.triggerName(p, d, event)) })
+	}); err != nil {
+		return err
 	}
 	p.saying = ""
 	return p.step(nil, func(e *edit) { e.dropTable(r.old) })

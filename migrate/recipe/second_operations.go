@@ -150,6 +150,9 @@ func secondType(p *planner, o ChangeType, table Table, c *schema.Column) (recipe
 	}
 	r.there[o.Column] = up
 	r.back[o.Column] = fmt.Sprintf("CASE WHEN (%s) = %s THEN (%s) END", down, q, down)
+	if s, ok := exact(c.Type); ok && !s.decimal { // a key that does not fit any more is none
+		r.back[o.Column] = fmt.Sprintf("CASE WHEN %s BETWEEN %s AND %s THEN %s END", q, s.low, s.high, q)
+	}
 	return r, nil
 }
 
