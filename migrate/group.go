@@ -354,17 +354,18 @@ func (s *Session) undoLocked(ctx context.Context, locker TableLocker, conn *sql.
 	return err
 }
 
-// A server-wide lock that is asked for meanwhile, as by a backup, makes a statement fail at once that needs it
-// too. Whoever asks gives up before long, and half a group is no place to stop.
+// A backup that keeps DDL out, or is waiting to, makes a statement fail that needs the server's lock too. It gives up or
+// gets on before long, and half a group is no place to stop; but others wait for the tables.
 const (
-	alterTries = 100
-	alterPause = 100 * time.Millisecond
+	alterPatience = 15 * time.Second
+	alterPause    = 100 * time.Millisecond
 )
 
 // alterLocked runs a statement on the connection that holds the locks, again where it met another lock.
 func (s *Session) alterLocked(ctx context.Context, locker TableLocker, conn *sql.Conn, st *Statement) error {
+	begun := time.Now()
 	err := locker.Alter(ctx, conn, st.Text)
-	for try := 1; err != nil && s.db.IsLockTimeout(err) && try < alterTries; try++ {
+	for err != nil && s.db.IsLockTimeout(err) && time.Since(begun) < alterPatience {
 		if serr := sleep(ctx, alterPause); serr != nil {
 			return errors.Join(err, serr)
 		}

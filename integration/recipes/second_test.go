@@ -167,3 +167,55 @@ func (r *rounder) again(f func() error) error {
 	}
 	return err
 }
+
+// TestHandOver: on MariaDB the tables stay locked while a backup keeps the renaming from waiting for them, so that what
+// somebody writes meanwhile is in the new table.
+func TestHandOver(t *testing.T) {
+	onLockers(t, func(t *testing.T, g *locker) {
+		if g.db.Dialect().Engine != migrate.MariaDB {
+			return // it renames under the lock
+		}
+		ctx := t.Context()
+		g.exec("CREATE TABLE items (id int PRIMARY KEY)")
+		g.exec("CREATE TABLE items_switchback_new (id int PRIMARY KEY)")
+		conn := func() *sql.Conn {
+			c, err := g.plain.Conn(ctx)
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = c.Close() })
+			return c
+		}
+		run := func(c *sql.Conn, statement string) {
+			t.Helper()
+			_, err := c.ExecContext(ctx, statement)
+			require.NoError(t, err, statement)
+		}
+		waiting := func(state, statement string) {
+			t.Helper()
+			require.Eventually(t, func() bool {
+				var n int
+				require.NoError(t, g.plain.QueryRowContext(ctx, "SELECT count(*) FROM information_schema.processlist WHERE db = DATABASE() AND state = ? AND info LIKE ?", state, statement).Scan(&n))
+				return n == 1
+			}, 30*time.Second, 5*time.Millisecond, "%s: %s", statement, state)
+		}
+		holder, backup, client := conn(), conn(), conn()
+		locker := g.db.(migrate.TableLocker)
+		require.NoError(t, locker.LockTables(ctx, holder, []string{"items", "items_switchback_new", "items_switchback_old"}))
+		written := make(chan error, 1)
+		go func() { _, err := client.ExecContext(ctx, "INSERT INTO items VALUES (1)"); written <- err }()
+		waiting("Waiting for table metadata lock", "INSERT INTO items%")
+		run(backup, "BACKUP STAGE START")
+		run(backup, "BACKUP STAGE BLOCK_DDL")
+		renamed := make(chan error, 1)
+		go func() {
+			renamed <- locker.Alter(ctx, holder, "RENAME TABLE items TO items_switchback_old, items_switchback_new TO items")
+		}()
+		waiting("Waiting for backup lock", "RENAME TABLE items%")
+		run(backup, "BACKUP STAGE END")
+		require.NoError(t, <-renamed)
+		require.NoError(t, <-written)
+		require.NoError(t, locker.UnlockTables(ctx, holder))
+		var now, old int
+		require.NoError(t, g.plain.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM items), (SELECT count(*) FROM items_switchback_old)").Scan(&now, &old))
+		require.Equal(t, []int{1, 0}, []int{now, old}, "rows in the new table and in the old one")
+	})
+}

@@ -101,7 +101,7 @@ func (d *Database) Alter(ctx context.Context, locked *sql.Conn, statement string
 // handOver renames tables on MariaDB, from a connection of its own that waits for them when they are unlocked:
 // the server serves who wants a table for itself before all who want to write to it, so nobody comes
 // between. The one that is written to has to be the first of them by name, as they are taken in that order: waiting for
-// another one first, the connection would not stand in the queue for it.
+// another one first, or for a backup that keeps DDL out, the connection would not stand in the queue for it.
 func (d *Database) handOver(ctx context.Context, locked *sql.Conn, statement string) error {
 	conn, err := d.db.Conn(ctx)
 	if err != nil {
@@ -122,9 +122,9 @@ func (d *Database) handOver(ctx context.Context, locked *sql.Conn, statement str
 	}()
 	for {
 		var waits bool
-		err := locked.QueryRowContext(ctx, "SELECT count(*) > 0 FROM information_schema.processlist WHERE id = ? AND state LIKE 'Waiting for%lock' AND info IS NOT NULL", id).Scan(&waits)
+		err := locked.QueryRowContext(ctx, "SELECT count(*) > 0 FROM information_schema.processlist WHERE id = ? AND state = 'Waiting for table metadata lock'", id).Scan(&waits)
 		if err != nil {
-			return fmt.Errorf("ask whether the renaming waits: %w", err)
+			return errors.Join(fmt.Errorf("ask whether the renaming waits: %w", err), <-renamed)
 		}
 		if waits {
 			break
@@ -136,13 +136,13 @@ func (d *Database) handOver(ctx context.Context, locked *sql.Conn, statement str
 		}
 	}
 	if _, err := locked.ExecContext(ctx, "UNLOCK TABLES"); err != nil {
-		return fmt.Errorf("hand the tables over: %w", err)
+		return errors.Join(fmt.Errorf("hand the tables over: %w", err), <-renamed)
 	}
 	return <-renamed
 }
 
-// handOverTimeout is how long the renaming waits: it is the next once the tables are unlocked.
-const handOverTimeout = 30 * time.Second
+// handOverTimeout is how long the renaming waits for a backup that keeps DDL out, while others wait for the tables.
+const handOverTimeout = 5 * time.Second
 
 // UnlockTables implements migrate.TableLocker.
 func (d *Database) UnlockTables(ctx context.Context, conn *sql.Conn) error {
