@@ -27,10 +27,6 @@ type TableLocker interface {
 	LockTables(ctx context.Context, conn *sql.Conn, tables []string) error
 	// UnlockTables gives the tables back.
 	UnlockTables(ctx context.Context, conn *sql.Conn) error
-	// Alter runs a statement on the connection that has locked tables. Where the server does not let tables be
-	// renamed while they are locked, the statement that does so ends the lock, and no other statement of anybody
-	// comes between the two.
-	Alter(ctx context.Context, locked *sql.Conn, statement string) error
 	// TableState hashes the structure of the tables, their triggers included; one that is not there has a state too.
 	// It is cheap, as others wait meanwhile.
 	TableState(ctx context.Context, q *sql.Conn, tables []string) (string, error)
@@ -302,7 +298,7 @@ func (g *lockedGroup) alter(ctx context.Context, m *member) error {
 		}
 	}
 	failpoint.Hit("group: before statement")
-	err := s.alterLocked(ctx, g.locker, g.conn, m.statement)
+	err := s.alterLocked(ctx, g.conn, m.statement)
 	if err != nil {
 		e.Status, e.Error = Failed, err.Error()
 		return errors.Join(err, s.Finish(ctx, e))
@@ -347,7 +343,7 @@ func (g *lockedGroup) undo(ctx context.Context, because error) error {
 // undoLocked runs a statement of a rollback script on the connection that holds the locks. What it finds missing
 // was not there yet, and what it finds was not gone.
 func (s *Session) undoLocked(ctx context.Context, locker TableLocker, conn *sql.Conn, st *Statement) error {
-	err := s.alterLocked(ctx, locker, conn, st)
+	err := s.alterLocked(ctx, conn, st)
 	if err != nil && (s.db.IsMissing(err) || locker.IsPresent(err)) {
 		return nil
 	}
@@ -362,14 +358,14 @@ const (
 )
 
 // alterLocked runs a statement on the connection that holds the locks, again where it met another lock.
-func (s *Session) alterLocked(ctx context.Context, locker TableLocker, conn *sql.Conn, st *Statement) error {
+func (s *Session) alterLocked(ctx context.Context, conn *sql.Conn, st *Statement) error {
 	begun := time.Now()
-	err := locker.Alter(ctx, conn, st.Text)
+	_, err := s.db.Execute(ctx, conn, st.Text)
 	for err != nil && s.db.IsLockTimeout(err) && time.Since(begun) < alterPatience {
 		if serr := sleep(ctx, alterPause); serr != nil {
 			return errors.Join(err, serr)
 		}
-		err = locker.Alter(ctx, conn, st.Text)
+		_, err = s.db.Execute(ctx, conn, st.Text)
 	}
 	return err
 }

@@ -9,14 +9,15 @@ import (
 	"github.com/switchbackdb/switchback/schema"
 )
 
-// What the names of a second table end with: behind the name of the table, so that they sort behind it too. MariaDB
-// takes the tables of a RENAME in that order, and has to wait for the one that is written to first.
+// What the names of a second table end with: behind the name of the table, so that they sort behind it too. Tables
+// are locked in that order, the table before the second one, as they are by whoever writes: else the two could wait for
+// each other.
 const (
 	secondNew = "_switchback_new"
 	secondOld = "_switchback_old"
 )
 
-// second is the recipe for what MySQL and MariaDB can only do by copying a table while nobody writes to it. A
+// second is the recipe for what MySQL can only do by copying a table while nobody writes to it. A
 // second table of the new form is filled batch by batch and kept in step by triggers of the first; at contract the
 // two change places, and from then on triggers of the new table keep the old one in step for the way back.
 //
@@ -41,7 +42,10 @@ type second struct {
 func newSecond(p *planner, op Operation, name Table, form func(*schema.Table) error) (*second, error) {
 	g, ok := p.engine.(*mysql)
 	if !ok {
-		return nil, &Error{op, fmt.Sprintf("a second table is for what MySQL and MariaDB can only do by a copy, and not known on %s", p.engine.name()), ""}
+		return nil, &Error{op, fmt.Sprintf("a second table is for what MySQL can only do by a copy, and not known on %s", p.engine.name()), ""}
+	}
+	if g.mariadb {
+		return nil, &Error{op, "MariaDB would copy the table while writes wait; a second table beside it is no way out, as statements of the application fail there, or write without them, when triggers come and go", "write an ALTER TABLE by hand, with switchback new, and run it in a window without writes"}
 	}
 	table, t, err := p.table(op, name)
 	if err != nil {
@@ -118,9 +122,6 @@ func (r *second) possible(p *planner, t *schema.Table) error {
 
 // checks gives the checks of the second table names of their own: they are unique in a whole database of MySQL.
 func (r *second) checks(p *planner, t, next *schema.Table) {
-	if p.engine.name() != "mysql" {
-		return
-	}
 	taken := func(name string) bool {
 		for _, other := range p.now.Schema(r.table.Schema).Tables {
 			if other.Constraint(name) != nil {
@@ -166,14 +167,19 @@ func (r *second) expand(p *planner) error {
 	}
 	d := r.forth()
 	p.saying = fmt.Sprintf("Takes writes of %s to the second table, in the same transaction.", r.table)
-	return r.locked(p, d, func(event string) error { // DELETE and UPDATE first: a row that INSERT brings is in step from then on
+	err := r.locked(p, d, func(event string) error { // DELETE and UPDATE first: a row that INSERT brings is in step from then on
 		return p.step(nil, func(e *edit) { t := e.table(d.on); t.Triggers = append(t.Triggers, r.trigger(p, d, event)) })
 	})
+	for i := range p.scripts.Back { // what became of them in a contract that failed must not be in the way
+		st := &p.scripts.Back[i]
+		if name, ok := strings.CutPrefix(st.SQL, "DROP TRIGGER "); ok && strings.Contains(name, "_"+d.way+"_") {
+			st.SQL, st.Why = "DROP TRIGGER IF EXISTS "+name, "Writes are no longer taken to the second table."
+		}
+	}
+	return err
 }
 
-// locked makes or drops the triggers of a direction, one for each event, in a group that locks the tables. On MariaDB
-// a statement that begins while a trigger is made may run that trigger without the table that it writes to: it fails,
-// with the error that there is no such table. One that waits for the lock of the table does not.
+// locked makes or drops the triggers of a direction, one for each event, in a group that locks the tables.
 func (r *second) locked(p *planner, d direction, each func(event string) error) error {
 	p.together, p.locks = true, []string{d.on.Name, d.to.Name}
 	defer func() { p.together, p.locks = false, nil }()
@@ -265,10 +271,6 @@ func (r *second) fill(p *planner) error {
 		Why:   "Copies the rows that were there before the triggers were, a batch a transaction. It holds the rows that it reads, so none of them is changed or deleted before it is in the second table. What is there already is newer, and stays.",
 		Batch: &Batch{Table: e.walkName(r.table), Key: r.key},
 	}}, nil)
-	if e.name() == "mariadb" { // it has no FOR SHARE
-		st := &p.scripts.Forward[len(p.scripts.Forward)-1]
-		st.SQL = strings.Replace(st.SQL, "FOR SHARE", "LOCK IN SHARE MODE", 1)
-	}
 	p.scripts.step(r.compare(p, d), nil)
 	return nil
 }
@@ -348,9 +350,7 @@ func (r *second) swapped(p *planner) (*schema.Database, error) {
 // swap writes the statements of a group that ends the triggers of one direction, exchanges the tables, and makes the
 // triggers of the other one.
 //
-// MySQL renames tables that are locked. MariaDB does not: there the renaming ends the lock, so the new triggers are
-// made before, on the table that nobody writes to once the old ones are gone. What an interrupted group missed is
-// brought in step while no trigger is there.
+// What an interrupted group missed is brought in step while no trigger of the other direction is there.
 func (r *second) swap(p *planner, from, to *schema.Database, ends, begins direction) ([]Statement, error) {
 	var list []Statement
 	add := func(why string, statements ...Statement) {
@@ -378,26 +378,10 @@ func (r *second) swap(p *planner, from, to *schema.Database, ends, begins direct
 		drop[i].Why, drop[i].Destroys = "Nobody writes until the others are there.", false
 	}
 	add("", drop...)
-	if p.engine.name() == "mysql" {
-		add("", r.mend(p, ends)...)
-		add("", rename)
-		add(keeps, create...)
-		add("", r.mend(p, begins)...)
-		return list, nil
-	}
-	for i := range create { // the table that comes still has its own name
-		create[i].SQL = strings.Replace(create[i].SQL, " ON "+p.engine.table(r.table), " ON "+p.engine.table(ends.to), 1)
-	}
-	add(keeps, create...)
-	for _, event := range events {
-		add("", Statement{SQL: "DROP TRIGGER IF EXISTS " + p.engine.quote(r.triggerName(p, begins, event)), Why: "Only after a crash: the table is mended without triggers.", Resumed: true})
-	}
 	add("", r.mend(p, ends)...)
-	for _, s := range create { // it ran in part, so some may be there
-		add("", Statement{SQL: strings.Replace(s.SQL, "CREATE TRIGGER ", "CREATE TRIGGER IF NOT EXISTS ", 1), Why: "Only after a crash: they are there again.", Resumed: true})
-	}
-	rename.Why += " It ends the lock, and is the next to have the tables."
 	add("", rename)
+	add(keeps, create...)
+	add("", r.mend(p, begins)...)
 	return list, nil
 }
 
@@ -460,7 +444,7 @@ func (r *second) assertTriggers(p *planner, d direction) Statement {
 	return Statement{
 		SQL:    fmt.Sprintf("SELECT count(*) AS triggers_left\nFROM information_schema.triggers\nWHERE trigger_schema = DATABASE()\n  AND trigger_name IN (%s)\nHAVING count(*) < %d", strings.Join(names, ",\n    "), len(names)),
 		Why:    "Reads the catalogue.",
-		Assert: "a trigger that keeps " + d.on.String() + " and " + d.to.String() + " in step is gone, so they may differ",
+		Assert: "a trigger that keeps " + d.on.String() + " and " + d.to.String() + " in step is gone, so they may differ: roll back to before expand, and go forward again",
 	}
 }
 

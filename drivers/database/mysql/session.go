@@ -86,64 +86,6 @@ func (d *Database) LockTables(ctx context.Context, conn *sql.Conn, tables []stri
 	return err
 }
 
-// renames finds the statement that MariaDB does not run while tables are locked.
-var renames = regexp.MustCompile(`(?is)^\s*RENAME\s+TABLE\b`)
-
-// Alter implements migrate.TableLocker.
-func (d *Database) Alter(ctx context.Context, locked *sql.Conn, statement string) error {
-	if d.engine == migrate.MariaDB && renames.MatchString(migrate.TrimComments(statement)) {
-		return d.handOver(ctx, locked, statement)
-	}
-	_, err := d.Execute(ctx, locked, statement)
-	return err
-}
-
-// handOver renames tables on MariaDB, from a connection of its own that waits for them when they are unlocked:
-// the server serves who wants a table for itself before all who want to write to it, so nobody comes
-// between. The one that is written to has to be the first of them by name, as they are taken in that order: waiting for
-// another one first, or for a backup that keeps DDL out, the connection would not stand in the queue for it.
-func (d *Database) handOver(ctx context.Context, locked *sql.Conn, statement string) error {
-	conn, err := d.db.Conn(ctx)
-	if err != nil {
-		return fmt.Errorf("connect to the target: %w", err)
-	}
-	defer conn.Close()
-	var id int64
-	if err := conn.QueryRowContext(ctx, "SELECT CONNECTION_ID()").Scan(&id); err != nil {
-		return err
-	}
-	if err := d.SetLockTimeout(ctx, conn, handOverTimeout); err != nil {
-		return err
-	}
-	renamed := make(chan error, 1)
-	go func() {
-		_, err := conn.ExecContext(ctx, statement)
-		renamed <- err
-	}()
-	for {
-		var waits bool
-		err := locked.QueryRowContext(ctx, "SELECT count(*) > 0 FROM information_schema.processlist WHERE id = ? AND state = 'Waiting for table metadata lock'", id).Scan(&waits)
-		if err != nil {
-			return errors.Join(fmt.Errorf("ask whether the renaming waits: %w", err), <-renamed)
-		}
-		if waits {
-			break
-		}
-		select {
-		case err := <-renamed: // it never waited
-			return err
-		case <-time.After(2 * time.Millisecond):
-		}
-	}
-	if _, err := locked.ExecContext(ctx, "UNLOCK TABLES"); err != nil {
-		return errors.Join(fmt.Errorf("hand the tables over: %w", err), <-renamed)
-	}
-	return <-renamed
-}
-
-// handOverTimeout is how long the renaming waits for a backup that keeps DDL out, while others wait for the tables.
-const handOverTimeout = 5 * time.Second
-
 // UnlockTables implements migrate.TableLocker.
 func (d *Database) UnlockTables(ctx context.Context, conn *sql.Conn) error {
 	_, err := conn.ExecContext(ctx, "UNLOCK TABLES")
