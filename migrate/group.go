@@ -22,13 +22,13 @@ import (
 
 // TableLocker is a Database whose DDL commits by itself, and that can keep others from tables meanwhile.
 type TableLocker interface {
-	// LockTables keeps all other connections from reading and writing the tables, until UnlockTables or the end of the
-	// connection. What it leaves when it fails ends with the connection.
+	// LockTables keeps all other connections from reading and writing those of the tables that are there, until
+	// UnlockTables or the end of the connection. What it leaves when it fails ends with the connection.
 	LockTables(ctx context.Context, conn *sql.Conn, tables []string) error
 	// UnlockTables gives the tables back.
 	UnlockTables(ctx context.Context, conn *sql.Conn) error
-	// TableState hashes the structure of the tables, their triggers included. It is cheap, as others wait
-	// meanwhile.
+	// TableState hashes the structure of the tables, their triggers included; one that is not there has a state too.
+	// It is cheap, as others wait meanwhile.
 	TableState(ctx context.Context, q *sql.Conn, tables []string) (string, error)
 	// IsPresent tells whether err means that an object is there already that a statement wants to make.
 	IsPresent(err error) bool
@@ -220,8 +220,8 @@ func (g *lockedGroup) takeUp(ctx context.Context) error {
 	}
 	for i := range g.members {
 		m := &g.members[i]
-		if !m.resumed || m.prior != nil || !g.before(i) {
-			continue
+		if !m.resumed || m.prior != nil && m.prior.Status != Done || !g.before(i) {
+			continue // one that ran already runs again: others wrote since that run ended too
 		}
 		e := m.entry(g.step, g.phase)
 		e.Status = Started
@@ -298,7 +298,7 @@ func (g *lockedGroup) alter(ctx context.Context, m *member) error {
 		}
 	}
 	failpoint.Hit("group: before statement")
-	_, err := s.db.Execute(ctx, g.conn, m.statement.Text)
+	err := s.alterLocked(ctx, g.conn, m.statement)
 	if err != nil {
 		e.Status, e.Error = Failed, err.Error()
 		return errors.Join(err, s.Finish(ctx, e))
@@ -343,9 +343,29 @@ func (g *lockedGroup) undo(ctx context.Context, because error) error {
 // undoLocked runs a statement of a rollback script on the connection that holds the locks. What it finds missing
 // was not there yet, and what it finds was not gone.
 func (s *Session) undoLocked(ctx context.Context, locker TableLocker, conn *sql.Conn, st *Statement) error {
-	_, err := s.db.Execute(ctx, conn, st.Text)
+	err := s.alterLocked(ctx, conn, st)
 	if err != nil && (s.db.IsMissing(err) || locker.IsPresent(err)) {
 		return nil
+	}
+	return err
+}
+
+// A backup that keeps DDL out, or is waiting to, makes a statement fail that needs the server's lock too. It gives up or
+// gets on before long, and half a group is no place to stop; but others wait for the tables.
+const (
+	alterPatience = 15 * time.Second
+	alterPause    = 100 * time.Millisecond
+)
+
+// alterLocked runs a statement on the connection that holds the locks, again where it met another lock.
+func (s *Session) alterLocked(ctx context.Context, conn *sql.Conn, st *Statement) error {
+	begun := time.Now()
+	_, err := s.db.Execute(ctx, conn, st.Text)
+	for err != nil && s.db.IsLockTimeout(err) && time.Since(begun) < alterPatience {
+		if serr := sleep(ctx, alterPause); serr != nil {
+			return errors.Join(err, serr)
+		}
+		_, err = s.db.Execute(ctx, conn, st.Text)
 	}
 	return err
 }

@@ -38,7 +38,7 @@ ORDER BY 1, 2, 3`,
 
 const mysqlAttic = `
 SELECT 'main', table_name, '', 0 FROM information_schema.tables
-WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' AND table_name LIKE 'switchback\_old\_%'
+WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' AND (table_name LIKE 'switchback\_old\_%' OR table_name LIKE '%\_switchback\_old')
 UNION ALL
 SELECT 'main', c.table_name, c.column_name, 0 FROM information_schema.columns c
 JOIN information_schema.tables t ON t.table_schema = c.table_schema AND t.table_name = c.table_name AND t.table_type = 'BASE TABLE'

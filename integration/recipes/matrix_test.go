@@ -37,7 +37,21 @@ func fresh(t *testing.T, engine string) string {
 	if engine == "sqlite" {
 		return servers.SQLite(t)
 	}
-	return servers.URL(t, kinds[engine])
+	return freshAt(t, kinds[engine])
+}
+
+// freshAt returns the URL of an empty database on a kind of server. What its texts are like is the same on all.
+func freshAt(t *testing.T, kind servers.Kind) string {
+	t.Helper()
+	url := servers.URL(t, kind)
+	if kind.Engine == "postgres" {
+		return url
+	}
+	db := servers.Open(t, url)
+	defer db.Close()
+	_, err := db.ExecContext(t.Context(), "ALTER DATABASE CHARACTER SET utf8mb4")
+	require.NoError(t, err)
+	return url
 }
 
 // TestMatrix takes each case through its phases on each engine, while clients of both versions work.
@@ -268,11 +282,21 @@ type trip struct {
 
 func begin(t *testing.T, c *matrixCase, engine string) *trip {
 	t.Helper()
-	p := &trip{target: open(t, fresh(t, engine)), c: c, book: &book{c: c}, laps: 5}
 	rows := 600
 	if thorough() {
-		p.laps, rows = 200, 50_000
+		rows = 50_000
 	}
+	p := beginAt(t, c, engine, fresh(t, engine), rows)
+	if thorough() {
+		p.laps = 200
+	}
+	return p
+}
+
+// beginAt begins a case on an empty database, with some rows.
+func beginAt(t *testing.T, c *matrixCase, engine, url string, rows int) *trip {
+	t.Helper()
+	p := &trip{target: open(t, url), c: c, book: &book{c: c}, laps: 5}
 	p.exec(c.before.on(engine))
 	db := servers.Open(t, c.address(p.url, engine))
 	t.Cleanup(func() { db.Close() })

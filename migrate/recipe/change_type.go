@@ -38,6 +38,9 @@ func (o ChangeType) recipe(p *planner) (recipe, error) {
 	if strings.EqualFold(c.Type, o.Type) {
 		return nil, &Error{o, "the column has that type already", ""}
 	}
+	if keyed(p.now, table, o.Column) && p.engine.locksGroups() && len(pointers(p.now, table, o.Column)) == 0 {
+		return secondType(p, o, table, c)
+	}
 	if keyed(p.now, table, o.Column) {
 		return newKeyChange(p, o, table)
 	}

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,9 +55,33 @@ func (o AddConstraint) recipe(p *planner) (recipe, error) {
 		}
 	}
 	if o.Constraint.Type == schema.Check && p.engine.name() == "mysql" {
-		p.note("MySQL copies %s for the check %s while writes wait.", table, word(o.Constraint.Name))
+		r, err := o.beside(p, table)
+		if err == nil {
+			return r, nil
+		}
+		p.note("MySQL copies %s for the check %s while writes wait. A second table is no way out: %s.", table, word(o.Constraint.Name), err.Reason)
 	}
 	return &addConstraint{op: o, table: table}, nil
+}
+
+// beside adds a check by a second table, or says why that cannot be.
+func (o AddConstraint) beside(p *planner, table Table) (recipe, *Error) {
+	if p.target != nil {
+		return nil, &Error{o, "the change makes a whole schema; a change of its own, with --op, has one", ""}
+	}
+	k := o.Constraint
+	r, err := newSecond(p, o, table, func(t *schema.Table) error {
+		t.Constraints = append(t.Constraints, &k)
+		return nil
+	})
+	var wrong *Error
+	switch {
+	case errors.As(err, &wrong):
+		return nil, wrong
+	case err != nil:
+		return nil, &Error{o, err.Error(), ""}
+	}
+	return r, nil
 }
 
 func (r *addConstraint) fill(p *planner) error {

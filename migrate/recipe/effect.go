@@ -47,7 +47,7 @@ type kind struct {
 }
 
 // tableIn finds the table a statement is about.
-var tableIn = regexp.MustCompile(`(?is)^\s*(?:ALTER TABLE(?: ONLY)?|UPDATE|DROP TABLE|CREATE (?:UNIQUE )?INDEX.*?\bON(?: ONLY)?|CREATE TRIGGER.*?\bON|DROP TRIGGER \S+ ON|SELECT.*?\bFROM)\s+((?:"(?:[^"]|"")+"|` + "`(?:[^`]|``)+`" + `|[\w$])+(?:\.(?:"(?:[^"]|"")+"|[\w$])+)?)`)
+var tableIn = regexp.MustCompile(`(?is)^\s*(?:ALTER TABLE(?: ONLY)?|UPDATE|DROP TABLE|CREATE (?:UNIQUE )?INDEX.*?\bON(?: ONLY)?|CREATE TRIGGER.*?\bON|DROP TRIGGER \S+ ON|INSERT INTO.*?\bFROM|SELECT.*?\bFROM)\s+((?:"(?:[^"]|"")+"|` + "`(?:[^`]|``)+`" + `|[\w$])+(?:\.(?:"(?:[^"]|"")+"|[\w$])+)?)`)
 
 // describe says what a statement locks and touches, in a line for the reviewer; empty where there is nothing
 // to say.

@@ -12,6 +12,7 @@ func (*mysql) effects() []kind {
 	return []kind{
 		is(`SELECT .*information_schema`, "", catalogue),
 		is(`SELECT`, "none that a reader or writer waits for", reads),
+		is(`INSERT INTO .*\bFROM`, "the rows of a batch, for as long as the batch takes", batches),
 		is(`UPDATE`, "the rows of a batch, for as long as the batch takes", batches),
 		is(`ALTER TABLE .*ALGORITHM=INSTANT`, moment, catalogue),
 		is(`ALTER TABLE .*\bRENAME (COLUMN|INDEX) .*ALGORITHM=INPLACE`, moment, catalogue),

@@ -16,7 +16,9 @@ func isOurs(o schema.Object) bool {
 	name := o.ObjectName()
 	attic := strings.HasPrefix(name, oldPrefix) || strings.HasPrefix(name, newPrefix)
 	switch o.Kind() {
-	case schema.KindColumn, schema.KindTable, schema.KindConstraint, schema.KindIndex:
+	case schema.KindTable:
+		return attic || strings.HasSuffix(name, secondNew) || strings.HasSuffix(name, secondOld)
+	case schema.KindColumn, schema.KindConstraint, schema.KindIndex:
 		return attic
 	case schema.KindTrigger:
 		return strings.HasPrefix(name, "zz_switchback_") || ourRoutine.MatchString(name)

@@ -35,6 +35,8 @@ func forms() []form {
 		{"split column", "split column TABLE.COLUMN into NAME TYPE [not null] = (EXPRESSION), … down (EXPRESSION)", "several columns for one", readSplitColumn},
 		{"merge columns", "merge columns TABLE (COLUMN, …) into NAME TYPE [not null] = (EXPRESSION) down (EXPRESSION), …", "one column for several", readMergeColumns},
 		{"move columns", "move columns TABLE (COLUMN, …) to TABLE (KEY, …)", "to a new table, by the primary key", readMoveColumns},
+		{"partition table", "partition table TABLE by (RANGE (…) (PARTITION …))", "by a second table (MySQL)", readPartitionTable},
+		{"convert table", "convert table TABLE charset CHARSET collate COLLATION", "by a second table (MySQL)", readConvertTable},
 		{"add column", "add column TABLE.COLUMN TYPE [not null] [default (EXPRESSION)] [fill (EXPRESSION)]", "rows that are there get the default, or are filled in batches", readAddColumn},
 		{"drop column", "drop column TABLE.COLUMN [fill (EXPRESSION)]", "into the attic; fill is for rows that are written without it", readDropColumn},
 		{"set not null", "set not null TABLE.COLUMN [fill (EXPRESSION)]", "fill is for rows without a value", readSetNotNull},
@@ -507,4 +509,26 @@ func readMoveColumns(r *reader) (Operation, error) {
 	}
 	op.Key, err = r.list()
 	return op, err
+}
+
+func readPartitionTable(r *reader) (Operation, error) {
+	t, err := r.table()
+	if err != nil || !r.words("by") {
+		return nil, errSyntax
+	}
+	by, err := r.expression()
+	return PartitionTable{t, by}, err
+}
+
+func readConvertTable(r *reader) (Operation, error) {
+	t, err := r.table()
+	if err != nil || !r.words("charset") {
+		return nil, errSyntax
+	}
+	charset, err := r.name()
+	if err != nil || !r.words("collate") {
+		return nil, errSyntax
+	}
+	collation, err := r.name()
+	return ConvertTable{t, charset, collation}, err
 }

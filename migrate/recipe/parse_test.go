@@ -39,6 +39,8 @@ func TestParse(t *testing.T) {
 			ReplaceIndex{table, schema.Index{Name: column, Definition: "CREATE INDEX i ON t (" + expression.Draw(t, "index") + ")"}},
 			RenameTable{table, name.Draw(t, "to")},
 			DropTable{table},
+			PartitionTable{table, "RANGE (id) (PARTITION p0 VALUES LESS THAN (10))"},
+			ConvertTable{table, "utf8mb4", "utf8mb4_bin"},
 			MoveColumns{table, []string{column, name.Draw(t, "other")}, Table{Name: name.Draw(t, "to")}, []string{name.Draw(t, "key")}},
 			SplitColumn{table, column, []Part{part(), part()}, expression.Draw(t, "down")},
 			MergeColumns{table, []string{column, name.Draw(t, "other")}, part(), []string{expression.Draw(t, "down"), expression.Draw(t, "down")}},

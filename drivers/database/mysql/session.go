@@ -74,7 +74,13 @@ func (d *Database) LockTables(ctx context.Context, conn *sql.Conn, tables []stri
 	}
 	var list []string
 	for _, t := range tables {
-		list = append(list, quote(t)+" WRITE")
+		var there bool
+		if err := conn.QueryRowContext(ctx, "SELECT count(*) > 0 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?", t).Scan(&there); err != nil {
+			return err
+		}
+		if there {
+			list = append(list, quote(t)+" WRITE")
+		}
 	}
 	_, err := conn.ExecContext(ctx, "LOCK TABLES "+strings.Join(list, ", "))
 	return err
@@ -105,6 +111,10 @@ func (d *Database) TableState(ctx context.Context, q *sql.Conn, tables []string)
 				fmt.Fprintf(sum, "%q\n", r)
 			}
 		})
+		if isError(err, 1146) {
+			fmt.Fprintf(sum, "no %q\n", t)
+			continue
+		}
 		if err != nil {
 			return "", err
 		}
