@@ -88,11 +88,11 @@ func (u *unpacker) decode(c Chunk, kind PartKind, use func(io.Reader) error) (st
 		case errors.As(err, &none):
 			return "", ErrNoKey
 		case err != nil:
-			return "cannot be decrypted: " + err.Error(), nil
+			return "cannot be decrypted: " + err.Error(), nil //nolint:nilerr // a finding
 		}
 	}
 	if err := u.unzip.Reset(packed); err != nil {
-		return "cannot be decompressed: " + err.Error(), nil
+		return "cannot be decompressed: " + err.Error(), nil //nolint:nilerr // a finding
 	}
 	proof := newProof(u.unzip, c, kind)
 	if use == nil {

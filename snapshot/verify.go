@@ -78,7 +78,7 @@ func (s *Store) tried(ctx context.Context, m *Manifest, site Site, o VerifyOptio
 	case err != nil && (ctx.Err() != nil || errors.Is(err, ErrNoKey)):
 		return nil, err
 	case err != nil:
-		return []string{"it cannot be restored: " + err.Error()}, nil
+		return []string{"it cannot be restored: " + err.Error()}, nil //nolint:nilerr // a finding
 	}
 	found, err := s.Compare(ctx, m.Content, site, o.Workers)
 	if err != nil {

@@ -110,10 +110,6 @@ func (v *chainVersion) of(e *entity) *chainTable {
 	return v.tables[i]
 }
 
-func (t *chainTable) has(name string) bool {
-	return name == "id" || slices.ContainsFunc(t.columns, func(c *chainColumn) bool { return c.name == name })
-}
-
 // on are the keys of some kinds on a cell.
 func (t *chainTable) on(c *cell, kinds ...string) bool {
 	return slices.ContainsFunc(t.keys, func(k *chainKey) bool { return slices.Contains(k.cells, c) && slices.Contains(kinds, k.kind) })

@@ -140,7 +140,7 @@ func (c *chain) plan() {
 		switch {
 		case err == nil:
 			c.say("planned %s", strings.Join(x.operations, "; "))
-			c.folder, err = migrate.LoadFolder(c.target.changes, c.db.Dialect().Engine)
+			c.folder, err = migrate.LoadFolder(c.changes, c.db.Dialect().Engine)
 			require.NoError(c.t, err)
 			x.base = map[*chainChange]int{}
 			for _, y := range c.planned {
@@ -436,7 +436,7 @@ func (c *chain) models() {
 func (c *chain) replay() *schema.Database {
 	c.t.Helper()
 	g := open(c.t, fresh(c.t, c.maker.engine))
-	g.changes = c.target.changes
+	g.changes = c.changes
 	g.exec(c.versions[0].script())
 	for _, a := range c.order {
 		pair, scripted := c.has(a.change, a.phase)
@@ -544,7 +544,7 @@ func (c *chain) insertRows(n int, table *chainTable, rows int) {
 			set[cells[i]] = values[i]
 		}
 		c.do(n, fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", table.name, strings.Join(list, ", "), strings.Join(places, ", ")), args)
-		c.oracle.insert(table.entity, c.next, set)
+		c.insert(table.entity, c.next, set)
 	}
 }
 

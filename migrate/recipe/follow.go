@@ -67,7 +67,7 @@ func (p *planner) readable(op Operation, table Table, column string) error {
 	if len(r.generated) > 0 {
 		return &Error{op, fmt.Sprintf("column %s is computed from it", word(r.generated[0])), fmt.Sprintf("drop column %s.%s first, in a change of its own, and add it again on the new column", table, word(r.generated[0]))}
 	}
-	if err := kept(op, table, column, r); err != nil {
+	if err := kept(op, column, r); err != nil {
 		return err
 	}
 	for _, f := range r.routines {
@@ -78,7 +78,7 @@ func (p *planner) readable(op Operation, table Table, column string) error {
 
 // kept refuses a column that the triggers of another change name: that one has a column with the same values, and the
 // same rules, on its way or in the attic.
-func kept(op Operation, table Table, column string, r readers) error {
+func kept(op Operation, column string, r readers) error {
 	for _, f := range r.routines {
 		if m := ourChange.FindStringSubmatch(f); m != nil {
 			return &Error{op, fmt.Sprintf("change %s keeps column %s in step", m[1], word(column)), fmt.Sprintf("finish that change first: contract it, and then, once nobody will go back, switchback purge --to %s…", m[1])}

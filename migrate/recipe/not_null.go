@@ -103,7 +103,7 @@ func (o DropNotNull) recipe(p *planner) (recipe, error) {
 		return nil, &Error{o, "it may be NULL already", ""}
 	}
 	// A column in the attic that is kept in step would go on to refuse what this one may be.
-	if err := kept(o, table, o.Column, readersOf(p, table, o.Column)); err != nil {
+	if err := kept(o, o.Column, readersOf(p, table, o.Column)); err != nil {
 		return nil, err
 	}
 	if p.rebuilds() {

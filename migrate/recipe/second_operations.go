@@ -56,8 +56,10 @@ func (o ConvertTable) recipe(p *planner) (recipe, error) {
 			}
 		}
 		if key := uniqueOver(t, converted); key != "" {
-			return &Error{o, fmt.Sprintf("the unique key %s compares texts by the collation that changes: two that differ may be the same afterwards, or the other way round, and then one of the two tables could not hold both", word(key)),
-				"take the column out of the table's conversion by giving it the new collation in a change of its own, or drop the key first and add it again afterwards"}
+			return &Error{
+				o, fmt.Sprintf("the unique key %s compares texts by the collation that changes: two that differ may be the same afterwards, or the other way round, and then one of the two tables could not hold both", word(key)),
+				"take the column out of the table's conversion by giving it the new collation in a change of its own, or drop the key first and add it again afterwards",
+			}
 		}
 		setOption(t, "collation", o.Collation)
 		for i, c := range t.Columns {

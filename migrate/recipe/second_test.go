@@ -88,7 +88,8 @@ func TestSecondRefused(t *testing.T) {
 		},
 		"long name": {
 			func(_ *schema.Schema, t *schema.Table) { t.Name = strings.Repeat("x", 50) },
-			[]string{"partition table " + strings.Repeat("x", 50) + " by (HASH (id) PARTITIONS 3)"}, "the name of table",
+			[]string{"partition table " + strings.Repeat("x", 50) + " by (HASH (id) PARTITIONS 3)"},
+			"the name of table",
 		},
 		"foreign key to it": {
 			func(s *schema.Schema, _ *schema.Table) {

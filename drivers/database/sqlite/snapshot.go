@@ -240,7 +240,7 @@ func (c Copy) Ask(ctx context.Context, query string, limit int) (answer [][]stri
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, copied.Close()) }()
-	rows, err := copied.db.QueryContext(ctx, query)
+	rows, err := copied.db.QueryContext(ctx, query) //nolint:rowserrcheck // Answer does
 	if err != nil {
 		return nil, err
 	}
