@@ -37,6 +37,8 @@ FROM information_schema.views WHERE table_schema = DATABASE() ORDER BY table_nam
 // ours has, and the server's own sql_mode, are "".
 func (in *inspection) session(mode, client, connection, database string) []schema.Property {
 	list := []schema.Property{}
+	// MariaDB has another word for it in what it keeps of routines and events.
+	mode = strings.Replace(strings.Replace(mode, "ALLOW_INVALID_DATES", "INVALID_DATES", 1), "INVALID_DATES", "ALLOW_INVALID_DATES", 1)
 	if mode != ddl.DefaultMode(in.mariadb) {
 		if mode == "" {
 			mode = "none"

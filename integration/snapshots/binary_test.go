@@ -1,0 +1,6 @@
+package snapshots
+
+import "github.com/switchbackdb/switchback/integration/binary"
+
+// program is the real command.
+var program binary.Binary
