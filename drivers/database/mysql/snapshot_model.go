@@ -134,12 +134,8 @@ func scriptTo(from, to *schema.Database) (*ddl.Script, error) {
 	return s, nil
 }
 
-// withGrantsOf takes what a site cannot have over from the model it was built of: grants, and events that are switched
-// on.
-func withGrantsOf(model, from *schema.Database) {
-	if len(model.Schemas) == 0 || len(from.Schemas) == 0 {
-		return
-	}
+// grantsOf gives a model the grants of another.
+func grantsOf(model, from *schema.Database) {
 	s, f := model.Schemas[0], from.Schemas[0]
 	s.Grants = f.Grants
 	for _, t := range s.Tables {
@@ -170,8 +166,12 @@ func withGrantsOf(model, from *schema.Database) {
 			}
 		}
 	}
-	for _, i := range s.Items {
-		for _, x := range f.Items {
+}
+
+// switchOnLike switches those events on that are switched off in a model for no other reason than that it is a site's.
+func switchOnLike(model, from *schema.Database) {
+	for _, i := range model.Schemas[0].Items {
+		for _, x := range from.Schemas[0].Items {
 			off := *x
 			if switchOff(&off); x.Of == i.Of && x.Name == i.Name && off.Definition == i.Definition {
 				i.Definition = x.Definition

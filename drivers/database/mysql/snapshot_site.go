@@ -479,7 +479,8 @@ func (s *site) look(ctx context.Context, p *point) error {
 		return err
 	}
 	if s.model != nil {
-		withGrantsOf(all, s.model)
+		grantsOf(all, s.model)
+		switchOnLike(all, s.model)
 	}
 	p.model = visible(all)
 	p.content.Method, p.content.Fingerprint = "a database that nobody writes to", p.model.Fingerprint()
