@@ -1,5 +1,4 @@
-// Package snapshots tests, on real servers, that snapshots are of one moment, hold everything, and go back in the
-// place of the live database: beside writers, beside DDL, and with the real command killed at each of its marks.
+// Package snapshots tests copies of whole databases on real servers.
 package snapshots
 
 import (

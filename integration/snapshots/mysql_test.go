@@ -43,13 +43,13 @@ func loadMySQL(t testing.TB, k servers.Kind, url string, files ...string) {
 	}
 }
 
-func nasty(k servers.Kind) []string {
+func nastyMySQL(k servers.Kind) []string {
 	dir := filepath.Join("..", "..", "testdata", "snapshot")
 	return []string{filepath.Join(dir, "both.sql"), filepath.Join(dir, k.Engine+".sql")}
 }
 
-// taken takes a snapshot into a store of the test.
-func taken(t testing.TB, from snapshot.Source, engine string) (*snapshot.Store, *snapshot.Manifest) {
+// takenMySQL takes a snapshot into a store of the test.
+func takenMySQL(t testing.TB, from snapshot.Source, engine string) (*snapshot.Store, *snapshot.Manifest) {
 	t.Helper()
 	store := snapshot.NewStore(snapshot.Folder(filepath.Join(t.TempDir(), "store")))
 	m, err := store.Create(t.Context(), from, snapshot.About{Engine: engine, Source: "test"}, snapshot.CreateOptions{Workers: 2, LockTimeout: 2 * time.Second})
@@ -57,8 +57,8 @@ func taken(t testing.TB, from snapshot.Source, engine string) (*snapshot.Store, 
 	return store, m
 }
 
-// dumpAll is all that the server's own dump program says of a database. Events are switched off in what was restored.
-func dumpAll(t testing.TB, k servers.Kind, url string) string {
+// dumpMySQL is all that the server's own dump program says of a database. Events are switched off in what was restored.
+func dumpMySQL(t testing.TB, k servers.Kind, url string) string {
 	t.Helper()
 	text := servers.DumpMySQL(t, k, url, "--hex-blob", "--skip-extended-insert", "--order-by-primary", "--complete-insert")
 	text = regexp.MustCompile(`(ON COMPLETION (?:NOT )?PRESERVE) ENABLE`).ReplaceAllString(text, "$1 DISABLE")
@@ -89,7 +89,7 @@ func otherLines(a, b string) []string {
 func TestRoundTripMySQL(t *testing.T) {
 	corpus := filepath.Join("..", "..", "..", "shared", "corpus")
 	sources := map[string]func(servers.Kind) []string{
-		"nasty":   nasty,
+		"nasty": nastyMySQL,
 		"chinook": func(servers.Kind) []string { return []string{filepath.Join(corpus, "chinook", "MySql.sql")} },
 		"sakila":  func(servers.Kind) []string { return []string{filepath.Join(corpus, "sakila", "mysql-schema.sql")} },
 	}
@@ -99,11 +99,11 @@ func TestRoundTripMySQL(t *testing.T) {
 				t.Run(name, func(t *testing.T) {
 					from, to := servers.URL(t, k), servers.URL(t, k)
 					loadMySQL(t, k, from, files(k)...)
-					store, m := taken(t, openMySQL(t, from), k.Engine)
+					store, m := takenMySQL(t, openMySQL(t, from), k.Engine)
 					require.Empty(t, m.Content.Omitted)
 					require.Empty(t, m.Content.Broken)
 					require.NoError(t, store.Proven(t.Context(), m, openMySQL(t, to).Site(), snapshot.BuildOptions{Workers: 2}))
-					require.Empty(t, otherLines(dumpAll(t, k, from), dumpAll(t, k, to)))
+					require.Empty(t, otherLines(dumpMySQL(t, k, from), dumpMySQL(t, k, to)))
 				})
 			}
 		})
