@@ -53,4 +53,3 @@ func DumpMySQL(t testing.TB, k Kind, url string, more ...string) string {
 // tableBody is the statement of a table. The order of its indexes and checks is that in which they were made,
 // and no difference.
 var tableBody = regexp.MustCompile("(?s)CREATE TABLE `.*?\n\\) ENGINE")
-

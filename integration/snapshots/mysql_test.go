@@ -51,7 +51,7 @@ func nastyMySQL(k servers.Kind) []string {
 // takenMySQL takes a snapshot into a store of the test.
 func takenMySQL(t testing.TB, from snapshot.Source, engine string) (*snapshot.Store, *snapshot.Manifest) {
 	t.Helper()
-	store := snapshot.NewStore(snapshot.Folder(filepath.Join(t.TempDir(), "store")))
+	store := newMySQLStore(t)
 	m, err := store.Create(t.Context(), from, snapshot.About{Engine: engine, Source: "test"}, snapshot.CreateOptions{Workers: 2, LockTimeout: 2 * time.Second})
 	require.NoError(t, err)
 	return store, m
@@ -89,7 +89,7 @@ func otherLines(a, b string) []string {
 func TestRoundTripMySQL(t *testing.T) {
 	corpus := filepath.Join("..", "..", "..", "shared", "corpus")
 	sources := map[string]func(servers.Kind) []string{
-		"nasty": nastyMySQL,
+		"nasty":   nastyMySQL,
 		"chinook": func(servers.Kind) []string { return []string{filepath.Join(corpus, "chinook", "MySql.sql")} },
 		"sakila":  func(servers.Kind) []string { return []string{filepath.Join(corpus, "sakila", "mysql-schema.sql")} },
 	}

@@ -79,7 +79,7 @@ func (d *Database) ready(ctx context.Context, s *site, m *snapshot.Manifest) err
 		if err := s.ownOrEmpty(ctx, noted); err != nil {
 			return err
 		}
-		if _, err := d.db.ExecContext(ctx, "DROP DATABASE "+quote(s.db.name)); err != nil {
+		if err := ddlOn(ctx, d.db, "DROP DATABASE "+quote(s.db.name)); err != nil {
 			return fmt.Errorf("drop what an earlier restore has left: %w", err)
 		}
 	}
@@ -104,7 +104,7 @@ func (d *Database) createDatabase(ctx context.Context, name string) error {
 	if err := d.db.QueryRowContext(ctx, "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = DATABASE()").Scan(&set, &collation); err != nil {
 		return err
 	}
-	if _, err := d.db.ExecContext(ctx, fmt.Sprintf("CREATE DATABASE %s CHARACTER SET %s COLLATE %s", quote(name), set, collation)); err != nil {
+	if err := ddlOn(ctx, d.db, fmt.Sprintf("CREATE DATABASE %s CHARACTER SET %s COLLATE %s", quote(name), set, collation)); err != nil {
 		if denied(err) {
 			user, _, _ := strings.Cut(d.config.User, "@")
 			return fmt.Errorf("%w\n  next: GRANT ALL ON `%s\\_\\_%%`.* TO '%s'", err, strings.NewReplacer("_", `\_`, "%", `\%`).Replace(d.name), user)
@@ -118,7 +118,7 @@ func (d *Database) createDatabase(ctx context.Context, name string) error {
 func (b neighbour) Close(keep bool) error {
 	var err error
 	if !keep {
-		_, err = b.db.db.ExecContext(context.Background(), "DROP DATABASE IF EXISTS "+quote(b.db.name))
+		err = ddlOn(context.Background(), b.db.db, "DROP DATABASE IF EXISTS "+quote(b.db.name))
 	}
 	return errors.Join(err, b.db.Close())
 }
@@ -153,8 +153,7 @@ func (d *Database) Return(ctx context.Context, session *migrate.Session, displac
 	if err := d.exchange(ctx, session, old, kept, model, amend); err != nil {
 		return err
 	}
-	_, err = d.db.ExecContext(ctx, "DROP DATABASE "+quote(displaced)) // all of it is live
-	return err
+	return ddlOn(ctx, d.db, "DROP DATABASE "+quote(displaced)) // all of it is live
 }
 
 func readModel(text string) (*schema.Database, error) {

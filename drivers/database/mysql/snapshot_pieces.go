@@ -201,7 +201,9 @@ func (p *point) quantiles(ctx context.Context, r *rowsOf, c *schema.Column, each
 	}
 }
 
-func isTextType(t string) bool { return strings.HasPrefix(t, "char") || strings.HasPrefix(t, "varchar") }
+func isTextType(t string) bool {
+	return strings.HasPrefix(t, "char") || strings.HasPrefix(t, "varchar")
+}
 
 func (p *point) cutByPartition(ctx context.Context, r *rowsOf, s size) ([]snapshot.Piece, error) {
 	var pieces []snapshot.Piece

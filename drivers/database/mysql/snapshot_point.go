@@ -20,11 +20,11 @@ import (
 // OpenPoint implements snapshot.Source. The moment is fixed while nobody can commit, which takes as long as it
 // takes to begin the workers' transactions:
 //
-//   - MySQL: LOCK INSTANCE FOR BACKUP keeps DDL out for the whole copy, and lets everything else pass; FLUSH TABLES
-//     WITH READ LOCK keeps writers out for the moment. It waits for statements that run, while others queue
-//     behind it, so it is not begun while one has been running for longer than the lock timeout.
-//   - MariaDB: BACKUP STAGE BLOCK_DDL, and BLOCK_COMMIT for the moment; then BLOCK_DDL again. DDL that
-//     slipped in between is noticed: InnoDB refuses to read a table that is younger than the transaction.
+//   - MySQL: FLUSH TABLES WITH READ LOCK keeps writers out for the moment. It waits for statements that run, while
+//     others queue behind it, so it is not begun while one has been running for longer than the lock timeout.
+//     LOCK INSTANCE FOR BACKUP keeps DDL out for the whole copy, and lets everything else pass.
+//   - MariaDB: BACKUP STAGE BLOCK_COMMIT keeps writers out for the moment. DDL is not kept out afterwards: InnoDB refuses
+//     to read a table that is younger than the transaction, and the copy fails.
 //   - Without the rights for these: LOCK TABLES … READ on all tables for the moment. That the position of the binary log
 //     is the same before and after would not do: a transaction is in the log before its rows can be seen.
 func (d *Database) OpenPoint(ctx context.Context, o snapshot.PointOptions) (snapshot.Point, error) {
@@ -144,10 +144,20 @@ func (p *point) begin(ctx context.Context) error {
 	for _, c := range p.workers {
 		group.Go(func() error {
 			_, err := c.ExecContext(ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+			if err == nil {
+				_, err = c.ExecContext(ctx, "SAVEPOINT switchback")
+			}
 			return err
 		})
 	}
 	return group.Wait()
+}
+
+// letGo gives the tables back that a worker has read, which the transaction would hold to its end: DDL that waits for one
+// keeps all who come after it waiting.
+func letGo(ctx context.Context, c *sql.Conn) error {
+	_, err := c.ExecContext(ctx, "ROLLBACK TO SAVEPOINT switchback")
+	return err
 }
 
 // denied tells the errors of missing rights: to a command, to a privilege, to what only some may do.
@@ -193,29 +203,25 @@ func (p *point) freeze(ctx context.Context) error {
 	return err
 }
 
-// moment begins the workers and notes the position. The caller has made sure that nobody commits meanwhile.
-func (p *point) moment(ctx context.Context, since time.Time, release string) (err error) {
+// moment begins the workers and notes the position. The session has made sure that nobody commits meanwhile, and lets
+// others go on by the release.
+func (p *point) moment(ctx context.Context, session *sql.Conn, since time.Time, release string) (err error) {
 	defer func() {
-		_, rerr := p.guard.ExecContext(context.WithoutCancel(ctx), release)
+		_, rerr := session.ExecContext(context.WithoutCancel(ctx), release)
 		p.content.Locked = time.Since(since).Round(100 * time.Microsecond).String()
 		err = errors.Join(err, rerr)
 	}()
 	if err := p.begin(ctx); err != nil {
 		return err
 	}
-	p.content.Position, err = p.db.position(ctx, p.guard)
+	p.content.Position, err = p.db.position(ctx, session)
 	return err
 }
 
+// freezeMySQL keeps DDL out last, while nobody has begun any: DDL that waits for the instance's lock would keep the global
+// one from being had.
 func (p *point) freezeMySQL(ctx context.Context) error {
-	p.content.Method = "LOCK INSTANCE FOR BACKUP; FLUSH TABLES WITH READ LOCK for a moment"
-	err := p.retried(ctx, "LOCK INSTANCE FOR BACKUP")
-	if err != nil {
-		return err
-	}
-	if p.model, err = p.db.inspectAll(ctx); err != nil {
-		return err
-	}
+	p.content.Method = "FLUSH TABLES WITH READ LOCK for a moment; LOCK INSTANCE FOR BACKUP"
 	for try := 1; ; try++ {
 		if err := p.nothingLong(ctx); err != nil {
 			return err
@@ -223,9 +229,18 @@ func (p *point) freezeMySQL(ctx context.Context) error {
 		since := time.Now()
 		_, err := p.guard.ExecContext(ctx, "FLUSH TABLES WITH READ LOCK")
 		if err == nil {
-			return p.moment(ctx, since, "UNLOCK TABLES")
+			if _, err = p.guard.ExecContext(ctx, "LOCK INSTANCE FOR BACKUP"); err == nil {
+				err = p.moment(ctx, p.guard, since, "UNLOCK TABLES")
+			} else {
+				_, uerr := p.guard.ExecContext(ctx, "UNLOCK TABLES")
+				err = errors.Join(err, uerr)
+			}
 		}
-		if !p.db.IsLockTimeout(err) || try == tries {
+		if err == nil {
+			p.model, err = p.db.inspectAll(ctx)
+			return err
+		}
+		if denied(err) || !p.db.IsLockTimeout(err) || try == tries {
 			return fmt.Errorf("keep writers out for a moment (FLUSH TABLES WITH READ LOCK, try %d of %d): %w", try, tries, err)
 		}
 		if err := pause(ctx, time.Duration(try)*100*time.Millisecond); err != nil {
@@ -257,49 +272,15 @@ WHERE command IN ('Query', 'Execute') AND time >= ? AND id <> CONNECTION_ID() OR
 	}
 }
 
+// freezeMariaDB holds no stage for longer than the moment: an ALTER TABLE that has begun may hold its table, and waits for
+// BLOCK_DDL to end before it lets go. That the schema is the one of the moment is told by its checksum, before and after.
 func (p *point) freezeMariaDB(ctx context.Context) error {
-	p.content.Method = "BACKUP STAGE BLOCK_DDL; BLOCK_COMMIT for a moment"
-	if err := p.blockDDL(ctx); err != nil {
-		return err
-	}
-	var err error
-	if p.model, err = p.db.inspectAll(ctx); err != nil {
-		return err
-	}
-	since := time.Now()
-	for try := 1; ; try++ {
-		_, err := p.guard.ExecContext(ctx, "BACKUP STAGE BLOCK_COMMIT")
-		if err == nil {
-			break
-		}
-		if !p.db.IsLockTimeout(err) || try == tries {
-			return fmt.Errorf("keep writers from committing for a moment (BACKUP STAGE BLOCK_COMMIT, try %d of %d): %w", try, tries, err)
-		}
-		if err := pause(ctx, time.Duration(try)*100*time.Millisecond); err != nil {
-			return err
-		}
-		since = time.Now()
-	}
-	p.staged = false
-	if err := p.moment(ctx, since, "BACKUP STAGE END"); err != nil {
-		return err
-	}
-	return p.blockDDL(ctx)
+	p.content.Method = "BACKUP STAGE BLOCK_COMMIT for a moment; DDL is noticed, not kept out"
+	return p.betweenStamps(ctx, p.blockCommit)
 }
 
-// blockDDL enters the stage in which DDL waits and all else goes on. A server has one backup at a time.
-func (p *point) blockDDL(ctx context.Context) error {
-	if err := p.retried(ctx, "BACKUP STAGE START"); err != nil {
-		return err
-	}
-	p.staged = true
-	return p.retried(ctx, "BACKUP STAGE BLOCK_DDL")
-}
-
-// freezeTables fixes the moment with the rights that the account has on the database alone. DDL is not kept out afterwards:
-// it makes the copy fail, for a table that was altered can no longer be read as it was.
-func (p *point) freezeTables(ctx context.Context) error {
-	p.content.Method = "LOCK TABLES READ for a moment; DDL is noticed, not kept out"
+// betweenStamps reads the schema and fixes the moment, until nothing has altered the schema meanwhile.
+func (p *point) betweenStamps(ctx context.Context, fix func(context.Context) error) error {
 	for try := 1; ; try++ {
 		before, err := p.db.stamp(ctx)
 		if err != nil {
@@ -308,28 +289,83 @@ func (p *point) freezeTables(ctx context.Context) error {
 		if p.model, err = p.db.inspectAll(ctx); err != nil {
 			return err
 		}
-		since := time.Now()
-		if _, err = p.guard.ExecContext(ctx, "LOCK TABLES "+strings.Join(lockList(p.model), ", ")); err == nil {
-			if err := p.moment(ctx, since, "UNLOCK TABLES"); err != nil {
-				return err
-			}
-		} else if denied(err) {
-			return fmt.Errorf("fix a moment: %w\n  next: GRANT BACKUP_ADMIN, RELOAD ON *.* (MariaDB: RELOAD), or GRANT LOCK TABLES on the database", err)
+		err = fix(ctx)
+		if denied(err) {
+			return err
 		}
 		after, serr := p.db.stamp(ctx)
 		if serr != nil {
-			return serr
+			return errors.Join(err, serr)
 		}
 		if err == nil && before == after {
 			return nil
 		}
-		if try == tries || err != nil && !p.db.IsLockTimeout(err) && !p.db.IsMissing(err) {
-			return fmt.Errorf("keep writers out for a moment (LOCK TABLES, try %d of %d; the schema changed meanwhile: %t): %w", try, tries, before != after, err)
+		if err != nil && !p.db.IsLockTimeout(err) && !p.db.IsMissing(err) {
+			return err
+		}
+		if try == tries {
+			return fmt.Errorf("fix a moment in %d tries: the schema was altered meanwhile, or a lock not had: %w\n  next: the same command again, when nothing alters the database", try, errors.Join(err, errAltered))
+		}
+		if err := p.rollback(ctx); err != nil {
+			return err
 		}
 		if err := pause(ctx, time.Duration(try)*100*time.Millisecond); err != nil {
 			return err
 		}
 	}
+}
+
+// errAltered is the reason when nothing else went wrong.
+var errAltered = errors.New("the schema keeps changing")
+
+// blockCommit fixes the moment. A server has one backup at a time.
+func (p *point) blockCommit(ctx context.Context) (err error) {
+	if err := p.retried(ctx, "BACKUP STAGE START"); err != nil {
+		return err
+	}
+	p.staged = true
+	defer func() {
+		if p.staged {
+			_, eerr := p.guard.ExecContext(context.WithoutCancel(ctx), "BACKUP STAGE END")
+			p.staged, err = false, errors.Join(err, eerr)
+		}
+	}()
+	if _, err := p.guard.ExecContext(ctx, "BACKUP STAGE BLOCK_DDL"); err != nil {
+		return err
+	}
+	since := time.Now()
+	if _, err := p.guard.ExecContext(ctx, "BACKUP STAGE BLOCK_COMMIT"); err != nil {
+		return err
+	}
+	p.staged = false
+	return p.moment(ctx, p.guard, since, "BACKUP STAGE END")
+}
+
+// rollback ends the workers' transactions, which see another moment than the schema that was read.
+func (p *point) rollback(ctx context.Context) error {
+	for _, c := range p.workers {
+		if _, err := c.ExecContext(ctx, "ROLLBACK"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// freezeTables fixes the moment with the rights that the account has on the database alone. DDL is not kept out afterwards:
+// it makes the copy fail, for a table that was altered can no longer be read as it was.
+func (p *point) freezeTables(ctx context.Context) error {
+	p.content.Method = "LOCK TABLES READ for a moment; DDL is noticed, not kept out"
+	err := p.betweenStamps(ctx, func(ctx context.Context) error {
+		since := time.Now()
+		if _, err := p.guard.ExecContext(ctx, "LOCK TABLES "+strings.Join(lockList(p.model), ", ")); err != nil {
+			return err
+		}
+		return p.moment(ctx, p.guard, since, "UNLOCK TABLES")
+	})
+	if denied(err) {
+		return fmt.Errorf("fix a moment: %w\n  next: GRANT BACKUP_ADMIN, RELOAD ON *.* (MariaDB: RELOAD), or GRANT LOCK TABLES on the database", err)
+	}
+	return err
 }
 
 func lockList(model *schema.Database) []string {
@@ -396,7 +432,15 @@ func (p *point) describe(ctx context.Context) error {
 	if c.Sequences, err = p.db.sequences(ctx, all); err != nil {
 		return err
 	}
-	return p.orphans(ctx)
+	if err := p.orphans(ctx); err != nil {
+		return err
+	}
+	for _, w := range p.workers {
+		if err := letGo(ctx, w); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // refuseEngines refuses tables that no transaction sees at one moment.

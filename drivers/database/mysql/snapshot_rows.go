@@ -124,10 +124,13 @@ func (p *point) Read(ctx context.Context, worker int, piece snapshot.Piece, to i
 		}
 		return errors.Join(writeRows(rows, to), rows.Close())
 	})
-	if isError(err, 1412, 1146) {
+	if isError(err, 1412, 1146, 1054) {
 		return fmt.Errorf("the table was altered or dropped during the copy, so it can't be read as it was: %w\n  next: the same command again, when nothing alters the database", err)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return letGo(ctx, p.workers[worker])
 }
 
 // flushAt is how many bytes of rows are written at once.

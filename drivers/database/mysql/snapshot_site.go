@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"golang.org/x/sync/errgroup"
@@ -107,7 +108,7 @@ func (s *site) Prepare(ctx context.Context, m *snapshot.Manifest, model *schema.
 		"CREATE TABLE IF NOT EXISTS " + ledger + " (name VARCHAR(64) PRIMARY KEY, value TEXT NOT NULL) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
 		"REPLACE INTO " + ledger + " VALUES ('snapshot', '" + m.ID + "')",
 	} {
-		if _, err := s.build.ExecContext(ctx, x); err != nil {
+		if err := ddlOn(ctx, s.build, x); err != nil {
 			return fmt.Errorf("note what is built: %w", err)
 		}
 	}
@@ -142,12 +143,12 @@ func (s *site) clear(ctx context.Context, left bool) error {
 		return fmt.Errorf("the database %s is not empty: there are %d tables and other objects in it", s.db.name, n)
 	}
 	for _, n := range names {
-		if _, err := s.build.ExecContext(ctx, "DROP TABLE "+quote(n)); err != nil {
+		if err := ddlOn(ctx, s.build, "DROP TABLE "+quote(n)); err != nil {
 			return fmt.Errorf("drop what a killed build has left: %w", err)
 		}
 	}
 	for _, n := range sequences {
-		if _, err := s.build.ExecContext(ctx, "DROP SEQUENCE "+quote(n)); err != nil {
+		if err := ddlOn(ctx, s.build, "DROP SEQUENCE "+quote(n)); err != nil {
 			return fmt.Errorf("drop what a killed build has left: %w", err)
 		}
 	}
@@ -189,7 +190,7 @@ func (s *site) makeTables(ctx context.Context, m *snapshot.Manifest) error {
 		if statement == "" {
 			return fmt.Errorf("the snapshot does not have the statement of %s", p.Table)
 		}
-		if _, err := s.build.ExecContext(ctx, statement); err != nil {
+		if err := ddlOn(ctx, s.build, statement); err != nil {
 			return fmt.Errorf("make %s: %w", p.Table, err)
 		}
 	}
@@ -250,12 +251,26 @@ func runScript(ctx context.Context, c *sql.Conn, script *ddl.Script) error {
 			statements = []string{"SET sql_mode = '" + buildMode + "'", st.SQL, mode}
 		}
 		for _, x := range statements {
-			if _, err := c.ExecContext(ctx, x); err != nil {
+			if err := ddlOn(ctx, c, x); err != nil {
 				return fmt.Errorf("%s: %w", firstLine(x), explained(err))
 			}
 		}
 	}
 	return nil
+}
+
+// ddlOn runs a statement that is done whole or not at all, again when the server ends it to resolve a deadlock: DDL of
+// other databases can be in the way.
+func ddlOn(ctx context.Context, db snapshot.Execer, statement string) error {
+	for try := 1; ; try++ {
+		_, err := db.ExecContext(ctx, statement)
+		if !isError(err, 1213) || try == tries {
+			return err
+		}
+		if err := pause(ctx, time.Duration(try)*10*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 func firstLine(s string) string {
@@ -437,8 +452,7 @@ func (s *site) Finish(ctx context.Context, _ *snapshot.Manifest, model *schema.D
 	if s.keep {
 		return nil
 	}
-	_, err := s.build.ExecContext(ctx, "DROP TABLE "+ledger)
-	return err
+	return ddlOn(ctx, s.build, "DROP TABLE "+ledger)
 }
 
 // side runs the statements of a script that alter tables side by side. Each is of a table of its own.
@@ -450,7 +464,7 @@ func (s *site) side(ctx context.Context, script *ddl.Script, workers int) error 
 			continue
 		}
 		group.Go(func() error {
-			if _, err := s.build.ExecContext(ctx, st.SQL); err != nil {
+			if err := ddlOn(ctx, s.build, st.SQL); err != nil {
 				return fmt.Errorf("%s: %w", firstLine(st.SQL), err)
 			}
 			return nil

@@ -123,7 +123,7 @@ func (x *exchange) carry(ctx context.Context, amend snapshot.Amend) error {
 		"CREATE TABLE switchback_journal LIKE " + live,
 		"INSERT INTO switchback_journal SELECT * FROM " + live,
 	} {
-		if _, err := x.from.db.ExecContext(ctx, s); err != nil {
+		if err := ddlOn(ctx, x.from.db, s); err != nil {
 			return err
 		}
 	}
@@ -247,7 +247,7 @@ func (x *exchange) dropTriggers(ctx context.Context) error {
 		if !strings.HasPrefix(st.SQL, "DROP TRIGGER ") {
 			continue
 		}
-		if _, err := x.conn.ExecContext(ctx, st.SQL); err != nil && !isError(err, 1360) {
+		if err := ddlOn(ctx, x.conn, st.SQL); err != nil && !isError(err, 1360) {
 			return fmt.Errorf("drop the triggers: %w", err)
 		}
 	}
@@ -304,12 +304,11 @@ func (d *Database) finishExchange(ctx context.Context, conn *sql.Conn) error {
 	}
 	failpoint.Hit("restore: programs made")
 	if to == "before" {
-		if _, err := d.db.ExecContext(ctx, "DROP DATABASE IF EXISTS "+quote(notes["keep"])); err != nil {
+		if err := ddlOn(ctx, d.db, "DROP DATABASE IF EXISTS "+quote(notes["keep"])); err != nil {
 			return err
 		}
 	}
-	_, err = d.db.ExecContext(ctx, "DROP TABLE "+swapNotes)
-	return err
+	return ddlOn(ctx, d.db, "DROP TABLE "+swapNotes)
 }
 
 // sideOf tells on which side of the rename the tables are, by where the journal is.
@@ -324,7 +323,7 @@ func (d *Database) sideOf(ctx context.Context, notes map[string]string) (string,
 
 // writeNotes makes a table of names and texts, with these in it or empty.
 func writeNotes(ctx context.Context, db *sql.DB, table string, notes map[string]string) error {
-	if _, err := db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS "+table+" (name VARCHAR(64) PRIMARY KEY, value LONGTEXT NOT NULL) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"); err != nil {
+	if err := ddlOn(ctx, db, "CREATE TABLE IF NOT EXISTS "+table+" (name VARCHAR(64) PRIMARY KEY, value LONGTEXT NOT NULL) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"); err != nil {
 		return fmt.Errorf("note what is under way: %w", err)
 	}
 	var rows []string
