@@ -30,6 +30,11 @@ func (d *Database) inspectAll(ctx context.Context) (*schema.Database, error) {
 	return d.inspectStable(ctx, true)
 }
 
+// inspectQuiet is inspectAll where nobody else alters anything.
+func (d *Database) inspectQuiet(ctx context.Context) (*schema.Database, error) {
+	return inspect(ctx, d.reader, true)
+}
+
 // visible is the part of a model that Inspect shows.
 func visible(all *schema.Database) *schema.Database {
 	model := clone(all)

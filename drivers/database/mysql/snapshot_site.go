@@ -99,9 +99,10 @@ func (s *site) Prepare(ctx context.Context, m *snapshot.Manifest, model *schema.
 		return err
 	}
 	if noted["prepared"] != "" && noted["snapshot"] == m.ID {
-		return s.plan(ctx)
+		return s.plan(ctx, m)
 	}
-	if err := s.clear(ctx, noted["snapshot"] == m.ID); err != nil {
+	is, err := s.clear(ctx, noted["snapshot"] == m.ID)
+	if err != nil {
 		return err
 	}
 	for _, x := range []string{
@@ -113,20 +114,21 @@ func (s *site) Prepare(ctx context.Context, m *snapshot.Manifest, model *schema.
 		}
 	}
 	failpoint.Hit("restore: begun")
-	if err := s.makeTables(ctx, m); err != nil {
+	if err := s.makeTables(ctx, m, is); err != nil {
 		return err
 	}
 	if _, err := s.build.ExecContext(ctx, "REPLACE INTO "+ledger+" VALUES ('prepared', 'yes')"); err != nil {
 		return fmt.Errorf("note what is built: %w", err)
 	}
-	return s.plan(ctx)
+	return s.plan(ctx, m)
 }
 
-// clear makes sure that the database is empty. What a killed build of the same snapshot has made is dropped.
-func (s *site) clear(ctx context.Context, left bool) error {
-	is, err := s.db.inspectAll(ctx)
+// clear makes sure that the database is empty, and returns its model. What a killed build of the same snapshot has made is
+// dropped.
+func (s *site) clear(ctx context.Context, left bool) (*schema.Database, error) {
+	is, err := s.db.inspectQuiet(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	found := is.Schemas[0]
 	var names []string
@@ -140,19 +142,20 @@ func (s *site) clear(ctx context.Context, left bool) error {
 		sequences = append(sequences, q.Name)
 	}
 	if n := len(names) + len(sequences) + len(found.Views) + len(found.Routines) + len(found.Items); n > 0 && !left {
-		return fmt.Errorf("the database %s is not empty: there are %d tables and other objects in it", s.db.name, n)
+		return nil, fmt.Errorf("the database %s is not empty: there are %d tables and other objects in it", s.db.name, n)
 	}
 	for _, n := range names {
 		if err := ddlOn(ctx, s.build, "DROP TABLE "+quote(n)); err != nil {
-			return fmt.Errorf("drop what a killed build has left: %w", err)
+			return nil, fmt.Errorf("drop what a killed build has left: %w", err)
 		}
 	}
 	for _, n := range sequences {
 		if err := ddlOn(ctx, s.build, "DROP SEQUENCE "+quote(n)); err != nil {
-			return fmt.Errorf("drop what a killed build has left: %w", err)
+			return nil, fmt.Errorf("drop what a killed build has left: %w", err)
 		}
 	}
-	return nil
+	found.Tables, found.Sequences = nil, nil
+	return is, nil
 }
 
 // smallTable is how many bytes of rows a table may have to get its indexes before them: a statement more costs more.
@@ -160,7 +163,7 @@ const smallTable = 1 << 20
 
 // makeTables makes the tables that rows go into, with the next values of AUTO_INCREMENT: those are no less than any
 // value in the rows.
-func (s *site) makeTables(ctx context.Context, m *snapshot.Manifest) error {
+func (s *site) makeTables(ctx context.Context, m *snapshot.Manifest, is *schema.Database) error {
 	small := map[string]bool{}
 	for _, p := range m.Parts {
 		small[p.Table] = p.Bytes < smallTable
@@ -170,10 +173,6 @@ func (s *site) makeTables(ctx context.Context, m *snapshot.Manifest) error {
 		if n := s.next[t.Name]; n != "" {
 			setOption(t, "options", strings.TrimSpace("AUTO_INCREMENT="+n+" "+schema.Value(t.Options, "options")))
 		}
-	}
-	is, err := s.db.Inspect(ctx)
-	if err != nil {
-		return err
 	}
 	script, err := scriptTo(is, bare)
 	if err != nil {
@@ -216,13 +215,27 @@ func setOption(t *schema.Table, name, value string) {
 	t.Options = append(t.Options, property(name, value))
 }
 
-// plan finds out how rows go into the tables that are there.
-func (s *site) plan(ctx context.Context) error {
-	is, err := s.db.inspectAll(ctx)
-	if err != nil {
-		return err
+// plan finds out how rows go into the tables that are there. Those of our own are not in the model: the journal has
+// nothing but texts and numbers, and the attic is looked up.
+func (s *site) plan(ctx context.Context, m *snapshot.Manifest) error {
+	all := clone(s.model).Schemas[0]
+	for _, p := range m.Parts {
+		switch {
+		case strings.HasPrefix(p.Table, "switchback_old_"):
+			is, err := s.db.inspectQuiet(ctx)
+			if err != nil {
+				return err
+			}
+			all.Tables = append(all.Tables, is.Schemas[0].Table(p.Table))
+		case ours(p.Table):
+			t := &schema.Table{Name: p.Table}
+			for _, c := range p.Columns {
+				t.Columns = append(t.Columns, &schema.Column{Name: c, Type: "text"})
+			}
+			all.Tables = append(all.Tables, t)
+		}
 	}
-	for _, t := range is.Schemas[0].Tables {
+	for _, t := range all.Tables {
 		s.rows[t.Name] = newRowsOf(t, s.db.engine)
 	}
 	return nil
@@ -430,29 +443,46 @@ func insertRows(ctx context.Context, tx *sql.Tx, r *rowsOf, from io.Reader) (int
 // Finish implements snapshot.Site. Each stage is the script from what is there to what has to be, so that one that was
 // killed goes on.
 func (s *site) Finish(ctx context.Context, _ *snapshot.Manifest, model *schema.Database, workers int) error {
+	noted, err := s.noted(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := s.db.inspectQuiet(ctx)
+	if err != nil {
+		return err
+	}
+	is := visible(all)
 	for stage := stageIndexes; stage <= stagePrograms; stage++ {
-		is, err := s.db.Inspect(ctx)
-		if err != nil {
+		note := fmt.Sprintf("stage %d", stage)
+		if _, done := noted[note]; done {
+			continue
+		}
+		to := cutTo(model, stage, nil)
+		if err := s.stage(ctx, is, to, stage, workers); err != nil {
 			return err
 		}
-		script, err := scriptTo(is, cutTo(model, stage, nil))
-		if err != nil {
-			return err
+		is = to
+		failpoint.Hit("restore: " + note)
+		if _, err := s.build.ExecContext(ctx, "REPLACE INTO "+ledger+" VALUES ('"+note+"', '')"); err != nil {
+			return fmt.Errorf("note what is built: %w", err)
 		}
-		if stage == stageIndexes {
-			err = s.side(ctx, script, workers)
-		} else {
-			err = s.run(ctx, script)
-		}
-		if err != nil {
-			return err
-		}
-		failpoint.Hit(fmt.Sprintf("restore: stage %d", stage))
 	}
 	if s.keep {
 		return nil
 	}
 	return ddlOn(ctx, s.build, "DROP TABLE "+ledger)
+}
+
+// stage makes what a stage adds. Tables get their indexes side by side.
+func (s *site) stage(ctx context.Context, from, to *schema.Database, stage, workers int) error {
+	script, err := scriptTo(from, to)
+	if err != nil {
+		return err
+	}
+	if stage == stageIndexes {
+		return s.side(ctx, script, workers)
+	}
+	return s.run(ctx, script)
 }
 
 // side runs the statements of a script that alter tables side by side. Each is of a table of its own.
@@ -488,7 +518,7 @@ func (s *site) OpenPoint(ctx context.Context, o snapshot.PointOptions) (snapshot
 }
 
 func (s *site) look(ctx context.Context, p *point) error {
-	all, err := s.db.inspectAll(ctx)
+	all, err := s.db.inspectQuiet(ctx)
 	if err != nil {
 		return err
 	}

@@ -82,13 +82,13 @@ func (x *exchange) prepare(ctx context.Context, wanted *schema.Database, amend s
 	if err := x.carry(ctx, amend); err != nil {
 		return fmt.Errorf("carry the journal over: %w", err)
 	}
-	before, err := x.d.Inspect(ctx)
+	all, err := x.d.inspectAll(ctx)
 	if err != nil {
 		return err
 	}
-	after := clone(wanted)
+	before, after := visible(all), clone(wanted)
 	grantsOf(after, before)
-	if err := x.plan(ctx, before, after); err != nil {
+	if err := x.plan(ctx, all, after); err != nil {
 		return err
 	}
 	if err := x.d.createDatabase(ctx, x.keep); err != nil {
@@ -137,12 +137,9 @@ func (x *exchange) carry(ctx context.Context, amend snapshot.Amend) error {
 func moved(name string) bool { return copied(name) && name != "switchback_meta" }
 
 // plan writes the statements of the swap.
-func (x *exchange) plan(ctx context.Context, before, after *schema.Database) error {
-	all, err := x.d.inspectAll(ctx)
-	if err != nil {
-		return err
-	}
-	built, err := x.from.inspectAll(ctx)
+func (x *exchange) plan(ctx context.Context, all, after *schema.Database) error {
+	before := visible(all)
+	built, err := x.from.inspectQuiet(ctx)
 	if err != nil {
 		return err
 	}
@@ -166,7 +163,8 @@ func (x *exchange) plan(ctx context.Context, before, after *schema.Database) err
 	}
 	x.rename, x.lock = "RENAME TABLE "+strings.Join(renames, ", "), "LOCK TABLES "+strings.Join(locks, ", ")
 	// What was built has its triggers, to prove them. They are made again where it goes.
-	if err := runOn(ctx, x.from.db, built, withoutTriggers(built)); err != nil {
+	shown := visible(built)
+	if err := runOn(ctx, x.from.db, shown, withoutTriggers(shown)); err != nil {
 		return err
 	}
 	if x.drop, err = scriptTo(before, withoutTriggers(before)); err != nil {
