@@ -150,10 +150,7 @@ func (d *Database) Return(ctx context.Context, session *migrate.Session, displac
 	if err != nil {
 		return err
 	}
-	if err := d.exchange(ctx, session, old, kept, model, amend); err != nil {
-		return err
-	}
-	return ddlOn(ctx, d.db, "DROP DATABASE "+quote(displaced)) // all of it is live
+	return d.exchange(ctx, session, old, kept, model, amend)
 }
 
 func readModel(text string) (*schema.Database, error) {

@@ -163,6 +163,10 @@ func (x *exchange) plan(ctx context.Context, all, after *schema.Database) error 
 	}
 	x.rename, x.lock = "RENAME TABLE "+strings.Join(renames, ", "), "LOCK TABLES "+strings.Join(locks, ", ")
 	// What was built has its triggers, to prove them. They are made again where it goes.
+	// A run that is killed here finds them missing.
+	if _, err := x.from.db.ExecContext(ctx, fmt.Sprintf("DELETE FROM %s WHERE name = 'stage %d'", ledger, stagePrograms)); err != nil && !isError(err, 1146) {
+		return err
+	}
 	shown := visible(built)
 	if err := runOn(ctx, x.from.db, shown, withoutTriggers(shown)); err != nil {
 		return err
@@ -301,8 +305,10 @@ func (d *Database) finishExchange(ctx context.Context, conn *sql.Conn) error {
 		}
 	}
 	failpoint.Hit("restore: programs made")
-	if to == "before" {
-		if err := ddlOn(ctx, d.db, "DROP DATABASE IF EXISTS "+quote(notes["keep"])); err != nil {
+	// What holds no table any more goes, so that nobody takes it for something that can be live.
+	empty := map[string]string{"before": notes["keep"], "after": notes["from"]}[to]
+	if empty != "" {
+		if err := ddlOn(ctx, d.db, "DROP DATABASE IF EXISTS "+quote(empty)); err != nil {
 			return err
 		}
 	}
