@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -166,6 +164,7 @@ func dropBeside(t *testing.T, db *sql.DB, url string) {
 		name := url[strings.LastIndex(url, "/")+1:]
 		rows, err := db.Query("SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE ?", strings.ReplaceAll(name, "_", `\_`)+`\_\_%`)
 		require.NoError(t, err)
+		defer rows.Close()
 		var names []string
 		for rows.Next() {
 			var n string
@@ -178,19 +177,6 @@ func dropBeside(t *testing.T, db *sql.DB, url string) {
 			require.NoError(t, err)
 		}
 	})
-}
-
-// change adds a change to the project.
-func (p mysqlProject) change(name, expand, rollback string) {
-	p.t.Helper()
-	out := p.run("new", name)
-	_ = out
-	dirs, err := filepath.Glob(filepath.Join(p.dir, "changes", "*_"+name))
-	require.NoError(p.t, err)
-	require.Len(p.t, dirs, 1)
-	for file, text := range map[string]string{"expand.sql": expand, "expand.rollback.sql": rollback} {
-		require.NoError(p.t, os.WriteFile(filepath.Join(dirs[0], file), []byte(text), 0o600))
-	}
 }
 
 // TestRestoreLiveMySQL puts a snapshot in the place of a bank that goes on being used, and the displaced bank back. The

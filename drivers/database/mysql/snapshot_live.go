@@ -49,7 +49,10 @@ func (d *Database) Displaced(now time.Time) string {
 }
 
 // neighbour is the database beside the live one that a snapshot is built in.
-type neighbour struct{ *site }
+type neighbour struct {
+	*site
+	live *Database
+}
 
 // Beside implements snapshot.Live. A database of that name that we did not make is left alone, and is an error.
 func (d *Database) Beside(ctx context.Context, m *snapshot.Manifest) (snapshot.Beside, error) {
@@ -58,7 +61,7 @@ func (d *Database) Beside(ctx context.Context, m *snapshot.Manifest) (snapshot.B
 	if err != nil {
 		return nil, err
 	}
-	b := neighbour{db.site()}
+	b := neighbour{db.site(), d}
 	b.keep = true
 	if err := d.ready(ctx, b.site, m); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -118,7 +121,7 @@ func (d *Database) createDatabase(ctx context.Context, name string) error {
 func (b neighbour) Close(keep bool) error {
 	var err error
 	if !keep {
-		err = ddlOn(context.Background(), b.db.db, "DROP DATABASE IF EXISTS "+quote(b.db.name))
+		err = ddlOn(context.Background(), b.live.db, "DROP DATABASE IF EXISTS "+quote(b.db.name))
 	}
 	return errors.Join(err, b.db.Close())
 }
