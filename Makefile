@@ -5,6 +5,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOFUMPT       := mvdan.cc/gofumpt@v0.12.0
 GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+VERSITYGW     := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
 .PHONY: demo build test test-short bench lint images
 
@@ -14,7 +15,7 @@ demo: ## everything at once, on SQLite, nothing to install
 build: ## one static binary
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/switchback ./cmd/switchback
 
-test: images ## the whole suite on all engines; starts and stops its own servers
+test: images $(GOBIN)/versitygw ## the whole suite on all engines; starts and stops its own servers
 	go run ./integration/servers/start -- go test -race -parallel 4 -timeout 25m ./...
 
 test-short: ## what needs no server, in seconds
@@ -37,6 +38,8 @@ lint: $(GOBIN)/golangci-lint $(GOBIN)/gofumpt $(GOBIN)/govulncheck
 
 $(GOBIN)/golangci-lint:
 	go install $(GOLANGCI_LINT)
+$(GOBIN)/versitygw: # a server of S3, for the tests of the store
+	go install $(VERSITYGW)
 $(GOBIN)/gofumpt:
 	go install $(GOFUMPT)
 $(GOBIN)/govulncheck:

@@ -41,7 +41,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	cases := flag.String("cases", "migrations,backfill,proxy,inspect,data,recipes", "which to run")
+	cases := flag.String("cases", "migrations,backfill,proxy,inspect,data,recipes,snapshots", "which to run")
 	rounds := flag.Int("rounds", 3, "rounds of each")
 	scale := flag.Float64("scale", 1, "scales the amounts, for a quick look")
 	tables := flag.String("tables", "100,1000,10000", "numbers of tables in the catalogues of the case inspect")
@@ -62,7 +62,7 @@ func run(ctx context.Context) error {
 	for _, c := range []struct {
 		name string
 		run  func(context.Context, *bencher) error
-	}{{"migrations", migrations}, {"backfill", backfills}, {"proxy", proxies}, {"inspect", inspections}, {"data", dataComparison}, {"recipes", recipes}} {
+	}{{"migrations", migrations}, {"backfill", backfills}, {"proxy", proxies}, {"inspect", inspections}, {"data", dataComparison}, {"recipes", recipes}, {"snapshots", snapshots}} {
 		if !slices.Contains(strings.Split(*cases, ","), c.name) {
 			continue
 		}

@@ -48,8 +48,19 @@ type Environment struct {
 
 // Snapshots says where snapshots are kept.
 type Snapshots struct {
-	Store      string   `yaml:"store,omitempty"`      // a folder; default ".switchback/snapshots"
+	Store      string   `yaml:"store,omitempty"`      // a folder or s3://BUCKET/PREFIX; default ".switchback/snapshots"
 	Recipients []string `yaml:"recipients,omitempty"` // age public keys; snapshots are encrypted for them
+	// Tools take backups in their own way; Use names the one that takes them when nothing else is said.
+	Tools   map[string]Tool `yaml:"tools,omitempty"`
+	Use     string          `yaml:"use,omitempty"`
+	Asserts []string        `yaml:"asserts,omitempty"` // queries that have to return no row of what was restored to prove it
+}
+
+// Tool are the commands of a backup tool. {id} stands for the backup's name, which create prints as its last line.
+type Tool struct {
+	Create  []string `yaml:"create"`
+	Verify  []string `yaml:"verify"`
+	Restore []string `yaml:"restore,omitempty"`
 }
 
 // Drift says which environments should be the same, and where they need not be.
@@ -162,9 +173,9 @@ func (c *Config) defaults() {
 	}
 }
 
-// path makes a path of the file absolute or relative to where the command runs.
+// path makes a path of the file absolute or relative to where the command runs. An address stays as it is.
 func (c *Config) path(p string) string {
-	if filepath.IsAbs(p) {
+	if filepath.IsAbs(p) || strings.Contains(p, "://") {
 		return p
 	}
 	return filepath.Join(c.dir, p)

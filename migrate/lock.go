@@ -40,6 +40,7 @@ type Lock struct {
 	mu        sync.Mutex
 	beat      time.Time // when this process last saw to the lock
 	overslept bool      // it did not for longer than the lock lives: it was stopped
+	gone      bool      // the connection that holds it is about to end
 }
 
 // lockRow is the row as it is in the table.
@@ -246,12 +247,32 @@ func (l *Lock) Keep(ctx context.Context) context.Context {
 	return ctx
 }
 
-// Release gives the lock back. It is no error when it was lost.
-func (l *Lock) Release(ctx context.Context, conn *sql.Conn) error {
+// leave stops seeing to the lock: the connection that holds it is about to end.
+func (l *Lock) leave() {
+	l.quiet()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.gone = true
+}
+
+// left tells whether the connection that held the lock was left to its end.
+func (l *Lock) left() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.gone
+}
+
+// quiet ends the renewing in the background.
+func (l *Lock) quiet() {
 	if l.stop != nil {
 		l.stop()
 		l.beating.Wait()
 	}
+}
+
+// Release gives the lock back. It is no error when it was lost.
+func (l *Lock) Release(ctx context.Context, conn *sql.Conn) error {
+	l.quiet()
 	d := l.db.Dialect()
 	update := fmt.Sprintf("UPDATE %s SET token = '', session = '', expires = '' WHERE fence = %s AND token = %s", d.Table("lock"), d.Placeholder(1), d.Placeholder(2))
 	if _, err := conn.ExecContext(ctx, update, l.Fence, l.token); err != nil {

@@ -169,6 +169,9 @@ func (r *Runner) Hold(ctx context.Context, command string, f func(ctx context.Co
 	}
 	held := lock.Keep(ctx)
 	defer func() {
+		if lock.left() {
+			return
+		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 		defer cancel()
 		if rerr := r.bookkeeping(ctx, func() error { return lock.Release(ctx, conn) }); err == nil && rerr != nil {
@@ -177,7 +180,7 @@ func (r *Runner) Hold(ctx context.Context, command string, f func(ctx context.Co
 	}()
 	s := &Session{Runner: r, conn: conn, lock: lock, command: command, run: runID(), timeout: r.opts.LockTimeout, catalogue: r.db.Catalogue()}
 	err = f(held, s)
-	if err != nil && !errors.Is(err, ErrLockLost) && (errors.Is(context.Cause(held), ErrLockLost) || lock.taken(ctx)) {
+	if err != nil && !lock.left() && !errors.Is(err, ErrLockLost) && (errors.Is(context.Cause(held), ErrLockLost) || lock.taken(ctx)) {
 		return fmt.Errorf("%s: %w (%w)", command, ErrLockLost, err)
 	}
 	return err
@@ -241,6 +244,11 @@ type Session struct {
 
 // Fence is the fencing number of the lock the session holds.
 func (s *Session) Fence() int64 { return s.lock.Fence }
+
+// Leave says that the session's connection is about to end, as when its database is closed to everybody. The
+// lock is neither renewed nor given back any more: it goes with the connection, and whoever takes it next has a
+// higher fence. Nothing may be written through the session after this.
+func (s *Session) Leave() { s.lock.leave() }
 
 // Conn is the session's connection.
 func (s *Session) Conn() *sql.Conn { return s.conn }

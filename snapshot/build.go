@@ -16,15 +16,21 @@ import (
 
 // BuildOptions say how a database is built of a snapshot.
 type BuildOptions struct {
-	Workers  int            // 0 is one
-	Keys     []age.Identity // of a snapshot that is encrypted
-	Progress func(done, total int64)
+	Workers int            // 0 is one
+	Keys    []age.Identity // of a snapshot that is encrypted
+	Mask    *Mask          // what other values columns have in the database; nil for none
+	// Elsewhere is set when the database it will take the place of is not the one it was taken of.
+	Elsewhere bool
+	Progress  func(done, total int64)
 }
 
 // Build builds the database of a snapshot at an empty site. All checksums of what is stored are looked at
 // before the first write: a snapshot that is damaged is a *DamagedError, and the site is still empty.
 // A build that was cut off goes on where it was, if the site says what it has.
 func (s *Store) Build(ctx context.Context, m *Manifest, site Site, o BuildOptions) error {
+	if m.Backup != nil {
+		return fmt.Errorf("snapshot %s is a backup of %s, which alone can restore it", m.ID, m.Backup.Tool)
+	}
 	found, err := s.readBack(ctx, m, LevelStored, nil, o.Workers)
 	if err != nil {
 		return fmt.Errorf("read snapshot %s: %w", m.ID, err)
@@ -36,6 +42,14 @@ func (s *Store) Build(ctx context.Context, m *Manifest, site Site, o BuildOption
 	if err != nil && !errors.Is(err, ErrNoModel) {
 		return err
 	}
+	if o.Mask != nil {
+		if model == nil {
+			return fmt.Errorf("mask: %w", ErrNoModel)
+		}
+		if err := o.Mask.For(model); err != nil {
+			return fmt.Errorf("mask: %w", err)
+		}
+	}
 	if err := site.Prepare(ctx, m, model); err != nil {
 		return fmt.Errorf("make the tables: %w", err)
 	}
@@ -46,6 +60,9 @@ func (s *Store) Build(ctx context.Context, m *Manifest, site Site, o BuildOption
 	failpoint.Hit("restore: loaded")
 	if err := site.Finish(ctx, m, model, max(o.Workers, 1)); err != nil {
 		return fmt.Errorf("make indexes, keys and what else follows the rows: %w", err)
+	}
+	if err := o.Mask.apply(ctx, m.Parts, site); err != nil {
+		return fmt.Errorf("mask: %w", err)
 	}
 	failpoint.Hit("restore: finished")
 	return nil
@@ -61,7 +78,7 @@ func (s *Store) load(ctx context.Context, m *Manifest, site Site, o BuildOptions
 	return s.eachChunk(ctx, m, o.Keys, o.Workers, func(ctx context.Context, worker int, u *unpacker, _ int, c Chunk, p Part) error {
 		if p.Name != schemaPart && !loaded[c.File] {
 			problem, err := u.look(ctx, c, p.Kind, LevelDecoded, func(from io.Reader) error {
-				return site.Load(ctx, worker, p, c, from)
+				return o.Mask.pass(p, from, func(r io.Reader) error { return site.Load(ctx, worker, p, c, r) })
 			})
 			if problem != "" {
 				return &DamagedError{m.ID, fmt.Sprintf("chunk %s of %s %s", c.File, p.Name, problem)}
@@ -117,7 +134,7 @@ func (s *Store) Proven(ctx context.Context, m *Manifest, site Site, o BuildOptio
 	if err := s.Build(ctx, m, site, o); err != nil {
 		return err
 	}
-	found, err := s.Compare(ctx, m, site, o.Workers)
+	found, err := s.Compare(ctx, o.Mask.Content(m.Content), site, o.Workers)
 	if err != nil {
 		return fmt.Errorf("compare with snapshot %s: %w", m.ID, err)
 	}

@@ -40,6 +40,7 @@ type CreateOptions struct {
 	Workers     int           // how many read side by side; 0 is one
 	LockTimeout time.Duration // how long a lock is waited for
 	Recipients  []Recipient   // who can read the snapshot; everybody when there is none
+	Mask        *Mask         // what other values columns have in the snapshot; nil for none
 	// Progress is told how many bytes were copied, and about how many there are. It may be nil.
 	Progress func(done, total int64)
 }
@@ -58,19 +59,8 @@ const schemaPart = "schema.json"
 // is listed as that and never restored.
 func (s *Store) Create(ctx context.Context, from Source, about About, o CreateOptions) (_ *Manifest, err error) {
 	begun := time.Now()
-	m := &Manifest{
-		Format: Format, ID: newID(begun), Created: begun.UTC().Truncate(time.Second), Tool: about.Tool, Engine: about.Engine, Version: about.Version,
-		Source: about.Source, Identity: about.Identity, Actor: about.Actor, Note: about.Note, Tags: about.Tags,
-	}
-	for _, r := range o.Recipients {
-		m.Recipients = append(m.Recipients, r.Name)
-	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("create snapshot: %w\n  state: no snapshot was made, the database was only read", err)
-			err = errors.Join(err, s.blobs.Remove(context.WithoutCancel(ctx), m.ID+"/"))
-		}
-	}()
+	m := newManifest(begun, about, o)
+	defer func() { err = s.tidy(ctx, m, err) }()
 	if err := s.copy(ctx, from, m, o); err != nil {
 		return nil, err
 	}
@@ -81,8 +71,28 @@ func (s *Store) Create(ctx context.Context, from Source, about About, o CreateOp
 	if found, err := s.readBack(ctx, m, level, nil, max(o.Workers, 1)); err != nil || len(found) > 0 {
 		return nil, errors.Join(err, problems("read back", found))
 	}
-	m.Took = time.Since(begun).Round(time.Millisecond).String()
+	m.Took = since(begun)
 	return m, s.commit(ctx, m)
+}
+
+func newManifest(begun time.Time, about About, o CreateOptions) *Manifest {
+	m := &Manifest{
+		Format: Format, ID: newID(begun), Created: begun.UTC().Truncate(time.Second), Tool: about.Tool, Engine: about.Engine, Version: about.Version,
+		Source: about.Source, Identity: about.Identity, Actor: about.Actor, Note: about.Note, Tags: about.Tags,
+	}
+	for _, r := range o.Recipients {
+		m.Recipients = append(m.Recipients, r.Name)
+	}
+	return m
+}
+
+// tidy removes what a snapshot that failed has left.
+func (s *Store) tidy(ctx context.Context, m *Manifest, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("create snapshot: %w\n  state: no snapshot was made, the database was only read", err)
+	return errors.Join(err, s.blobs.Remove(context.WithoutCancel(ctx), m.ID+"/"))
 }
 
 // copy reads everything at one point of the source.
@@ -99,7 +109,9 @@ func (s *Store) copy(ctx context.Context, from Source, m *Manifest, o CreateOpti
 	}
 	failpoint.Hit("snapshot: opened")
 	w := newCopying(s, point, m, o)
-	err = errors.Join(w.describe(ctx), w.run(ctx, workers))
+	if err = w.describe(ctx); err == nil {
+		err = w.run(ctx, workers)
+	}
 	// What Close says decides whether the copy is one: it is asked also when the context is at its end.
 	if err = errors.Join(err, point.Close(context.WithoutCancel(ctx))); err != nil {
 		return err
@@ -151,7 +163,7 @@ func newCopying(s *Store, point Point, m *Manifest, o CreateOptions) *copying {
 
 func (w *copying) run(ctx context.Context, workers int) error {
 	group, ctx := errgroup.WithContext(ctx)
-	pieces := w.point.Pieces()
+	pieces := w.point.Pieces() // now: masking may have changed them
 	var next atomic.Int64
 	for n := range workers {
 		group.Go(func() error {
@@ -174,7 +186,7 @@ func (w *copying) run(ctx context.Context, workers int) error {
 func (w *copying) piece(ctx context.Context, worker, i int, p Piece, to *packer) error {
 	part := w.m.Parts[p.Part]
 	to.begin(part.Kind, p.Offset)
-	if err := w.point.Read(ctx, worker, p, to); err != nil {
+	if err := w.point.Read(ctx, worker, p, w.o.Mask.writer(part, to)); err != nil {
 		return fmt.Errorf("copy %s: %w", part.Name, err)
 	}
 	chunks, tally, err := to.end()
@@ -201,6 +213,11 @@ func (w *copying) progress(n int64) {
 // describe puts what the point says of itself into the manifest, and the model of the schema into a part of
 // its own, the last.
 func (w *copying) describe(ctx context.Context) error {
+	if w.o.Mask != nil {
+		if err := w.mask(ctx); err != nil {
+			return fmt.Errorf("mask: %w", err)
+		}
+	}
 	var model *schema.Database
 	w.m.Content, model = w.point.Describe()
 	to, err := newPacker(ctx, w.store.blobs, w.m.ID, &w.names, recipients(w.o.Recipients), w.progress)
@@ -220,6 +237,16 @@ func (w *copying) describe(ctx context.Context) error {
 	}
 	w.m.Parts = append(w.m.Parts, Part{Name: schemaPart})
 	return nil
+}
+
+// mask checks the rules and masks what is a file already.
+func (w *copying) mask(ctx context.Context) error {
+	_, model := w.point.Describe()
+	if err := w.o.Mask.For(model); err != nil {
+		return err
+	}
+	w.m.Masked = w.o.Mask.Hash()
+	return w.o.Mask.apply(ctx, w.m.Parts, w.point)
 }
 
 // sumUp puts into the manifest what was found while copying.

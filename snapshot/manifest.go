@@ -30,8 +30,16 @@ type Manifest struct {
 	Tags       []string  `json:"tags,omitempty"`
 	Recipients []string  `json:"recipients,omitempty"` // public keys of those who can read it
 	Masked     string    `json:"masked,omitempty"`     // the hash of the rules by which its rows were masked
-	Content    Content   `json:"content"`
-	Parts      []Part    `json:"parts"`
+	// Backup is set when the data are in a backup of another tool; there are no parts of them then.
+	Backup  *Backup `json:"backup,omitempty"`
+	Content Content `json:"content"`
+	Parts   []Part  `json:"parts"`
+}
+
+// Backup names a backup of another tool.
+type Backup struct {
+	Tool string `json:"tool"`
+	ID   string `json:"id"` // the tool's own name for it
 }
 
 // Content is what is in a database.

@@ -113,6 +113,12 @@ type Site interface {
 	Finish(ctx context.Context, m *Manifest, model *schema.Database, workers int) error
 }
 
+// Asker answers the user's own questions about what was built.
+type Asker interface {
+	// Ask runs a query that only reads, and returns its first rows as texts, at most limit.
+	Ask(ctx context.Context, query string, limit int) ([][]string, error)
+}
+
 // Level is how thoroughly a snapshot is verified.
 type Level string
 

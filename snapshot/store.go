@@ -43,7 +43,7 @@ func (s *Store) Manifest(ctx context.Context, id string) (*Manifest, error) {
 		return nil, &DamagedError{id, "its manifest is too large"}
 	case err != nil:
 		return nil, fmt.Errorf("read snapshot %s: %w", id, err)
-	case sum(data) != strings.TrimSpace(string(want)):
+	case sum(data)+"\n" != string(want):
 		return nil, &DamagedError{id, "its manifest is not the one that was committed"}
 	}
 	var m Manifest
@@ -92,6 +92,9 @@ type Listed struct {
 	Manifest *Manifest     `json:"-"`
 	Problem  string        `json:"problem,omitempty"` // why it has no manifest: unfinished, damaged
 	Verified *Verification `json:"verified,omitempty"`
+	Pinned   string        `json:"pinned,omitempty"` // why it must not be removed
+	// Unfinished is set for one that was never committed, so that it is no snapshot.
+	Unfinished bool `json:"unfinished,omitempty"`
 }
 
 // List returns all snapshots, the oldest first, those that are unfinished or damaged included.
@@ -108,7 +111,10 @@ func (s *Store) List(ctx context.Context) ([]Listed, error) {
 		}
 		l := Listed{ID: id}
 		if l.Manifest, err = s.Manifest(ctx, id); err != nil {
-			l.Manifest, l.Problem = nil, err.Error()
+			l.Manifest, l.Problem, l.Unfinished = nil, err.Error(), errors.Is(err, ErrUnfinished)
+		}
+		if l.Pinned, err = s.Pinned(ctx, id); err != nil {
+			return nil, err
 		}
 		if h, err := s.Verifications(ctx, id); err == nil && len(h) > 0 {
 			l.Verified = &h[len(h)-1]

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,8 +22,10 @@ type VerifyOptions struct {
 	// Scratch makes an empty database to build the snapshot in, for LevelRestored only, and says how it
 	// is removed.
 	Scratch func(ctx context.Context, m *Manifest) (Site, func() error, error)
-	// Assert asks the built database what the user wants to hold, and returns what does not. It may be nil.
-	Assert func(ctx context.Context, site Site) ([]string, error)
+	// Backups is the tool that has the data of a snapshot that is a backup of it. It may be nil.
+	Backups BackupTool
+	// Asserts are queries for LevelRestored, each of which has to return no row: the rows are what is wrong.
+	Asserts []string
 }
 
 // Verify looks at a snapshot up to the given level and records the outcome beside it. What is wrong is in
@@ -51,6 +54,9 @@ func (s *Store) Verify(ctx context.Context, id string, level Level, o VerifyOpti
 }
 
 func (s *Store) look(ctx context.Context, m *Manifest, level Level, o VerifyOptions) ([]string, error) {
+	if m.Backup != nil {
+		return s.lookAtBackup(ctx, m, level, o)
+	}
 	if level != LevelRestored {
 		return s.readBack(ctx, m, level, o.Keys, max(o.Workers, 1))
 	}
@@ -74,17 +80,75 @@ func (s *Store) tried(ctx context.Context, m *Manifest, site Site, o VerifyOptio
 	case err != nil:
 		return []string{"it cannot be restored: " + err.Error()}, nil
 	}
-	found, err := s.Compare(ctx, m, site, o.Workers)
-	if err != nil || o.Assert == nil {
+	found, err := s.Compare(ctx, m.Content, site, o.Workers)
+	if err != nil {
 		return found, err
 	}
-	more, err := o.Assert(ctx, site)
+	more, err := asserted(ctx, site, o.Asserts)
 	return append(found, more...), err
+}
+
+// assertedRows is how many rows of a failed assertion are shown.
+const assertedRows = 3
+
+// asserted asks what the user wants to hold, and returns what does not.
+func asserted(ctx context.Context, site Site, queries []string) ([]string, error) {
+	if len(queries) == 0 {
+		return nil, nil
+	}
+	asker, ok := site.(Asker)
+	if !ok {
+		return nil, errors.New("what was built cannot be asked anything")
+	}
+	var found []string
+	for _, q := range queries {
+		rows, err := asker.Ask(ctx, q, assertedRows)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case err != nil:
+			found = append(found, fmt.Sprintf("assertion %q: %v", q, err))
+		case len(rows) > 0:
+			var shown []string
+			for _, r := range rows {
+				shown = append(shown, strings.Join(r, ", "))
+			}
+			found = append(found, fmt.Sprintf("assertion %q does not hold: %s", q, strings.Join(shown, "; ")))
+		}
+	}
+	return found, nil
+}
+
+// Answer reads the rows of an answer as texts.
+func Answer(rows *sql.Rows, limit int) (answer [][]string, err error) {
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	columns, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
+	for len(answer) < limit && rows.Next() {
+		values, into := make([]sql.NullString, len(columns)), make([]any, len(columns))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			return nil, err
+		}
+		row := make([]string, len(columns))
+		for i, v := range values {
+			row[i] = v.String
+			if !v.Valid {
+				row[i] = "NULL"
+			}
+		}
+		answer = append(answer, row)
+	}
+	return answer, rows.Err()
 }
 
 // Compare says how a database that was built of a snapshot differs from what was copied: the schema's
 // fingerprint, the rows' counts and hashes, sequences, and what the engine finds broken.
-func (s *Store) Compare(ctx context.Context, m *Manifest, site Source, workers int) ([]string, error) {
+func (s *Store) Compare(ctx context.Context, want Content, site Source, workers int) ([]string, error) {
 	is, err := Examine(ctx, site, PointOptions{Workers: workers, LockTimeout: time.Minute})
 	if err != nil {
 		if ctx.Err() != nil {
@@ -92,7 +156,7 @@ func (s *Store) Compare(ctx context.Context, m *Manifest, site Source, workers i
 		}
 		return []string{"it cannot be opened: " + err.Error()}, nil
 	}
-	return compare(m.Content, is), nil
+	return compare(want, is), nil
 }
 
 // compare says how the restored content differs from what was copied.
@@ -112,7 +176,7 @@ func compare(was, is Content) []string {
 			found = append(found, fmt.Sprintf("table %s is missing", w.Name))
 		case t.Rows != w.Rows:
 			found = append(found, fmt.Sprintf("table %s has %d rows, had %d", w.Name, t.Rows, w.Rows))
-		case t.Hash != w.Hash:
+		case w.Hash != "" && t.Hash != w.Hash:
 			found = append(found, fmt.Sprintf("rows of table %s are not those that were copied", w.Name))
 		}
 	}

@@ -21,6 +21,8 @@ type Machine struct {
 	// Snapshot takes a snapshot of the target, proves that it can be restored and returns its ID.
 	// Nil where the engine has none.
 	Snapshot func(ctx context.Context, note string) (string, error)
+	// Unpin lets the snapshot of a release be pruned, once the release is final. Nil where nothing keeps it.
+	Unpin func(ctx context.Context, id string) error
 	// Folder reads the changes.
 	Folder func() (*migrate.Folder, error)
 	// Resolve puts the variables of a configured value in.
@@ -95,13 +97,31 @@ func (m *Machine) Continue(ctx context.Context, s *migrate.Session, r *Release) 
 			}
 		}
 		i, open := r.next()
-		if !open || r.Status() == Paused || r.Status() == Waiting {
+		if !open {
+			return m.unpin(ctx, r)
+		}
+		if r.Status() == Paused || r.Status() == Waiting {
 			return nil
 		}
 		if err := m.step(ctx, s, r, i); err != nil {
 			return err
 		}
 	}
+}
+
+// unpin lets go of the snapshot of a release that is final.
+func (m *Machine) unpin(ctx context.Context, r *Release) error {
+	if m.Unpin == nil {
+		return nil
+	}
+	for _, step := range r.Steps {
+		if step.Kind == Snapshot && step.State == Done {
+			if err := m.Unpin(ctx, step.Note); err != nil {
+				return fmt.Errorf("release %s is %s, but its snapshot %s stays pinned: %w", r.Plan.Release, r.Status(), step.Note, err)
+			}
+		}
+	}
+	return nil
 }
 
 // TurnBack turns a release back for a reason and undoes what it did.

@@ -117,15 +117,26 @@ func (p *project) drift(c *cli.Context, names []string) (_ *drift.Drift, err err
 	if writer, err := database.Writer(engine); err == nil {
 		o.Writer = writer
 	}
-	if where := c.String("scratch"); where != "" || engine == "sqlite" {
-		server, err := scratch.Open(c.Context, where, scratch.Options{Progress: func(text string) { p.out.line("  … %s", text) }})
-		if err != nil {
-			return nil, err
-		}
-		defer func() { err = errors.Join(err, server.Close()) }()
-		o.Scratch = func(ctx context.Context) (drift.Scratch, error) { return server.Create(ctx) }
+	end, err := p.scratchFor(c, engine, &o)
+	if err != nil {
+		return nil, err
 	}
+	defer func() { err = errors.Join(err, end()) }()
 	return drift.Compare(c.Context, sides[0], sides[1], o)
+}
+
+// scratchFor sets where pending changes are tried, when there is such a place. end closes it.
+func (p *project) scratchFor(c *cli.Context, engine string, o *drift.Options) (end func() error, err error) {
+	where := c.String("scratch")
+	if where == "" && engine != "sqlite" {
+		return func() error { return nil }, nil
+	}
+	server, err := scratch.Open(c.Context, where, scratch.Options{Progress: func(text string) { p.out.line("  … %s", text) }})
+	if err != nil {
+		return nil, err
+	}
+	o.Scratch = func(ctx context.Context) (drift.Scratch, error) { return server.Create(ctx) }
+	return server.Close, nil
 }
 
 // driftOptions are those of the configuration and the flags.

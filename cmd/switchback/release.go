@@ -67,6 +67,16 @@ func (t *target) machine(c *cli.Context) (*strategies.Machine, error) {
 		Folder: t.folder, Resolve: config.Substitute, Observer: t.out, Poll: strategies.DefaultPoll,
 	}
 	if _, err := t.live(); err == nil {
+		m.Unpin = func(ctx context.Context, id string) error {
+			store, err := t.store(c)
+			if err != nil {
+				return err
+			}
+			if err := store.Unpin(ctx, id); !errors.Is(err, snapshot.ErrNotFound) { // somebody has removed it
+				return err
+			}
+			return nil
+		}
 		m.Snapshot = func(_ context.Context, note string) (string, error) { return t.provenSnapshot(c, note) }
 	}
 	return m, nil
@@ -89,7 +99,7 @@ func (t *target) provenSnapshot(c *cli.Context, note string) (string, error) {
 	if !v.OK {
 		return "", &snapshot.DamagedError{ID: m.ID, Reason: strings.Join(v.Found, "; ")}
 	}
-	return m.ID, nil
+	return m.ID, store.Pin(c.Context, m.ID, note)
 }
 
 // withMachine opens the target and the parts of a release.

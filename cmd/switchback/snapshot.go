@@ -16,6 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/switchbackdb/switchback/drivers/scratch"
+	"github.com/switchbackdb/switchback/drivers/store/s3"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/snapshot"
 )
@@ -24,7 +25,7 @@ func snapshotCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "snapshot",
 		Usage: "copies of a database, proven to be restorable",
-		Subcommands: []*cli.Command{
+		Subcommands: append([]*cli.Command{
 			{
 				Name: "create", Usage: "take a snapshot, and read it back",
 				Flags:  targetFlags(append(createFlags(), storeFlags()...)...),
@@ -34,26 +35,32 @@ func snapshotCommand() *cli.Command {
 			{Name: "show", Usage: "what is in a snapshot", ArgsUsage: "ID", Flags: append(outputFlags(), storeFlag()), Action: snapshotShow},
 			{
 				Name: "verify", Usage: "prove that a snapshot can be restored (exit 2 when it can not)", ArgsUsage: "ID",
-				Flags: append(append(outputFlags(), storeFlags()...), &cli.StringFlag{
-					Name: "level", Value: string(snapshot.LevelRestored),
-					Usage: "how thoroughly: present, stored, decoded, or restored in a scratch database",
-				}),
+				Flags: append(append(outputFlags(), storeFlags()...),
+					&cli.StringFlag{
+						Name: "level", Value: string(snapshot.LevelRestored),
+						Usage: "how thoroughly: present, stored, decoded, or restored in a scratch database",
+					},
+					&cli.StringSliceFlag{Name: "assert", Usage: "a `QUERY` for the restored database that has to return no row; more than once for several"}),
 				Action: snapshotVerify,
 			},
 			{
 				Name: "restore", Usage: "put a snapshot in the place of the database it came from; the displaced one is kept", ArgsUsage: "ID",
 				Flags: runFlags(append(storeFlags(),
 					&cli.StringFlag{Name: "into", Usage: "restore into the empty database at `URL` instead, or env:NAME; an SQLite file must not exist"},
+					&cli.BoolFlag{Name: "replace", Usage: "with --into: put it in the place of what is there, which is kept"},
+					maskFlag(),
 					&cli.StringFlag{Name: "undo", Usage: "put back the database that a restore has displaced, by the `NAME` under which it is kept"},
 					&cli.BoolFlag{Name: "dry-run", Usage: "say what would be lost, and change nothing"})...),
 				Action: snapshotRestore,
 			},
-		},
+			snapshotDiffCommand(),
+			pruneCommand(),
+		}, pinCommands()...),
 	}
 }
 
 func storeFlag() cli.Flag {
-	return &cli.StringFlag{Name: "store", Usage: "the `FOLDER` of snapshots", DefaultText: ".switchback/snapshots"}
+	return &cli.StringFlag{Name: "store", Usage: "where snapshots are: a `FOLDER`, or s3://BUCKET/PREFIX", DefaultText: ".switchback/snapshots"}
 }
 
 // storeFlags are the flags of a command that reads or writes the data of snapshots.
@@ -76,7 +83,14 @@ func (p *project) store(c *cli.Context) (*snapshot.Store, error) {
 
 // openStore opens the store that a --store names.
 func openStore(name string) (*snapshot.Store, error) {
-	return snapshot.NewStore(snapshot.Folder(name)), nil
+	if !strings.HasPrefix(name, "s3:") {
+		return snapshot.NewStore(snapshot.Folder(name)), nil
+	}
+	bucket, err := s3.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("the store of snapshots: %w", err)
+	}
+	return snapshot.NewStore(bucket), nil
 }
 
 // jobs is how many workers a snapshot has.
@@ -213,6 +227,9 @@ func (p *project) showContent(m *snapshot.Manifest) {
 	line("tags", strings.Join(m.Tags, ", "))
 	line("encrypted for", strings.Join(m.Recipients, ", "))
 	line("masked", m.Masked)
+	if m.Backup != nil {
+		line("backup of "+m.Backup.Tool, m.Backup.ID)
+	}
 	line("read", m.Content.Method)
 	line("locked", m.Content.Locked)
 	for _, name := range slices.Sorted(maps.Keys(m.Content.Position)) {
@@ -279,10 +296,21 @@ func (p *project) verified(c *cli.Context, store *snapshot.Store, id string, lev
 	if named := c.String("scratch"); named != "" {
 		place = named
 	}
+	var backups snapshot.BackupTool
+	if m, err := store.Manifest(c.Context, id); err == nil && m.Backup != nil {
+		if backups, err = p.tool(m.Backup.Tool); err != nil {
+			return nil, err
+		}
+	}
 	return store.Verify(c.Context, id, level, snapshot.VerifyOptions{
-		Workers: jobs(c), Keys: keys,
+		Backups: backups,
+		Workers: jobs(c), Keys: keys, Asserts: append(slices.Clone(p.config.Snapshots.Asserts), c.StringSlice("assert")...),
 		Scratch: func(ctx context.Context, m *snapshot.Manifest) (snapshot.Site, func() error, error) {
-			return scratch.Site(ctx, place, migrate.Engine(m.Engine), scratch.Options{Progress: func(text string) { p.out.line("  … %s", text) }})
+			made, err := scratch.NewPlace(ctx, place, migrate.Engine(m.Engine), scratch.Options{Progress: func(text string) { p.out.line("  … %s", text) }})
+			if err != nil {
+				return nil, nil, err
+			}
+			return made.Site, made.Close, nil
 		},
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"filippo.io/age"
 	"github.com/urfave/cli/v2"
 
+	"github.com/switchbackdb/switchback/config"
+	"github.com/switchbackdb/switchback/drivers/backup"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/snapshot"
 )
@@ -17,6 +19,8 @@ func createFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "tag", Usage: "a `WORD` by which snapshots are kept, for prune"},
 		&cli.StringSliceFlag{Name: "recipient", Usage: "encrypt it for the age public `KEY`; more than once for several"},
 		&cli.DurationFlag{Name: "lock-timeout", Usage: "how long a lock may be waited for, and so keep writers waiting", Value: migrate.DefaultLockTimeout},
+		maskFlag(),
+		&cli.StringFlag{Name: "tool", Usage: "have a backup taken by the tool of that `NAME` in " + config.FileName + " instead; none for ours"},
 		&cli.StringFlag{Name: "verify", Usage: "and verify it up to `LEVEL` at once"},
 	}
 }
@@ -35,6 +39,10 @@ func snapshotCreate(c *cli.Context) error {
 		m, err := t.snapshot(c, store, c.String("note"))
 		if err != nil {
 			return err
+		}
+		if m.Backup != nil {
+			t.out.printf("snapshot %s: backup %s of %s, %s", m.ID, m.Backup.ID, m.Backup.Tool, m.Took)
+			return t.out.document(m)
 		}
 		t.out.printf("snapshot %s: %s rows in %d tables, %s, %s", m.ID, count(m.Rows()), len(m.Content.Tables), bytesText(m.Stored()), m.Took)
 		for _, o := range m.Content.Omitted {
@@ -61,6 +69,10 @@ func (t *target) snapshot(c *cli.Context, store *snapshot.Store, note string) (*
 	if err != nil {
 		return nil, err
 	}
+	rules, err := mask(c)
+	if err != nil {
+		return nil, err
+	}
 	about := snapshot.About{
 		Engine: string(t.db.Dialect().Engine), Version: t.db.Version(), Tool: "switchback " + version, Actor: migrate.Actor(), Note: note,
 		Tags: c.StringSlice("tag"),
@@ -68,9 +80,18 @@ func (t *target) snapshot(c *cli.Context, store *snapshot.Store, note string) (*
 	if about.Source, about.Identity, err = live.Identity(c.Context); err != nil {
 		return nil, err
 	}
-	return store.Create(c.Context, live, about, snapshot.CreateOptions{
-		Workers: jobs(c), LockTimeout: c.Duration("lock-timeout"), Recipients: to, Progress: t.out.copied(),
-	})
+	options := snapshot.CreateOptions{Workers: jobs(c), LockTimeout: c.Duration("lock-timeout"), Recipients: to, Mask: rules, Progress: t.out.copied()}
+	if name := t.toolName(c); name != "" {
+		tool, err := t.tool(name)
+		if err != nil {
+			return nil, err
+		}
+		if rules != nil {
+			return nil, fmt.Errorf("a backup of %s cannot be masked\n  state: no snapshot was made\n  next: the same with --tool none", name)
+		}
+		return store.Record(c.Context, live, tool, name, about, options)
+	}
+	return store.Create(c.Context, live, about, options)
 }
 
 // recipients are those of the flags, or of the configuration.
@@ -88,4 +109,25 @@ func (p *project) recipients(c *cli.Context) ([]snapshot.Recipient, error) {
 		all = append(all, snapshot.Recipient{Name: r.String(), Recipient: r})
 	}
 	return all, nil
+}
+
+// toolName is the backup tool that takes snapshots; empty for us.
+func (p *project) toolName(c *cli.Context) string {
+	name := p.config.Snapshots.Use
+	if c.IsSet("tool") {
+		name = c.String("tool")
+	}
+	if name == "none" {
+		return ""
+	}
+	return name
+}
+
+// tool is the backup tool of that name.
+func (p *project) tool(name string) (*backup.Tool, error) {
+	t, ok := p.config.Snapshots.Tools[name]
+	if !ok {
+		return nil, fmt.Errorf("there is no tool %q in section snapshots of %s\n  state: nothing was changed\n  next: give its commands there, under tools: {%s: {create: […], verify: […]}}", name, config.FileName, name)
+	}
+	return &backup.Tool{Name: name, Create: t.Create, Verify: t.Verify, Restore: t.Restore}, nil
 }

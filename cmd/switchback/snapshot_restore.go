@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/switchbackdb/switchback/config"
 	"github.com/switchbackdb/switchback/drivers/database"
 	"github.com/switchbackdb/switchback/drivers/database/sqlite"
 	"github.com/switchbackdb/switchback/drivers/source"
@@ -38,23 +39,60 @@ func snapshotRestore(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if m.Backup != nil {
+		return p.bring(c, m)
+	}
 	o, err := p.buildOptions(c)
 	if err != nil {
 		return err
 	}
 	if into := c.String("into"); into != "" {
+		if c.Bool("replace") {
+			return p.restoreElsewhere(c, store, m, into, o)
+		}
 		return p.restoreInto(c.Context, store, m, into, o)
+	}
+	if c.Bool("replace") {
+		return errors.New("--replace goes with --into URL: without it a snapshot goes back to where it came from")
 	}
 	return restoreOver(c, store, m, o)
 }
 
+// bring has a backup tool restore a backup of its own. What the server has to be stopped for, and where it goes, is
+// the command's affair.
+func (p *project) bring(c *cli.Context, m *snapshot.Manifest) error {
+	tool, err := p.tool(m.Backup.Tool)
+	if err != nil {
+		return err
+	}
+	if c.String("into") != "" || c.String("mask") != "" {
+		return fmt.Errorf("a backup of %s goes where its command puts it\n  state: nothing was changed\n  next: the same without --into and --mask", tool.Name)
+	}
+	if c.Bool("dry-run") {
+		p.out.printf("would run: %s", strings.ReplaceAll(strings.Join(tool.Restore, " "), "{id}", m.Backup.ID))
+		return nil
+	}
+	if err := tool.Bring(c.Context, m.Backup.ID); err != nil {
+		return fmt.Errorf("restore snapshot %s: %w\n  state: as %s has left it; look there first", m.ID, err, tool.Name)
+	}
+	p.out.printf("%s has restored %s; the journal is the one that was in it\n  next: switchback status", tool.Name, m.Backup.ID)
+	return p.out.document(map[string]any{"id": m.ID, "backup": m.Backup})
+}
+
 func (p *project) buildOptions(c *cli.Context) (snapshot.BuildOptions, error) {
 	keys, err := identities(c)
-	return snapshot.BuildOptions{Workers: jobs(c), Keys: keys, Progress: p.out.copied()}, err
+	if err != nil {
+		return snapshot.BuildOptions{}, err
+	}
+	rules, err := mask(c)
+	return snapshot.BuildOptions{Workers: jobs(c), Keys: keys, Mask: rules, Progress: p.out.copied()}, err
 }
 
 // restoreOver puts a snapshot in the place of the target.
 func restoreOver(c *cli.Context, store *snapshot.Store, m *snapshot.Manifest, o snapshot.BuildOptions) error {
+	if o.Mask != nil {
+		return errors.New("a database is not masked in its own place\n  state: nothing was changed\n  next: the same with --into URL")
+	}
 	return withExisting(c, func(t *target) error {
 		live, err := t.live()
 		if err != nil {
@@ -66,17 +104,70 @@ func restoreOver(c *cli.Context, store *snapshot.Store, m *snapshot.Manifest, o 
 		if err := t.printLoss(c.Context, m); err != nil || c.Bool("dry-run") {
 			return err
 		}
-		var r *snapshot.Restored
-		err = t.runner.Hold(c.Context, "snapshot restore "+m.ID, func(ctx context.Context, s *migrate.Session) error {
-			r, err = store.Restore(ctx, s, live, m, migrate.Actor(), o)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		t.out.printf("restored %s; the displaced database is kept as %s", m.ID, r.Displaced)
-		return t.printRestored(r)
+		return t.takePlace(c.Context, live, store, m, o)
 	})
+}
+
+// takePlace puts a snapshot in the place of the target.
+func (t *target) takePlace(ctx context.Context, live snapshot.Live, store *snapshot.Store, m *snapshot.Manifest, o snapshot.BuildOptions) error {
+	var r *snapshot.Restored
+	err := t.runner.Hold(ctx, "snapshot restore "+m.ID, func(ctx context.Context, s *migrate.Session) (err error) {
+		r, err = store.Restore(ctx, s, live, m, migrate.Actor(), o)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	t.out.printf("restored %s; the displaced database is kept as %s", m.ID, r.Displaced)
+	return t.printRestored(r)
+}
+
+// restoreElsewhere puts a snapshot in the place of a database that it was not taken of: staging, mostly.
+func (p *project) restoreElsewhere(c *cli.Context, store *snapshot.Store, m *snapshot.Manifest, into string, o snapshot.BuildOptions) error {
+	url, err := p.urlOf(into)
+	if err != nil {
+		return err
+	}
+	db, err := openDatabase(c.Context, url, false)
+	if err != nil {
+		return err
+	}
+	t := &target{project: p, url: url, db: db}
+	defer t.close()
+	opts, err := t.options(c, config.Environment{URL: url})
+	if err != nil {
+		return err
+	}
+	t.runner = migrate.NewRunner(db, opts)
+	live, err := t.live()
+	if err != nil {
+		return err
+	}
+	if engine := db.Dialect().Engine; string(engine) != m.Engine {
+		return fmt.Errorf("--into: a snapshot of %s does not go into %s\n  state: nothing was changed", m.Engine, engine)
+	}
+	name, identity, err := live.Identity(c.Context)
+	if err != nil {
+		return err
+	}
+	if identity == m.Identity || m.Identity == "" && name == m.Source {
+		return fmt.Errorf("--into: %s is where snapshot %s was taken of\n  state: nothing was changed\n  next: the same with --url or --env, without --into", name, m.ID)
+	}
+	if err := t.printLoss(c.Context, m); err != nil || c.Bool("dry-run") {
+		return err
+	}
+	o.Elsewhere = true
+	return t.takePlace(c.Context, live, store, m, o)
+}
+
+// urlOf is the URL that an argument names, which may be env:NAME.
+func (p *project) urlOf(name string) (string, error) {
+	env, ok := strings.CutPrefix(name, "env:")
+	if !ok {
+		return name, nil
+	}
+	e, err := p.config.Environment(env)
+	return e.URL, err
 }
 
 // withExisting opens a target that is not made where it is missing.
@@ -135,13 +226,18 @@ func (t *target) printRestored(r *snapshot.Restored) error {
 // printLoss says, by table, how many rows the live database has and how many the snapshot.
 func (t *target) printLoss(ctx context.Context, m *snapshot.Manifest) error {
 	rows := [][]string{{"TABLE", "ROWS NOW", "IN THE SNAPSHOT"}}
+	paths := t.paths(m)
 	for _, table := range m.Content.Tables {
-		if isOurs(table.Name) {
+		path, ok := paths[table.Name]
+		if isOurs(table.Name) || ok && path == "" {
 			continue
+		}
+		if !ok {
+			path = t.quotePath(table.Name)
 		}
 		now := "missing"
 		var n int64
-		if err := t.db.DB().QueryRowContext(ctx, "SELECT count(*) FROM "+t.quotePath(table.Name)).Scan(&n); err == nil {
+		if err := t.db.DB().QueryRowContext(ctx, "SELECT count(*) FROM "+path).Scan(&n); err == nil {
 			now = count(n)
 		} else if !t.db.IsMissing(err) {
 			return fmt.Errorf("count the rows of %s: %w", table.Name, err)
@@ -150,6 +246,22 @@ func (t *target) printLoss(ctx context.Context, m *snapshot.Manifest) error {
 	}
 	t.out.table(rows)
 	return nil
+}
+
+// paths are the tables whose rows are parts of their own, as SQL names them; empty for rows that are of no
+// table, such as large objects.
+func (t *target) paths(m *snapshot.Manifest) map[string]string {
+	paths, quote := map[string]string{}, t.db.Dialect().Quote
+	for _, p := range m.Parts {
+		switch {
+		case p.Kind != snapshot.RowsPart:
+		case p.Table == "":
+			paths[p.Name] = ""
+		case p.Schema != "":
+			paths[p.Name] = quote(p.Schema) + "." + quote(p.Table)
+		}
+	}
+	return paths
 }
 
 // isOurs tells whether a table of a manifest is one of ours.
@@ -169,12 +281,9 @@ func (t *target) quotePath(name string) string {
 
 // restoreInto makes a new database of a snapshot.
 func (p *project) restoreInto(ctx context.Context, store *snapshot.Store, m *snapshot.Manifest, url string, o snapshot.BuildOptions) error {
-	if name, ok := strings.CutPrefix(url, "env:"); ok {
-		env, err := p.config.Environment(name)
-		if err != nil {
-			return err
-		}
-		url = env.URL
+	url, err := p.urlOf(url)
+	if err != nil {
+		return err
 	}
 	into := p.restoreIntoServer
 	if migrate.Engine(m.Engine) == migrate.SQLite {
@@ -227,6 +336,11 @@ func (p *project) restoreIntoServer(ctx context.Context, store *snapshot.Store, 
 	}
 	if err := store.Proven(ctx, m, site, o); err != nil {
 		return fmt.Errorf("restore snapshot %s into %s: %w\n  state: the database may hold a part of it\n  next: drop that database, make an empty one, and run the same command again", m.ID, source.Redact(url), err)
+	}
+	if w, ok := site.(interface{ Warnings() []string }); ok {
+		for _, text := range w.Warnings() {
+			p.out.printf("  warning: %s", text)
+		}
 	}
 	return nil
 }

@@ -359,7 +359,7 @@ func (a *alteration) options(c diff.Change) {
 	for _, p := range c.Properties {
 		switch p.Name {
 		case "engine":
-			a.do(copying, "ENGINE="+p.To)
+			a.engine(c, p)
 		case "collation":
 			a.do(copying, "DEFAULT CHARACTER SET="+charset(p.To)+" COLLATE="+p.To)
 		case "options":
@@ -379,9 +379,8 @@ func (a *alteration) options(c diff.Change) {
 				a.do(unknown, "ADD PERIOD FOR "+p.To)
 			}
 		case "system versioning":
-			without := func(c *schema.Column) bool { return schema.Value(c.Options, "without system versioning") != "" }
 			switch {
-			case p.To != "" && slices.ContainsFunc(a.to.Columns, without): // no column is without what the table has not
+			case p.To != "" && a.partlyVersioned(): // no column is without what the table has not
 				a.first = append(a.first, "ADD SYSTEM VERSIONING")
 			case p.To != "":
 				a.do(copying, "ADD SYSTEM VERSIONING")
@@ -391,6 +390,30 @@ func (a *alteration) options(c diff.Change) {
 			}
 		}
 	}
+}
+
+// engine changes the engine. MariaDB does not for a table that has system versioning, when one of the two is
+// InnoDB (error 4120): then it is done while the table has none, together with ADD SYSTEM VERSIONING.
+func (a *alteration) engine(c diff.Change, p diff.PropertyChange) {
+	clause := "ENGINE=" + p.To
+	_, changes := c.Property("system versioning")
+	stays := schema.Value(a.to.Options, "system versioning") != "" && !changes
+	switch {
+	case changes && schema.Value(a.to.Options, "system versioning") != "" && a.partlyVersioned():
+		a.first = append(a.first, clause)
+	case stays && (p.From == "InnoDB" || p.To == "InnoDB"):
+		a.first = append(a.first, "DROP SYSTEM VERSIONING")
+		a.lost = append(a.lost, "Loses the past of the rows.")
+		a.do(copying, clause)
+		a.do(copying, "ADD SYSTEM VERSIONING")
+	default:
+		a.do(copying, clause)
+	}
+}
+
+// partlyVersioned tells whether the new table has columns whose past is not kept.
+func (a *alteration) partlyVersioned() bool {
+	return slices.ContainsFunc(a.to.Columns, func(c *schema.Column) bool { return schema.Value(c.Options, "without system versioning") != "" })
 }
 
 // optionChanges are the options to set, those that are gone to what they are without being set.

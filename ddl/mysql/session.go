@@ -15,6 +15,10 @@ func DefaultMode(mariadb bool) string {
 	return "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 }
 
+// unknownMode is the mode of a session of which nothing is known yet. The empty mode is one that is wanted at
+// times.
+const unknownMode = "unknown"
+
 // session are the settings that a statement runs under, and that a program keeps.
 type session struct {
 	mode, client, connection, zone string

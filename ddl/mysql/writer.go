@@ -237,7 +237,7 @@ func (s *script) finish() (*ddl.Script, error) {
 	}
 	out := &ddl.Script{Notes: s.notes}
 	usual := session{mode: DefaultMode(s.mariadb), client: "utf8mb4", zone: "SYSTEM", database: s.usual}
-	now := session{database: s.usual}
+	now := session{mode: unknownMode, database: s.usual}
 	for _, step := range ordered {
 		want := usual
 		if x, special := s.sessions[step.ID]; special {

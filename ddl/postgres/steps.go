@@ -221,8 +221,14 @@ func (n *node) allUsers() []*node {
 // setAside tells whether a type that is made anew has to stay for a while: columns or other types have it
 // until they have the new one.
 func (n *node) setAside() bool {
-	return n.act == recreate && n.key.Kind == schema.KindType && slices.ContainsFunc(n.users, func(u *node) bool {
-		return u.key.Kind == schema.KindColumn && !u.parent.gone() || u.key.Kind == schema.KindType && u.act != drop
+	return n.act == recreate && n.key.Kind == schema.KindType && n.lingers()
+}
+
+// lingers tells whether a type that goes is had by a column until its table is altered, or by another type
+// that stays or lingers.
+func (n *node) lingers() bool {
+	return slices.ContainsFunc(n.users, func(u *node) bool {
+		return u.key.Kind == schema.KindColumn && !u.parent.gone() || u.key.Kind == schema.KindType && (u.act != drop || u.lingers())
 	})
 }
 
@@ -238,6 +244,9 @@ func (p *plan) awayStep(n *node) ddl.Step {
 	for _, u := range n.allUsers() {
 		if u.key.Kind == schema.KindType {
 			s.After = append(s.After, u.awayID(), u.alterID())
+			if u.act == drop {
+				s.After = append(s.After, u.dropID())
+			}
 			continue
 		}
 		s.After = append(s.After, p.dropper(u), p.changer(u))
@@ -306,7 +315,7 @@ func (p *plan) alterStep(n *node) ddl.Step {
 		}
 	}
 	for _, u := range n.users { // a type or domain that changes in place
-		if u.gone() && u.key.Kind != schema.KindColumn && n.key.Kind == schema.KindType {
+		if u.gone() && u.key.Kind != schema.KindColumn && n.key.Kind == schema.KindType && !u.lingers() {
 			s.After = append(s.After, p.dropper(u))
 		}
 	}

@@ -66,6 +66,17 @@ func (d *pairDatabase) exec(t *testing.T, statement string) {
 	require.NoError(t, err, statement)
 }
 
+// try runs a statement. The server's dictionary is one for all databases, and those of other tests are changed
+// at the same time: a deadlock there says nothing of the statement.
+func (d *pairDatabase) try(t *testing.T, statement string) error {
+	for {
+		_, err := d.plain.ExecContext(t.Context(), statement)
+		if !d.model.IsLockTimeout(err) {
+			return err
+		}
+	}
+}
+
 func (d *pairDatabase) inspect(t *testing.T) *schema.Database {
 	m, err := d.model.Inspect(t.Context())
 	require.NoError(t, err)
@@ -77,7 +88,7 @@ func (d *pairDatabase) become(t *testing.T, to *schema.Database) string {
 	before := d.inspect(t)
 	script := scriptMySQL(t, before, to)
 	for _, s := range script.Statements {
-		if _, err := d.plain.ExecContext(t.Context(), s.SQL); err != nil {
+		if err := d.try(t, s.SQL); err != nil {
 			return fmt.Sprintf("%v\n%s", err, s.SQL)
 		}
 	}
@@ -95,7 +106,7 @@ func (d *pairDatabase) fill(t *testing.T, statements []string) (*schema.Database
 		return nil, "empty the database: " + problem
 	}
 	for _, s := range statements {
-		if _, err := d.plain.ExecContext(t.Context(), s); err != nil {
+		if err := d.try(t, s); err != nil {
 			return nil, "invalid draw: " + err.Error() + "\n" + s
 		}
 	}

@@ -2,8 +2,6 @@ package snapshots
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -74,7 +72,7 @@ func (c *command) end(t *testing.T) int {
 	t.Helper()
 	select {
 	case <-c.exited:
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		_ = c.Process.Kill()
 		<-c.exited
 		require.Fail(t, "the command hangs", "%s\n%s", c.Args, c.out.String())
@@ -85,28 +83,6 @@ func (c *command) end(t *testing.T) int {
 		return -1
 	}
 	return status.ExitStatus()
-}
-
-// stopped waits until the command has stopped itself, or has ended; it tells which.
-func (c *command) stopped(t *testing.T) bool {
-	t.Helper()
-	stopped := false
-	require.Eventually(t, func() bool {
-		select {
-		case <-c.exited:
-			return true
-		default:
-		}
-		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.Process.Pid))
-		if errors.Is(err, os.ErrNotExist) {
-			return false
-		}
-		require.NoError(t, err)
-		_, state, _ := strings.Cut(string(data), ") ")
-		stopped = strings.HasPrefix(state, "T")
-		return stopped
-	}, 30*time.Second, 5*time.Millisecond)
-	return stopped
 }
 
 // run runs the command to its end and wants it to succeed.

@@ -25,6 +25,7 @@ import (
 
 // Database is a connection pool for one PostgreSQL database.
 type Database struct {
+	config  *pgx.ConnConfig
 	db      *sql.DB
 	version string
 }
@@ -41,7 +42,19 @@ func Open(ctx context.Context, url string) (*Database, error) {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "switchback"
 	}
-	d := &Database{db: stdlib.OpenDB(*config)}
+	d, err := open(ctx, config)
+	if code(err) == notAccepting {
+		// A swap that was cut off has closed it.
+		if rerr := reopen(ctx, config); rerr != nil {
+			return nil, errors.Join(err, rerr)
+		}
+		d, err = open(ctx, config)
+	}
+	return d, err
+}
+
+func open(ctx context.Context, config *pgx.ConnConfig) (*Database, error) {
+	d := &Database{config: config.Copy(), db: stdlib.OpenDB(*config.Copy())}
 	if err := d.db.QueryRowContext(ctx, "SELECT current_setting('server_version')").Scan(&d.version); err != nil {
 		_ = d.db.Close()
 		return nil, fmt.Errorf("connect to PostgreSQL database %s on %s:%d: %w", config.Database, config.Host, config.Port, err)
@@ -81,6 +94,9 @@ const (
 	lockNotAvailable     = "55P03"
 	deadlockDetected     = "40P01"
 	serializationFailure = "40001"
+	notAccepting         = "55000" // also: a database that accepts no connections
+	outOfMemory          = "53200" // also: no room for another lock
+	notPermitted         = "42501"
 )
 
 // full are the codes for no room: disk full, and the limit of a configuration, such as temp_file_limit.

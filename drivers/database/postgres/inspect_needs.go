@@ -56,8 +56,8 @@ func (in *inspection) resolve() {
 		switch {
 		case e.from.class == "pg_amop" || e.from.class == "pg_amproc":
 			// A member of an operator class or family stands for it.
-			if e.to.class == "pg_opclass" || e.to.class == "pg_opfamily" {
-				in.objects[e.from] = in.objects[e.to]
+			if o := in.objects[e.to]; o != nil && (e.to.class == "pg_opclass" || e.to.class == "pg_opfamily") {
+				in.objects[e.from] = o
 			}
 		case e.extends:
 			member[e.from] = e.to

@@ -10,7 +10,7 @@ import (
 // Conditions that many queries share. A namespace is ours to read when it is neither the system's nor
 // Switchback's; an object is when it does not belong to an extension.
 const (
-	userNamespace = `n.nspname NOT IN ('pg_catalog', 'information_schema', 'switchback') AND n.nspname NOT LIKE 'pg\_toast%' AND n.nspname NOT LIKE 'pg\_temp%'`
+	userNamespace = `n.nspname NOT IN ('pg_catalog', 'information_schema', 'switchback', '` + restoreSchema + `') AND n.nspname NOT LIKE 'pg\_toast%' AND n.nspname NOT LIKE 'pg\_temp%'`
 )
 
 func ofUser(oid, catalogue string) string {

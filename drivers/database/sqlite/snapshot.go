@@ -84,11 +84,12 @@ func (c Copy) OpenPoint(ctx context.Context, _ snapshot.PointOptions) (snapshot.
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &point{file: f, size: info.Size(), content: content, model: model}, nil
+	return &point{copied: c, file: f, size: info.Size(), content: content, model: model}, nil
 }
 
 // point is a copy that is read.
 type point struct {
+	copied  Copy
 	file    *os.File
 	size    int64
 	content snapshot.Content
@@ -230,6 +231,20 @@ func single(ctx context.Context, file string) error {
 	}
 	_, err = db.db.ExecContext(ctx, "PRAGMA journal_mode = DELETE")
 	return errors.Join(err, db.Close())
+}
+
+// Ask implements snapshot.Asker.
+func (c Copy) Ask(ctx context.Context, query string, limit int) (answer [][]string, err error) {
+	copied, err := Open(ctx, "sqlite:"+c.File()+"?_pragma=query_only(1)", Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, copied.Close()) }()
+	rows, err := copied.db.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return snapshot.Answer(rows, limit)
 }
 
 func (c Copy) examine(ctx context.Context) (is snapshot.Content, _ *schema.Database, err error) {
