@@ -63,7 +63,7 @@ type size struct{ bytes, rows int64 }
 
 func (p *point) sizes(ctx context.Context) (map[string]size, error) {
 	m := map[string]size{}
-	err := show(ctx, p.db.db, []string{"SELECT table_name, coalesce(data_length, 0), coalesce(table_rows, 0) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type <> 'VIEW'"}, func(_ int, r []string) {
+	err := show(ctx, p.workers[0], []string{"SELECT table_name, coalesce(data_length, 0), coalesce(table_rows, 0) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type <> 'VIEW'"}, func(_ int, r []string) {
 		var s size
 		s.bytes, _ = strconv.ParseInt(r[1], 10, 64)
 		s.rows, _ = strconv.ParseInt(r[2], 10, 64)
@@ -132,21 +132,39 @@ func (p *point) numbers(ctx context.Context, r *rowsOf, c *schema.Column, each i
 		return nil, fmt.Errorf("the key spans from %q to %q, which are no whole numbers", low.String, high.String)
 	}
 	var bounds []string
-	var bisect func(from, to *big.Int) error
-	bisect = func(from, to *big.Int) error {
-		n, err := p.estimate(ctx, fmt.Sprintf("SELECT 1 FROM %s WHERE %s >= %s AND %s <= %s", table, name, from, name, to))
-		if err != nil || n <= each*3/2 || from.Cmp(to) >= 0 {
-			return err
+	count := func(from, to *big.Int) (int64, error) {
+		return p.estimate(ctx, fmt.Sprintf("SELECT 1 FROM %s WHERE %s >= %s AND %s <= %s", table, name, from, name, to))
+	}
+	var bisect func(from, to *big.Int, n int64) error
+	bisect = func(from, to *big.Int, n int64) error {
+		if n <= each*3/2 || from.Cmp(to) >= 0 {
+			return nil
 		}
 		middle := new(big.Int).Add(from, to)
 		middle.Add(middle, big.NewInt(1)).Rsh(middle, 1) // rounds up, so that both halves are smaller
-		if err := bisect(from, new(big.Int).Sub(middle, big.NewInt(1))); err != nil {
+		last := new(big.Int).Sub(middle, big.NewInt(1))
+		left, err := count(from, last)
+		if err != nil {
 			return err
 		}
-		bounds = append(bounds, middle.String())
-		return bisect(middle, to)
+		right, err := count(middle, to)
+		if err != nil {
+			return err
+		}
+		if err := bisect(from, last, left); err != nil {
+			return err
+		}
+		if min(left, right) > each/8 { // a half with hardly a row is no piece of its own
+			bounds = append(bounds, middle.String())
+		}
+		return bisect(middle, to, right)
 	}
-	return bounds, bisect(from, to)
+	n, err := count(from, to)
+	if err != nil {
+		return nil, err
+	}
+	err = bisect(from, to, n)
+	return bounds, err
 }
 
 // estimate is how many rows the optimizer thinks that a query reads.

@@ -92,7 +92,7 @@ func discard(c *sql.Conn) {
 // readerSettings are those of a connection that rows are read by. Texts come as they are stored, in the
 // character set of their column. The server gives up on a reader that is slow after a minute by default.
 func (p *point) readerSettings() []string {
-	limit := "SET SESSION max_execution_time = 0"
+	limit := "SET SESSION max_execution_time = 0, information_schema_stats_expiry = 0"
 	if p.db.engine == migrate.MariaDB {
 		limit = "SET SESSION max_statement_time = 0"
 	}
