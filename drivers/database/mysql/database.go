@@ -10,6 +10,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"regexp"
@@ -28,6 +29,8 @@ import (
 type Database struct {
 	db      *sql.DB
 	reader  *sql.DB // for inspections: its connections take several statements at a time
+	config  *mysql.Config
+	more    []io.Closer // what else was opened for it
 	engine  migrate.Engine
 	name    string
 	version string
@@ -55,7 +58,7 @@ func Open(ctx context.Context, rawURL string) (*Database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the %s URL: %w", engine, err)
 	}
-	d := &Database{db: sql.OpenDB(connector), reader: sql.OpenDB(reader), engine: engine, name: config.DBName}
+	d := &Database{db: sql.OpenDB(connector), reader: sql.OpenDB(reader), config: config, engine: engine, name: config.DBName}
 	if err := d.db.QueryRowContext(ctx, "SELECT VERSION()").Scan(&d.version); err != nil {
 		_ = d.Close()
 		return nil, fmt.Errorf("connect to %s database %s on %s: %w", engine, config.DBName, config.Addr, err)
@@ -98,8 +101,31 @@ func parseURL(rawURL string) (*mysql.Config, migrate.Engine, error) {
 	return config, engine, nil
 }
 
+// sibling opens another database of the same server.
+func (d *Database) sibling(name string) (*Database, error) {
+	config := d.config.Clone()
+	config.DBName = name
+	several := config.Clone()
+	several.MultiStatements = true
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return nil, err
+	}
+	reader, err := mysql.NewConnector(several)
+	if err != nil {
+		return nil, err
+	}
+	return &Database{db: sql.OpenDB(connector), reader: sql.OpenDB(reader), config: config, engine: d.engine, name: name, version: d.version}, nil
+}
+
 // Close closes the connections.
-func (d *Database) Close() error { return errors.Join(d.db.Close(), d.reader.Close()) }
+func (d *Database) Close() error {
+	errs := []error{d.db.Close(), d.reader.Close()}
+	for _, c := range d.more {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
 
 // DB implements migrate.Database.
 func (d *Database) DB() *sql.DB { return d.db }

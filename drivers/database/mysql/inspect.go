@@ -19,12 +19,17 @@ const readings = 4
 // Inspect reads the catalogue into the model. These servers give no snapshot of it, so a checksum of it is
 // taken before and after, and it is read again when that moved; after some times it is an error.
 func (d *Database) Inspect(ctx context.Context) (*schema.Database, error) {
+	return d.inspectStable(ctx, false)
+}
+
+// inspectStable is Inspect, with or without our own tables.
+func (d *Database) inspectStable(ctx context.Context, ours bool) (*schema.Database, error) {
 	for range readings {
 		before, err := d.stamp(ctx)
 		if err != nil {
 			return nil, err
 		}
-		model, err := Inspect(ctx, d.reader)
+		model, err := inspect(ctx, d.reader, ours)
 		if err != nil {
 			return nil, err
 		}
@@ -78,6 +83,11 @@ var stamped = []struct{ table, schema, columns string }{
 // is the account that reads the catalogue, so that environments whose objects were made by the
 // account of their own compare as equal. The next value of AUTO_INCREMENT is data and no part of the model.
 func Inspect(ctx context.Context, q schema.Queryer) (*schema.Database, error) {
+	return inspect(ctx, q, false)
+}
+
+// inspect is Inspect, with or without our own tables.
+func inspect(ctx context.Context, q schema.Queryer, ours bool) (*schema.Database, error) {
 	in := &inspection{
 		schema: &schema.Schema{Name: "main"},
 		tables: map[string]*schema.Table{}, indexes: map[string]*index{}, keys: map[string]*foreignKey{}, rules: map[string]string{}, routines: map[string]*routine{},
@@ -86,7 +96,11 @@ func Inspect(ctx context.Context, q schema.Queryer) (*schema.Database, error) {
 	if err := in.readServer(ctx, q); err != nil {
 		return nil, err
 	}
-	if err := readAll(ctx, q, in.parts()); err != nil {
+	parts := in.parts()
+	for i := range parts {
+		parts[i].ours = ours
+	}
+	if err := readAll(ctx, q, parts); err != nil {
 		return nil, err
 	}
 	in.finish()
@@ -157,6 +171,7 @@ type part struct {
 	name  string
 	query string
 	row   func(r []string)
+	ours  bool // rows about our own tables are taken too
 }
 
 // readAll reads parts. These servers give no moment that all of them could be of, so a pool's connections read at
@@ -178,7 +193,7 @@ func readAll(ctx context.Context, q schema.Queryer, parts []part) error {
 		free <- struct{}{}
 		readers.Go(func() {
 			defer func() { <-free }()
-			failed[i] = read(ctx, q, part{name: p.name, query: p.query, row: func(r []string) { rows[i] = append(rows[i], r) }})
+			failed[i] = read(ctx, q, part{name: p.name, query: p.query, ours: p.ours, row: func(r []string) { rows[i] = append(rows[i], r) }})
 		})
 	}
 	readers.Wait()
@@ -201,7 +216,7 @@ func read(ctx context.Context, q schema.Queryer, p part) error {
 	defer rows.Close()
 	err = each(rows, func(r []string) {
 		// The first column is the table, the view or what else the row is of.
-		if !strings.HasPrefix(r[0], "switchback_") {
+		if p.ours || !strings.HasPrefix(r[0], "switchback_") {
 			p.row(r)
 		}
 	})

@@ -37,6 +37,8 @@ FROM information_schema.views WHERE table_schema = DATABASE() ORDER BY table_nam
 // ours has, and the server's own sql_mode, are "".
 func (in *inspection) session(mode, client, connection, database string) []schema.Property {
 	list := []schema.Property{}
+	// MariaDB has another word for it in what it keeps of routines and events.
+	mode = strings.Replace(strings.Replace(mode, "ALLOW_INVALID_DATES", "INVALID_DATES", 1), "INVALID_DATES", "ALLOW_INVALID_DATES", 1)
 	if mode != ddl.DefaultMode(in.mariadb) {
 		if mode == "" {
 			mode = "none"
@@ -61,6 +63,7 @@ func (in *inspection) triggersPart() part {
 		query: `SELECT event_object_table, trigger_name, action_timing, event_manipulation, action_statement, definer, sql_mode, character_set_client, collation_connection, database_collation
 FROM information_schema.triggers WHERE trigger_schema = DATABASE() ORDER BY event_object_table, action_timing, event_manipulation, action_order`,
 		row: func(r []string) {
+			r[4] = unterminated(r[4])
 			g := r[0] + "." + r[2] + r[3]
 			if g != group {
 				group, previous = g, ""
@@ -78,6 +81,14 @@ FROM information_schema.triggers WHERE trigger_schema = DATABASE() ORDER BY even
 	}
 }
 
+// unterminated takes the semicolon from the end of a body: MySQL keeps it when several statements came at once.
+func unterminated(body string) string {
+	if t := strings.TrimRight(body, " \t\r\n"); strings.HasSuffix(t, ";") {
+		return strings.TrimRight(t, "; \t\r\n")
+	}
+	return body
+}
+
 // routine is a routine whose parameters are being read.
 type routine struct {
 	kind, name, returns, about, body string
@@ -93,6 +104,7 @@ func (in *inspection) routinesPart() part {
   r.definer, r.sql_mode, r.character_set_client, r.collation_connection, r.database_collation
 FROM information_schema.routines r WHERE r.routine_schema = DATABASE() ORDER BY r.routine_type, r.routine_name`,
 		row: func(r []string) {
+			r[5] = unterminated(r[5])
 			if r[5] == "" {
 				in.hide(schema.KindRoutine, strings.ToLower(r[1])+" "+r[0])
 			}
@@ -208,6 +220,7 @@ func (in *inspection) eventsPart() part {
   definer, time_zone, sql_mode, character_set_client, collation_connection, database_collation
 FROM information_schema.events WHERE event_schema = DATABASE() ORDER BY event_name`,
 		row: func(r []string) {
+			r[1] = unterminated(r[1])
 			item := &schema.Item{Of: schema.KindEvent, Name: r[0], Comment: r[10], Owner: in.owner(r[11]), Options: in.session(r[13], r[14], r[15], r[16])}
 			if r[12] != "SYSTEM" {
 				item.Options = append(item.Options, property("time zone", r[12]))

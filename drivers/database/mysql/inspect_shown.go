@@ -21,7 +21,7 @@ func (in *inspection) readShown(ctx context.Context, q schema.Queryer) error {
 		statements = append(statements, x.statement)
 		take = append(take, func(r []string) {
 			if m := x.body.FindStringSubmatch(r[x.column]); m != nil {
-				x.take(m[1])
+				x.take(unterminated(m[1]))
 			}
 		})
 	}

@@ -23,14 +23,21 @@ func (d *Database) lockName() string {
 	return "switchback:" + hex.EncodeToString(sum[:16])
 }
 
-// HoldSession implements migrate.Database with a user-level lock.
+// HoldSession implements migrate.Database with a user-level lock. Whoever gets it finishes what a killed restore has left
+// of an exchange of tables.
 func (d *Database) HoldSession(ctx context.Context, conn *sql.Conn) (session string, held bool, err error) {
 	var got sql.NullInt64
 	err = conn.QueryRowContext(ctx, "SELECT CONNECTION_ID(), GET_LOCK(?, 0)", d.lockName()).Scan(&session, &got)
 	if err != nil || got.Int64 != 1 {
 		return session, false, err
 	}
-	return session, true, d.endCompanion(ctx)
+	if err := d.endCompanion(ctx); err != nil {
+		return session, true, err
+	}
+	if err := d.finishExchange(ctx, conn); err != nil {
+		return session, true, fmt.Errorf("finish the restore that a killed run has left: %w", err)
+	}
+	return session, true, nil
 }
 
 // companionName is the name of the lock that the second connection of a run holds while it keeps others from
