@@ -45,7 +45,7 @@ func (d *Database) named(suffix string) string {
 
 // Displaced implements snapshot.Live: a database beside this one.
 func (d *Database) Displaced(now time.Time) string {
-	return d.named("__old_" + now.UTC().Format("20060102150405"))
+	return d.named("__old_" + strings.Replace(now.UTC().Format("20060102150405.000"), ".", "", 1))
 }
 
 // neighbour is the database beside the live one that a snapshot is built in.

@@ -609,5 +609,5 @@ func (d *Database) scratch() (string, error) {
 
 // Displaced is the name of the file that a database displaced by a restore is kept in.
 func (d *Database) Displaced(now time.Time) string {
-	return strings.TrimSuffix(d.path, ".displaced") + ".displaced-" + now.UTC().Format("20060102T150405Z")
+	return strings.TrimSuffix(d.path, ".displaced") + ".displaced-" + now.UTC().Format("20060102T150405.000Z")
 }
