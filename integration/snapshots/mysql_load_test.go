@@ -157,7 +157,7 @@ func TestNewerServerMySQL(t *testing.T) {
 
 // TestPiecesMySQL copies tables that are large enough to be cut: by a number whose values are far apart, and by a text.
 func TestPiecesMySQL(t *testing.T) {
-	for _, k := range []servers.Kind{servers.MariaDB118} {
+	for _, k := range []servers.Kind{servers.MySQL9, servers.MariaDB118} {
 		t.Run(k.Name, func(t *testing.T) {
 			from, to := servers.URL(t, k), servers.URL(t, k)
 			bank := openBank(t, from)

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/schema"
 	"github.com/switchbackdb/switchback/snapshot"
 )
@@ -63,6 +64,11 @@ type size struct{ bytes, rows int64 }
 
 func (p *point) sizes(ctx context.Context) (map[string]size, error) {
 	m := map[string]size{}
+	if p.db.engine == migrate.MySQL { // it remembers for a day what the catalogue said of a table
+		if _, err := p.workers[0].ExecContext(ctx, "SET SESSION information_schema_stats_expiry = 0"); err != nil {
+			return nil, fmt.Errorf("read the sizes of the tables: %w", err)
+		}
+	}
 	err := show(ctx, p.workers[0], []string{"SELECT table_name, coalesce(data_length, 0), coalesce(table_rows, 0) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type <> 'VIEW'"}, func(_ int, r []string) {
 		var s size
 		s.bytes, _ = strconv.ParseInt(r[1], 10, 64)
@@ -92,7 +98,7 @@ func (p *point) cut(ctx context.Context, r *rowsOf, s size) ([]snapshot.Piece, e
 	var bounds []string
 	var err error
 	if c != nil && wholeNumber.MatchString(strings.TrimSuffix(c.Type, " unsigned")) {
-		bounds, err = p.numbers(ctx, r, c, each)
+		bounds, err = p.numbers(ctx, r, c, s.rows, each)
 	} else if c != nil && c.Generated == "" && quantiled.MatchString(c.Type) {
 		bounds, err = p.quantiles(ctx, r, c, each)
 	}
@@ -120,7 +126,7 @@ func ranges(column string, bounds []string, bytes int64) []snapshot.Piece {
 }
 
 // numbers bisects the span of a whole number until no range holds more rows than wanted.
-func (p *point) numbers(ctx context.Context, r *rowsOf, c *schema.Column, each int64) ([]string, error) {
+func (p *point) numbers(ctx context.Context, r *rowsOf, c *schema.Column, rows, each int64) ([]string, error) {
 	name, table := quote(c.Name), quote(r.table.Name)
 	var low, high sql.NullString
 	if err := p.workers[0].QueryRowContext(ctx, fmt.Sprintf("SELECT min(%s), max(%s) FROM %s", name, name, table)).Scan(&low, &high); err != nil || !low.Valid {
@@ -159,11 +165,7 @@ func (p *point) numbers(ctx context.Context, r *rowsOf, c *schema.Column, each i
 		}
 		return bisect(middle, to, right)
 	}
-	n, err := count(from, to)
-	if err != nil {
-		return nil, err
-	}
-	err = bisect(from, to, n)
+	err := bisect(from, to, rows) // of a whole table the optimizer of MySQL says that it has half of its rows
 	return bounds, err
 }
 
