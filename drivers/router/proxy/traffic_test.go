@@ -97,12 +97,14 @@ func TestNoRequestFailsOrRepeatsWhileShifting(t *testing.T) {
 
 // openLoop sends requests at a fixed rate, whether or not earlier ones were answered, until ctx
 // ends: GETs, short POSTs and POSTs long enough to be streamed. Each must succeed. It waits for the
-// last answer.
+// last answer. No more than underWay of them are: a machine that cannot keep up would only heap them up, until
+// it has no file descriptors left.
 func openLoop(t *testing.T, ctx context.Context, url string, perSecond int, sent *atomic.Int64) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
 	defer client.CloseIdleConnections()
 	long := bytes.Repeat([]byte("0123456789abcdef"), 10<<10)
 	bodies := [][]byte{nil, []byte("short"), long[:20<<10], long}
+	slots := make(chan struct{}, underWay)
 	began, n := time.Now(), 0
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -119,8 +121,14 @@ func openLoop(t *testing.T, ctx context.Context, url string, perSecond int, sent
 			if n%40 != 3 && len(body) == len(long) {
 				body = bodies[1] // few long ones: the point is not bandwidth
 			}
+			select {
+			case slots <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
 			sent.Add(1)
 			wg.Go(func() {
+				defer func() { <-slots }()
 				if err := sendOne(client, url, id, body); err != nil {
 					t.Errorf("request %s: %v", id, err)
 				}
@@ -128,6 +136,9 @@ func openLoop(t *testing.T, ctx context.Context, url string, perSecond int, sent
 		}
 	}
 }
+
+// underWay is how many requests of openLoop may wait for their answers.
+const underWay = 400
 
 func sendOne(client *http.Client, url, id string, body []byte) error {
 	method := http.MethodGet
