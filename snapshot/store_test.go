@@ -16,7 +16,7 @@ import (
 	"github.com/switchbackdb/switchback/snapshot"
 )
 
-// shop is a database with rows that compress badly, so that it has several chunks.
+// shop is a database that is large enough for several chunks.
 func shop(t *testing.T) *sqlite.Database {
 	t.Helper()
 	db, err := sqlite.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "shop.db"), sqlite.Options{Create: true})
@@ -25,7 +25,7 @@ func shop(t *testing.T) *sqlite.Database {
 	for _, s := range []string{
 		"CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL)", "INSERT INTO customers VALUES (1, 'Ada'), (2, 'Grace')",
 		"CREATE TABLE orders (id INTEGER PRIMARY KEY, customer INTEGER REFERENCES customers, picture BLOB)",
-		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400) INSERT INTO orders SELECT i, 1 + i % 2, randomblob(100000) FROM n",
+		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400) INSERT INTO orders SELECT i, 1 + i % 2, randomblob(100) || zeroblob(100000) FROM n",
 	} {
 		_, err := db.DB().ExecContext(t.Context(), s)
 		require.NoError(t, err)

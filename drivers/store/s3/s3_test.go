@@ -113,7 +113,7 @@ func takeAndProve(t *testing.T, b *Bucket) {
 	db, err := sqlite.Open(ctx, "sqlite:"+filepath.Join(t.TempDir(), "shop.db"), sqlite.Options{Create: true})
 	require.NoError(t, err)
 	defer db.Close()
-	_, err = db.DB().ExecContext(ctx, "CREATE TABLE a (n INTEGER PRIMARY KEY, b BLOB); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400) INSERT INTO a SELECT i, randomblob(100000) FROM n")
+	_, err = db.DB().ExecContext(ctx, "CREATE TABLE a (n INTEGER PRIMARY KEY, b BLOB); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50) INSERT INTO a SELECT i, randomblob(100000) FROM n")
 	require.NoError(t, err)
 	key, err := age.GenerateX25519Identity()
 	require.NoError(t, err)
