@@ -39,7 +39,7 @@ func setting(t *testing.T, name string, otherwise int) int {
 //
 // SWITCHBACK_SEED is the first seed, SWITCHBACK_CHAINS how many chains there are on each engine.
 func TestChains(t *testing.T) {
-	seed, n := setting(t, "SWITCHBACK_SEED", 1), setting(t, "SWITCHBACK_CHAINS", 6)
+	seed, n := setting(t, "SWITCHBACK_SEED", 1), setting(t, "SWITCHBACK_CHAINS", 2)
 	for _, engine := range engines() {
 		if testing.Short() && engine != "sqlite" {
 			continue
