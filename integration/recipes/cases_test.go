@@ -489,9 +489,7 @@ CREATE INDEX items_by_n ON items (n);`),
 		onlyMySQL(alike1("partition table", "partition table items by (HASH (id) PARTITIONS 3)",
 			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60));`,
 			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60)) PARTITION BY HASH (id) PARTITIONS 3;`)),
-		onlyMySQL(alike1("convert table", "convert table items charset utf8mb4 collate utf8mb4_bin",
-			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60)) CHARACTER SET utf8mb3;`,
-			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60)) COLLATE utf8mb4_bin;`)),
+		utf8Table(),
 		{
 			name:       "drop table",
 			operations: every("drop table items"),
@@ -532,6 +530,16 @@ func onlyMySQL(c *matrixCase) *matrixCase {
 func alike1(name, operation, before, after string) *matrixCase {
 	s := shape{"items", []column{{name: "n", values: counts}, note}}
 	return &matrixCase{name: name, operations: every(operation), before: every(before), after: every(after), blue: s, green: s}
+}
+
+// utf8Table is a table that gets another character set, where tables have one.
+func utf8Table() *matrixCase {
+	const items = `CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60))`
+	c := onlyMySQL(alike1("convert table", "convert table items charset utf8mb4 collate utf8mb4_bin", items+" CHARACTER SET utf8mb3;", items+" COLLATE utf8mb4_bin;"))
+	for _, engine := range []string{"postgres", "sqlite"} {
+		c.before[engine], c.after[engine] = items+";", items+";"
+	}
+	return c
 }
 
 // ten is ten operations on one table at once.
