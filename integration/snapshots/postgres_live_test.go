@@ -328,10 +328,12 @@ func TestPostgresBank(t *testing.T) {
 			}
 		})
 	}
+	stormy := servers.Open(t, u) // connections of its own, as its lock timeout stays with them
+	defer stormy.Close()
 	work.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {
 			for _, s := range []string{"CREATE TABLE IF NOT EXISTS storm (a integer)", "SET lock_timeout = '50ms'; ALTER TABLE storm ADD b integer", "SET lock_timeout = '50ms'; DROP TABLE storm", "SET lock_timeout = '50ms'; ALTER TABLE accounts ADD COLUMN extra integer DEFAULT 1", "SET lock_timeout = '50ms'; ALTER TABLE accounts DROP COLUMN extra"} {
-				_, _ = db.ExecContext(t.Context(), s) // a lock timeout is what is expected while it is copied
+				_, _ = stormy.ExecContext(t.Context(), s) // a lock timeout is what is expected while it is copied
 			}
 		}
 	})
