@@ -14,7 +14,10 @@ import (
 )
 
 // Load sends requests at a fixed rate, whether or not earlier ones were answered: a shop that stalls is
-// seen as slow, not as idle. It keeps what was acknowledged, to be compared with what is there.
+// seen as slow, not as idle. No more than underWay of them wait for an answer: a machine that cannot keep
+// up would heap up requests until some ran out of time, which says nothing of the release; what waits for
+// its turn counts its wait from when it was due. It keeps what was acknowledged, to be compared with what
+// is there.
 type Load struct {
 	base   string
 	client *http.Client
@@ -39,6 +42,12 @@ type answered struct {
 	took    time.Duration
 }
 
+// underWay is how many requests may wait for their answers at a time, and answerWithin is how long one may.
+const (
+	underWay     = 32
+	answerWithin = 30 * time.Second
+)
+
 // recentFor is how far back the timeline looks.
 const recentFor = 400 * time.Millisecond
 
@@ -46,7 +55,7 @@ const recentFor = 400 * time.Millisecond
 func NewLoad(base string) *Load {
 	return &Load{
 		base: base, names: map[int64]string{}, unsure: map[int64][]string{}, written: map[string]int{},
-		client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConns: 64, MaxIdleConnsPerHost: 64}},
+		client: &http.Client{Timeout: answerWithin, Transport: &http.Transport{MaxIdleConns: underWay, MaxIdleConnsPerHost: underWay}},
 	}
 }
 
@@ -57,13 +66,23 @@ func (l *Load) Run(ctx context.Context, perSecond int) {
 	defer tick.Stop()
 	defer l.client.CloseIdleConnections()
 	defer l.tasks.Wait()
+	slots := make(chan struct{}, underWay)
 	for n := 0; ; n++ {
+		var due time.Time
 		select {
 		case <-ctx.Done():
 			return
-		case due := <-tick.C:
-			l.tasks.Go(func() { l.one(context.WithoutCancel(ctx), n, due) })
+		case due = <-tick.C:
 		}
+		select {
+		case <-ctx.Done():
+			return
+		case slots <- struct{}{}:
+		}
+		l.tasks.Go(func() {
+			defer func() { <-slots }()
+			l.one(context.WithoutCancel(ctx), n, due)
+		})
 	}
 }
 

@@ -39,13 +39,17 @@ func Shop(ctx context.Context, version, address, file string) error {
 	if !ok {
 		return fmt.Errorf("there is no version %q of the shop", version)
 	}
-	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout(5000)&_txlock=immediate")
+	db, err := openFile(file, 8)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	db.SetMaxOpenConns(8)
-	s := &shop{db: db, queries: q}
+	writer, err := openFile(file, 1)
+	if err != nil {
+		return err
+	}
+	defer writer.Close()
+	s := &shop{db: db, writer: writer, queries: q}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.HandleFunc("POST /customers", s.create)
@@ -75,6 +79,17 @@ func Shop(ctx context.Context, version, address, file string) error {
 	return <-ended
 }
 
+// openFile opens the shop's database. Those who write share one connection, each in turn: SQLite lets one
+// write at a time, and the others, each asking again and again, could wait for ever.
+func openFile(file string, connections int) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout(20000)&_txlock=immediate")
+	if err != nil {
+		return nil, fmt.Errorf("open the shop's database %s: %w", file, err)
+	}
+	db.SetMaxOpenConns(connections)
+	return db, nil
+}
+
 // queries is how a version speaks to the database.
 type queries struct {
 	insert, update, get string
@@ -100,7 +115,8 @@ var shopQueries = map[string]queries{
 }
 
 type shop struct {
-	db *sql.DB
+	db     *sql.DB
+	writer *sql.DB
 	queries
 }
 
@@ -120,7 +136,7 @@ func (s *shop) create(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	result, err := s.db.ExecContext(r.Context(), s.insert, s.arguments(c.Name)...)
+	result, err := s.writer.ExecContext(r.Context(), s.insert, s.arguments(c.Name)...)
 	if err == nil {
 		c.ID, err = result.LastInsertId()
 	}
@@ -135,7 +151,7 @@ func (s *shop) rename(w http.ResponseWriter, r *http.Request) {
 	}
 	var err error
 	if c.ID, err = strconv.ParseInt(r.PathValue("id"), 10, 64); err == nil {
-		_, err = s.db.ExecContext(r.Context(), s.update, append(s.arguments(c.Name), c.ID)...)
+		_, err = s.writer.ExecContext(r.Context(), s.update, append(s.arguments(c.Name), c.ID)...)
 	}
 	answer(w, c, err)
 }
