@@ -27,7 +27,7 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 	if err != nil {
 		return nil, err
 	}
-	p := &planner{engine: e, writer: o.Writer, id: digits(o.ID), now: from, sizes: o.Sizes, draft: &Draft{Operations: operations, scripts: map[migrate.Phase]*Scripts{}}}
+	p := &planner{engine: e, writer: o.Writer, id: digits(o.ID), begun: from, now: from, sizes: o.Sizes, draft: &Draft{Operations: operations, scripts: map[migrate.Phase]*Scripts{}}}
 	if err := p.underWay(operations); err != nil {
 		return nil, err
 	}
@@ -89,6 +89,7 @@ type planner struct {
 	engine   engine
 	writer   ddl.Writer
 	id       string           // digits
+	begun    *schema.Database // the model before the first step
 	now      *schema.Database // the model after the steps so far
 	pending  *pending         // steps that are not written yet
 	draft    *Draft

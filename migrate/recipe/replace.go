@@ -53,10 +53,14 @@ func (o ReplaceConstraint) recipe(p *planner) (recipe, error) {
 	return r, nil
 }
 
-// vacant refuses a constraint or index of which there are two already, as another change replaces it or has put its
-// predecessor into the attic.
+// vacant refuses a constraint or index of which there were two when the plan began, as another change replaces it or
+// has put its predecessor into the attic.
 func (p *planner) vacant(op Operation, table Table, name string, others ...string) error {
-	t := p.now.Schema(table.Schema).Table(table.Name)
+	in := p.begun.Schema(table.Schema)
+	if in == nil || in.Table(table.Name) == nil {
+		return nil // made by this plan
+	}
+	t := in.Table(table.Name)
 	for _, other := range others {
 		if t.Constraint(other) != nil || t.Index(other) != nil {
 			return &Error{op, fmt.Sprintf("another change has made %s of %s already, in the place of %s or for it", word(other), table, word(name)), "finish that change first: contract it, and then, once nobody will go back, switchback purge; or roll it back"}

@@ -212,11 +212,8 @@ func (r *reshape) copyConstraint(p *planner, k *schema.Constraint) error {
 	case p.engine.locksGroups() && k.Type == schema.ForeignKey:
 		return r.moveForeignKey(p, s, k, m)
 	}
-	// On SQLite a unique key may be an index of its name too, whose copy is of this plan.
-	if t := p.now.Schema(r.table.Schema).Table(r.table.Name); t.Constraint(m.old) != nil || t.Constraint(m.temp) != nil || !p.rebuilds() {
-		if err := p.vacant(r.op, r.table, m.name, m.old, m.temp); err != nil {
-			return err
-		}
+	if err := p.vacant(r.op, r.table, m.name, m.old, m.temp); err != nil {
+		return err
 	}
 	also := *k
 	also.Name, also.Definition = m.temp, s.replace(p, k.Definition, k.Type == schema.ForeignKey)
@@ -328,11 +325,8 @@ func (r *reshape) copyIndex(p *planner, x *schema.Index) error {
 		return err
 	}
 	m := moved{schema.KindIndex, x.Name, fit(p.engine.limit(), oldPrefix, x.Name), fit(p.engine.limit(), newPrefix, x.Name)}
-	// On SQLite a unique key may be an index of its name too, whose copy is of this plan.
-	if t := p.now.Schema(r.table.Schema).Table(r.table.Name); t.Index(m.old) != nil || t.Index(m.temp) != nil || !p.rebuilds() {
-		if err := p.vacant(r.op, r.table, m.name, m.old, m.temp); err != nil {
-			return err
-		}
+	if err := p.vacant(r.op, r.table, m.name, m.old, m.temp); err != nil {
+		return err
 	}
 	also := *x
 	also.Name = m.temp
