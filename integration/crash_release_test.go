@@ -198,6 +198,7 @@ func (s *stage) killed(n int, names []string, args ...string) string {
 // TestCrashRelease kills the command at every mark of a release and of its way back. `release resume`
 // ends it, the world is whole then, and no request failed meanwhile.
 func TestCrashRelease(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	s.is("v1", "at first")
 	s.load()
@@ -207,7 +208,8 @@ func TestCrashRelease(t *testing.T) {
 	s.is("v1", "undisturbed")
 
 	before, _ := s.newest()
-	for n := 1; n <= max(len(out), len(back)); n++ {
+	points := killPoints(t, max(len(out), len(back)))
+	for _, n := range points {
 		when := s.killed(n, out, "release", "start", "--version", "v2")
 		name, status := s.newest()
 		switch {
@@ -232,5 +234,5 @@ func TestCrashRelease(t *testing.T) {
 		require.Equal(t, "rolled back", status, when)
 		s.is("v1", when)
 	}
-	t.Logf("killed at each of %d marks out and %d back", len(out), len(back))
+	t.Logf("killed at %d of %d marks out and %d back", len(points), len(out), len(back))
 }

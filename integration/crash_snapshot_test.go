@@ -18,6 +18,7 @@ import (
 func TestCrashSnapshot(t *testing.T) {
 	for _, mode := range []string{"DELETE", "WAL"} {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
 			g := project(t, servers.SQLite(t))
 			dir := filepath.Dir(g.changes)
 			g.exec("PRAGMA journal_mode = " + mode)

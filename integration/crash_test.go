@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -66,10 +67,11 @@ func (g *target) args(command ...string) []string {
 	return append(command, "--url", g.url, "--dir", filepath.Dir(g.changes))
 }
 
-// TestCrash kills the real binary at every mark that it passes, forward and back, and runs the same
+// TestCrash kills the real binary at marks that it passes (see killPoints), forward and back, and runs the same
 // command again: it ends where an undisturbed run does, no statement has run twice, none was skipped.
 func TestCrash(t *testing.T) {
 	servers.Each(t, servers.Main(), func(t *testing.T, url string) {
+		t.Parallel()
 		g := project(t, url)
 		counted(g)
 		empty := g.fingerprint()
@@ -80,7 +82,8 @@ func TestCrash(t *testing.T) {
 		require.Equal(t, effectsOff, g.effects())
 		require.Contains(t, names, "batch: before cursor")
 
-		for n := 1; n <= max(len(names), len(back)); n++ {
+		points := killPoints(t, max(len(names), len(back)))
+		for _, n := range points {
 			crash(t, n, names, g.args("up"))
 			require.Equal(t, allApplied, g.applied(), "killed at %d", n)
 			require.Equal(t, effectsUp, g.effects(), "killed at %d", n)
@@ -93,8 +96,26 @@ func TestCrash(t *testing.T) {
 			require.Equal(t, empty, g.fingerprint(), "killed at %d", n)
 			require.Equal(t, "0", g.text("SELECT sum(n) FROM items"), "killed at %d", n)
 		}
-		t.Logf("killed at each of %d marks forward and %d back", len(names), len(back))
+		t.Logf("killed at %d of %d marks forward and %d back", len(points), len(names), len(back))
 	})
+}
+
+// killPoints are the marks at which a test kills a command, the nth counted from 1 and the last always among them:
+// each where SWITCHBACK_KILLS says "all", otherwise every third from a first one that the name of the test gives, so
+// that the engines share the marks among them.
+func killPoints(t *testing.T, of int) []int {
+	every, first := 3, 0
+	if os.Getenv("SWITCHBACK_KILLS") == "all" {
+		every = 1
+	}
+	for _, letter := range t.Name() {
+		first += int(letter)
+	}
+	var points []int
+	for n := 1 + first%every; n < of; n += every {
+		points = append(points, n)
+	}
+	return append(points, of)
 }
 
 // crash runs a command that is killed at the nth mark, and then again to its end.
@@ -129,6 +150,7 @@ func project(t *testing.T, url string) *target {
 // lets another run do the work, and continues it: a holder that lost the lock writes nothing more.
 func TestStopped(t *testing.T) {
 	servers.Each(t, servers.Main(), func(t *testing.T, url string) {
+		t.Parallel()
 		g := project(t, url)
 		counted(g)
 		names := marks(t, "", g.args("up")...)
@@ -179,6 +201,7 @@ func (g *target) journal() string {
 // TestTwoRuns starts a second run while the first holds the lock: it exits 4 and says who holds it.
 func TestTwoRuns(t *testing.T) {
 	servers.Each(t, servers.Main(), func(t *testing.T, url string) {
+		t.Parallel()
 		g := project(t, url)
 		counted(g)
 		first := start(t, "", []string{"STOP=2"}, g.args("up")...)
@@ -210,7 +233,7 @@ func TestCrashTogether(t *testing.T) {
 		require.Contains(t, names, "together: before commit")
 		full := g.fingerprint()
 		back := marks(t, "", g.args("rollback", "--to", "0")...)
-		for n := 1; n <= max(len(names), len(back)); n++ {
+		for _, n := range killPoints(t, max(len(names), len(back))) {
 			crash(t, n, names, g.args("up"))
 			require.Equal(t, strings.Join(want, " "), g.applied(), "killed at %d", n)
 			require.Equal(t, full, g.fingerprint(), "killed at %d", n)

@@ -64,6 +64,7 @@ func TestGroupCrash(t *testing.T) {
 	slow(t)
 	for _, k := range []servers.Kind{servers.MySQL9, servers.MariaDB118} {
 		t.Run(k.Name, func(t *testing.T) {
+			t.Parallel()
 			g := project(t, servers.URL(t, k))
 			reshaped(g)
 			filled := g.fingerprint()
@@ -76,12 +77,13 @@ func TestGroupCrash(t *testing.T) {
 				require.Contains(t, back, mark)
 			}
 			mended := 0
-			for n := 1; n <= max(len(names), len(back)); n++ {
+			points := killPoints(t, max(len(names), len(back)))
+			for _, n := range points {
 				mended += g.crashInGroup(n, names, true, contracted, "contract")
 				mended += g.crashInGroup(n, back, false, filled, "rollback", "--to", "20261124093000_users:backfill")
 			}
 			require.NotZero(t, mended, "no crash has left the rows out of step")
-			t.Logf("killed at each of %d marks forward and %d back; %d rows were out of step", len(names), len(back), mended)
+			t.Logf("killed at %d of %d marks forward and %d back; %d rows were out of step", len(points), len(names), len(back), mended)
 		})
 	}
 }
@@ -179,6 +181,7 @@ func TestGroupFails(t *testing.T) {
 	slow(t)
 	for _, k := range []servers.Kind{servers.MySQL9, servers.MariaDB118} {
 		t.Run(k.Name, func(t *testing.T) {
+			t.Parallel()
 			g := project(t, servers.URL(t, k))
 			reshaped(g)
 			filled := g.fingerprint()
