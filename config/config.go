@@ -94,6 +94,44 @@ type Release struct {
 	Healthy     time.Duration `yaml:"healthy,omitempty"` // how long the candidate may take to become healthy
 	Drain       time.Duration `yaml:"drain,omitempty"`   // how long requests under way may take
 	Grace       time.Duration `yaml:"grace,omitempty"`   // how long an instance may take to stop
+	Analysis    []Gate        `yaml:"analysis,omitempty"`
+}
+
+// Gate is something that has to hold before the candidate gets more traffic, or is promoted. Exactly one of its
+// kinds is given.
+type Gate struct {
+	Name       string         `yaml:"name,omitempty"` // default its kind
+	Router     map[string]any `yaml:"router,omitempty"`
+	HTTP       map[string]any `yaml:"http,omitempty"`
+	SQL        map[string]any `yaml:"sql,omitempty"`
+	Prometheus map[string]any `yaml:"prometheus,omitempty"`
+	Exec       []string       `yaml:"exec,omitempty"`
+	Every      time.Duration  `yaml:"every,omitempty"`     // how often it is asked; default 1s
+	Within     time.Duration  `yaml:"within,omitempty"`    // how long it may be without data after the step's time; default 1m
+	Otherwise  string         `yaml:"otherwise,omitempty"` // when it still is: hold (default), fail, pass
+}
+
+// Kind is which kind the gate is of, and what it is given.
+func (g Gate) Kind() (kind string, spec map[string]string, err error) {
+	for _, k := range []struct {
+		name string
+		spec map[string]any
+	}{{"router", g.Router}, {"http", g.HTTP}, {"sql", g.SQL}, {"prometheus", g.Prometheus}, {"exec", nil}} {
+		if k.spec == nil && (k.name != "exec" || len(g.Exec) == 0) {
+			continue
+		}
+		if kind != "" {
+			return "", nil, fmt.Errorf("%s: a gate of release.analysis is both %s and %s: make two of it", FileName, kind, k.name)
+		}
+		kind, spec = k.name, map[string]string{}
+		for name, value := range k.spec {
+			spec[name] = fmt.Sprint(value)
+		}
+	}
+	if kind == "" {
+		return "", nil, fmt.Errorf("%s: gate %q of release.analysis has no kind\n  next: give it one of router, http, sql, prometheus, exec, see docs/releases.md", FileName, g.Name)
+	}
+	return kind, spec, nil
 }
 
 // Service is the container service.
@@ -168,6 +206,14 @@ func (c *Config) defaults() {
 	wait(&c.Release.Healthy, 30*time.Second)
 	wait(&c.Release.Drain, 30*time.Second)
 	wait(&c.Release.Grace, 10*time.Second)
+	for i := range c.Release.Analysis {
+		g := &c.Release.Analysis[i]
+		wait(&g.Every, time.Second)
+		wait(&g.Within, time.Minute)
+		if g.Otherwise == "" {
+			g.Otherwise = "hold"
+		}
+	}
 	if len(c.Release.Steps) == 0 {
 		c.Release.Steps = []int{100}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/switchbackdb/switchback/migrate"
 )
@@ -32,7 +31,7 @@ func (m *Machine) forward(ctx context.Context, s *migrate.Session, r *Release, i
 	case Shift:
 		return m.shiftForward(ctx, s, r, i)
 	case Bake:
-		return "", m.watch(ctx, s, r, r.Plan.Timing.Bake)
+		return m.watch(ctx, s, r, r.Plan.Timing.Bake)
 	case Promote:
 		return "", nil // Continue lets it pass once it was asked for
 	case Drain:
@@ -57,6 +56,9 @@ func (m *Machine) preflight(ctx context.Context, s *migrate.Session, r *Release)
 		return err
 	}
 	if _, err := m.environment(r.Plan.Candidate); err != nil {
+		return err
+	}
+	if _, err := m.judges(r); err != nil {
 		return err
 	}
 	if len(r.Plan.Changes) == 0 {
@@ -151,26 +153,6 @@ func (m *Machine) healthy(ctx context.Context, s *migrate.Session, r *Release, i
 	return err
 }
 
-// watch sees that green stays healthy for a while. One failed probe is forgiven, a second in a row not.
-func (m *Machine) watch(ctx context.Context, s *migrate.Session, r *Release, d time.Duration) error {
-	failed := 0
-	_, err := m.wait(ctx, s, r, d, func() (bool, error) {
-		green, err := m.Service.Observe(ctx, r.Plan.Green())
-		if err != nil {
-			return false, err
-		}
-		if green.State == StateHealthy {
-			failed = 0
-			return false, nil
-		}
-		if failed++; failed > 1 || green.State == StateStopped || green.State == StateAbsent {
-			return false, fmt.Errorf("%s is %s: %s", green.ID, green.State, green.Detail)
-		}
-		return false, nil
-	})
-	return err
-}
-
 func (m *Machine) register(ctx context.Context, s *migrate.Session, r *Release, i int, id string, v Version) (string, error) {
 	instance, err := m.Service.Observe(ctx, id)
 	if err != nil {
@@ -183,13 +165,14 @@ func (m *Machine) register(ctx context.Context, s *migrate.Session, r *Release, 
 }
 
 // shiftForward gives green its share. Between two shares green is watched for a while.
-func (m *Machine) shiftForward(ctx context.Context, s *migrate.Session, r *Release, i int) (string, error) {
+func (m *Machine) shiftForward(ctx context.Context, s *migrate.Session, r *Release, i int) (note string, err error) {
 	if i > 0 && r.Plan.Steps[i-1].Kind == Shift {
-		if err := m.watch(ctx, s, r, r.Plan.Timing.Pause); err != nil {
+		if note, err = m.watch(ctx, s, r, r.Plan.Timing.Pause); err != nil {
 			return "", err
 		}
 	}
-	return m.shift(ctx, s, r, i, r.Plan.Steps[i].Weight)
+	_, err = m.shift(ctx, s, r, i, r.Plan.Steps[i].Weight)
+	return note, err
 }
 
 // shift gives green the share, and blue the rest.

@@ -27,6 +27,8 @@ type Machine struct {
 	Folder func() (*migrate.Folder, error)
 	// Resolve puts the variables of a configured value in.
 	Resolve func(value string) (string, error)
+	// Judge makes the judge of a gate. Nil where no release has any.
+	Judge func(g Gate) (Judge, error)
 	// Observer is told of each step.
 	Observer Observer
 	// Poll is how often a wait looks: at health, and at what was asked for from another terminal.
@@ -202,8 +204,8 @@ func (m *Machine) step(ctx context.Context, s *migrate.Session, r *Release, i in
 // after decides what follows a failure: forward, the way back; on the way back, a human.
 func (m *Machine) after(ctx context.Context, s *migrate.Session, r *Release, i int, failure error) error {
 	switch {
-	case failure == nil || errors.Is(failure, errAborted):
-		return nil // the abort is turned into a way back by Continue
+	case failure == nil || errors.Is(failure, errAborted) || errors.Is(failure, errHeld):
+		return nil // Continue turns an abort into a way back, and stops at a pause
 	case r.Back:
 		return fmt.Errorf("undo %s of release %s: %w\n  state: what came after it is undone, it and what came before it are not\n  next: mend the cause, then: switchback release resume", r.Plan.Steps[i], r.Plan.Release, failure)
 	}
@@ -233,7 +235,7 @@ func (m *Machine) listen(ctx context.Context, s *migrate.Session, r *Release) er
 	}
 	for _, now := range releases {
 		if now.Plan.Release == r.Plan.Release {
-			r.AbortedBy, r.Held, r.Promoted = now.AbortedBy, now.Held, now.Promoted
+			r.AbortedBy, r.Held, r.HeldFor, r.Promoted = now.AbortedBy, now.Held, now.HeldFor, now.Promoted
 		}
 	}
 	return nil

@@ -78,6 +78,7 @@ type Plan struct {
 	Changes     []string `json:"changes"`               // pending changes, in order
 	NoSnapshot  string   `json:"no_snapshot,omitempty"` // why there is no snapshot
 	Steps       []Step   `json:"steps"`
+	Gates       []Gate   `json:"gates,omitempty"` // judged between two shifts and while baking
 	Timing      Timing   `json:"timing"`
 }
 

@@ -54,6 +54,7 @@ type Release struct {
 	Reason    string       `json:"reason,omitempty"` // why
 	Promoted  bool         `json:"promoted"`
 	Held      bool         `json:"paused"`
+	HeldFor   string       `json:"paused_for,omitempty"` // why, when a gate could not be judged
 	AbortedBy string       `json:"aborted_by,omitempty"` // who asked to abort, while that is not heeded yet
 
 	seq int64 // of the entry with its plan
@@ -156,13 +157,13 @@ func newRelease(p Plan, seq int64, began string) *Release {
 func (r *Release) apply(e migrate.Entry, d detail) {
 	switch {
 	case d.Turn != "":
-		r.Back, r.Reason, r.AbortedBy, r.Held = true, d.Turn, "", false
+		r.Back, r.Reason, r.AbortedBy, r.Held, r.HeldFor = true, d.Turn, "", false, ""
 	case d.Request == abort:
 		r.AbortedBy = e.Actor
 	case d.Request == pause:
-		r.Held = true
+		r.Held, r.HeldFor = true, d.Note
 	case d.Request == resume:
-		r.Held = false
+		r.Held, r.HeldFor = false, ""
 	case d.Request == promote:
 		r.Promoted = true
 	case d.Step > 0 && d.Step <= len(r.Steps):

@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/switchbackdb/switchback/config"
+	"github.com/switchbackdb/switchback/drivers/analysis"
 	"github.com/switchbackdb/switchback/drivers/discovery/file"
 	"github.com/switchbackdb/switchback/drivers/router/proxy"
 	"github.com/switchbackdb/switchback/drivers/service/process"
@@ -65,6 +66,9 @@ func (t *target) machine(c *cli.Context) (*strategies.Machine, error) {
 	m := &strategies.Machine{
 		Service: process.New(r.Service.State), Router: proxy.NewRouter(r.Router.Admin), Discovery: file.New(r.Discovery.Path),
 		Folder: t.folder, Resolve: config.Substitute, Observer: t.out, Poll: strategies.DefaultPoll,
+	}
+	m.Judge = func(g strategies.Gate) (strategies.Judge, error) {
+		return analysis.New(g, analysis.Parts{Router: m.Router, Target: t.db.DB(), Resolve: config.Substitute, Dir: r.Service.Dir})
 	}
 	if _, err := t.live(); err == nil {
 		m.Unpin = func(ctx context.Context, id string) error {
@@ -146,6 +150,9 @@ func releasePlan(c *cli.Context) error {
 		for i, s := range plan.Steps {
 			t.out.printf("  %2d %s", i+1, s)
 		}
+		for _, g := range plan.Gates {
+			t.out.printf("  gate %s (%s): every %s; without data %s after %s more", g.Name, g.Kind, g.Every, g.Otherwise, g.Within)
+		}
 		return t.out.document(plan)
 	})
 }
@@ -200,8 +207,31 @@ func (t *target) plan(c *cli.Context, m *strategies.Machine) (*strategies.Plan, 
 	if err := strategies.CheckShares(shares); err != nil {
 		return nil, err
 	}
+	if p.Gates, err = gates(m, cfg.Analysis); err != nil {
+		return nil, err
+	}
 	p.Steps = strategies.BlueGreen(p, pending, shares, c.Bool("pause"), !c.Bool("no-contract"))
 	return p, nil
+}
+
+// gates are the gates of the configuration, as a plan has them. Each can be judged.
+func gates(m *strategies.Machine, configured []config.Gate) ([]strategies.Gate, error) {
+	var list []strategies.Gate
+	for _, g := range configured {
+		kind, spec, err := g.Kind()
+		if err != nil {
+			return nil, err
+		}
+		if g.Name == "" {
+			g.Name = kind
+		}
+		gate := strategies.Gate{Name: g.Name, Kind: kind, Spec: spec, Command: g.Exec, Every: g.Every, Within: g.Within, Otherwise: strategies.Fallback(g.Otherwise)}
+		if _, err := m.Judge(gate); err != nil {
+			return nil, fmt.Errorf("%s: release.analysis, gate %s: %w", config.FileName, g.Name, err)
+		}
+		list = append(list, gate)
+	}
+	return list, strategies.CheckGates(list)
 }
 
 // freeName is the version, with a number behind it when there was a release of that name.
@@ -283,6 +313,10 @@ func (t *target) ended(r *strategies.Release, err error, wanted bool) error {
 	case strategies.Waiting:
 		t.out.printf("release %s waits\n  next: switchback release promote, or: switchback release abort", r.Plan.Release)
 	case strategies.Paused:
+		if r.HeldFor != "" {
+			t.out.printf("release %s is held: %s\n  next: switchback release resume judges again; or: switchback release abort", r.Plan.Release, r.HeldFor)
+			return nil
+		}
 		t.out.printf("release %s is paused\n  next: switchback release resume, or: switchback release abort", r.Plan.Release)
 	case strategies.RolledBack:
 		if wanted {
@@ -324,6 +358,9 @@ func (t *target) printRelease(r *strategies.Release) {
 	t.out.printf("release %s of %s version %s, begun %s: %s", r.Plan.Release, r.Plan.Application, r.Plan.Candidate.Name, r.Began, r.Status())
 	if r.Reason != "" {
 		t.out.printf("  turned back: %s", r.Reason)
+	}
+	if r.HeldFor != "" {
+		t.out.printf("  held: %s", r.HeldFor)
 	}
 	if r.Plan.NoSnapshot != "" {
 		t.out.printf("  no snapshot: %s", r.Plan.NoSnapshot)

@@ -46,6 +46,8 @@ type BackendStats struct {
 	ConnectFailures uint64          `json:"connect_failures"` // attempts that found nobody listening
 	P50             time.Duration   `json:"p50_ns"`           // time to the answer's header
 	P99             time.Duration   `json:"p99_ns"`
+	// Latency counts the same by buckets: the largest latency of each, in microseconds, and how many it has.
+	Latency map[uint64]uint64 `json:"latency_us,omitempty"`
 }
 
 // adminError is the body of every answer that is not a success.
@@ -190,6 +192,7 @@ func (b *backend) stats() BackendStats {
 		ConnectFailures: b.connectFailures.Load(),
 		P50:             b.latency.quantile(0.50),
 		P99:             b.latency.quantile(0.99),
+		Latency:         b.latency.counts(),
 	}
 }
 

@@ -46,6 +46,17 @@ func (h *histogram) quantile(q float64) time.Duration {
 	return time.Duration(bucketUpper(len(counts)-1)) * time.Microsecond
 }
 
+// counts are the buckets that hold something, by the largest latency they take, in microseconds.
+func (h *histogram) counts() map[uint64]uint64 {
+	counts := map[uint64]uint64{}
+	for i := range h.buckets {
+		if n := h.buckets[i].Load(); n > 0 {
+			counts[bucketUpper(i)] = n
+		}
+	}
+	return counts
+}
+
 // bucketOf finds the bucket of a latency in microseconds: below subBuckets one each, above by
 // exponent and the subBits bits that follow the leading one.
 func bucketOf(us uint64) int {

@@ -121,6 +121,23 @@ func (r *Router) Stats(ctx context.Context) (Stats, error) {
 	return stats, err
 }
 
+// Measure implements strategies.Measurer.
+func (r *Router) Measure(ctx context.Context) ([]strategies.Measure, error) {
+	stats, err := r.Stats(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask what was counted: %w", err)
+	}
+	var list []strategies.Measure
+	for _, b := range stats.Backends {
+		m := strategies.Measure{Address: b.Address, Requests: b.Requests, Failed: b.Errors + b.ConnectFailures, Latency: map[time.Duration]uint64{}}
+		for upper, n := range b.Latency {
+			m.Latency[time.Duration(upper)*time.Microsecond] = n //nolint:gosec // a bucket's bound, less than two hours
+		}
+		list = append(list, m)
+	}
+	return list, nil
+}
+
 // call sends one request to the admin socket and decodes the answer into out.
 func (r *Router) call(ctx context.Context, method, path string, in, out any) error {
 	var body bytes.Buffer
