@@ -84,11 +84,11 @@ type IgnoreRule struct {
 // Release says how the application is started and how traffic reaches it.
 type Release struct {
 	Application string        `yaml:"application,omitempty"` // its name in service discovery; default "app"
-	Strategy    string        `yaml:"strategy,omitempty"`    // default "bluegreen"
+	Strategy    string        `yaml:"strategy,omitempty"`    // "bluegreen" (default) or "canary"
 	Service     Service       `yaml:"service,omitempty"`
 	Router      Router        `yaml:"router,omitempty"`
 	Discovery   Discovery     `yaml:"discovery,omitempty"`
-	Steps       []int         `yaml:"steps,omitempty"`   // the candidate's share of traffic, step by step; default 100
+	Steps       []int         `yaml:"steps,omitempty"`   // the candidate's share of traffic, step by step; default the strategy's
 	Pause       time.Duration `yaml:"pause,omitempty"`   // between two steps
 	Bake        time.Duration `yaml:"bake,omitempty"`    // how long all traffic is watched on the candidate
 	Healthy     time.Duration `yaml:"healthy,omitempty"` // how long the candidate may take to become healthy
@@ -213,9 +213,6 @@ func (c *Config) defaults() {
 		if g.Otherwise == "" {
 			g.Otherwise = "hold"
 		}
-	}
-	if len(c.Release.Steps) == 0 {
-		c.Release.Steps = []int{100}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/switchbackdb/switchback/migrate"
 )
@@ -28,6 +29,8 @@ func (m *Machine) forward(ctx context.Context, s *migrate.Session, r *Release, i
 		return "", m.healthy(ctx, s, r, r.Plan.Green())
 	case Register:
 		return m.register(ctx, s, r, i, r.Plan.Green(), r.Plan.Candidate)
+	case Clear:
+		return m.clear(ctx, s, r, i)
 	case Shift:
 		return m.shiftForward(ctx, s, r, i)
 	case Bake:
@@ -162,6 +165,51 @@ func (m *Machine) register(ctx context.Context, s *migrate.Session, r *Release, 
 	return key, m.Discovery.Register(ctx, operation(s, r, i, "register"), Registration{
 		Key: key, Address: instance.Address, Slot: v.Slot, Version: v.Name, Release: v.Release, State: "up",
 	})
+}
+
+// clear removes the candidates of this application's earlier releases that came to nothing: their keys, and their
+// instances, running or not. What the journal does not know is left alone.
+func (m *Machine) clear(ctx context.Context, s *migrate.Session, r *Release, i int) (string, error) {
+	old, err := m.abandoned(ctx, s, r)
+	if err != nil {
+		return "", err
+	}
+	for _, id := range old {
+		if err := m.Discovery.Deregister(ctx, operation(s, r, i, "deregister "+id), r.Plan.Key(id)); err != nil {
+			return "", err
+		}
+		if err := m.Service.Stop(ctx, operation(s, r, i, "stop "+id), id, r.Plan.Timing.Grace); err != nil && !errors.Is(err, ErrNotFound) {
+			return "", err
+		}
+		if err := m.Service.Remove(ctx, operation(s, r, i, "remove "+id), id); err != nil {
+			return "", err
+		}
+	}
+	if len(old) == 0 {
+		return "there was none", nil
+	}
+	return strings.Join(old, ", "), nil
+}
+
+// abandoned are the instances of releases that were rolled back.
+func (m *Machine) abandoned(ctx context.Context, s *migrate.Session, r *Release) ([]string, error) {
+	releases, err := m.releases(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	instances, err := m.Service.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []string
+	for _, past := range releases {
+		id := past.Plan.Green()
+		known := slices.ContainsFunc(instances, func(i Instance) bool { return i.ID == id })
+		if known && past.Plan.Application == r.Plan.Application && past.Status() == RolledBack {
+			list = append(list, id)
+		}
+	}
+	return list, nil
 }
 
 // shiftForward gives green its share. Between two shares green is watched for a while.

@@ -21,6 +21,7 @@ const (
 	Start     Kind = "start"     // start green
 	Healthy   Kind = "healthy"   // wait until green answers its health probe
 	Register  Kind = "register"  // store green's key in service discovery
+	Clear     Kind = "clear"     // remove candidates that earlier releases left
 	Shift     Kind = "shift"     // give green its share of traffic
 	Bake      Kind = "bake"      // watch green under its traffic
 	Promote   Kind = "promote"   // wait for `release promote`
@@ -33,7 +34,7 @@ const (
 // leavesTraces tells whether a step changes anything, so that there is something to undo. A snapshot is
 // kept on the way back.
 func (k Kind) leavesTraces() bool {
-	return !slices.Contains([]Kind{Preflight, Snapshot, Healthy, Bake, Promote, Retire}, k)
+	return !slices.Contains([]Kind{Preflight, Snapshot, Healthy, Clear, Bake, Promote, Retire}, k)
 }
 
 // Step is one step of a plan.
@@ -88,9 +89,35 @@ func (p *Plan) Green() string { return InstanceID(p.Release, Green) }
 // Key is the key of an instance in service discovery.
 func (p *Plan) Key(instance string) string { return p.Application + "/" + instance }
 
-// BlueGreen returns the steps of a blue/green release: the shares are green's traffic step by step, the
-// last being 100; pause stops it after the bake until it is promoted.
-func BlueGreen(p *Plan, pending []migrate.Phase, shares []int, pause, contract bool) []Step {
+// The strategies.
+const (
+	BlueGreen = "bluegreen" // all traffic at once, unless steps are given
+	Canary    = "canary"    // a little traffic first, then more
+)
+
+// Shares are the candidate's shares of traffic that a strategy takes when none are given.
+func Shares(strategy string) ([]int, error) {
+	switch strategy {
+	case BlueGreen:
+		return []int{100}, nil
+	case Canary:
+		return []int{5, 25, 50, 100}, nil
+	}
+	return nil, fmt.Errorf("there is no strategy %q; there are %s and %s", strategy, BlueGreen, Canary)
+}
+
+// Outline says what of a release is wanted, beside its plan.
+type Outline struct {
+	Pending  []migrate.Phase // that the pending changes have
+	Shares   []int           // green's traffic, step by step, the last being 100
+	Pause    bool            // stop after the bake until it is promoted
+	Contract bool            // contract the changes at the end
+}
+
+// Steps returns the steps of a release by its strategy. A canary's are those of blue/green, by which the candidate
+// is started, found healthy and registered; then what earlier candidates have left is removed, traffic grows share by
+// share, and the candidate is promoted to stable.
+func Steps(p *Plan, o Outline) []Step {
 	var steps []Step
 	add := func(when bool, s Step) {
 		if when {
@@ -99,20 +126,21 @@ func BlueGreen(p *Plan, pending []migrate.Phase, shares []int, pause, contract b
 	}
 	add(true, Step{Kind: Preflight})
 	add(p.NoSnapshot == "" && len(p.Changes) > 0, Step{Kind: Snapshot})
-	add(slices.Contains(pending, migrate.Expand), Step{Kind: Expand})
-	add(slices.Contains(pending, migrate.Backfill), Step{Kind: Backfill})
+	add(slices.Contains(o.Pending, migrate.Expand), Step{Kind: Expand})
+	add(slices.Contains(o.Pending, migrate.Backfill), Step{Kind: Backfill})
 	add(true, Step{Kind: Start})
 	add(true, Step{Kind: Healthy})
 	add(true, Step{Kind: Register})
-	for _, share := range shares {
+	add(p.Strategy == Canary, Step{Kind: Clear})
+	for _, share := range o.Shares {
 		// With no blue there is nothing to share traffic with.
 		add(p.Blue != nil || share == 100, Step{Kind: Shift, Weight: share})
 	}
 	add(true, Step{Kind: Bake})
-	add(pause, Step{Kind: Promote})
+	add(o.Pause, Step{Kind: Promote})
 	add(p.Blue != nil, Step{Kind: Drain})
 	add(p.Blue != nil, Step{Kind: Stop})
-	add(contract && slices.Contains(pending, migrate.Contract), Step{Kind: Contract})
+	add(o.Contract && slices.Contains(o.Pending, migrate.Contract), Step{Kind: Contract})
 	add(true, Step{Kind: Retire})
 	return steps
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/switchbackdb/switchback/migrate"
 )
 
-func TestBlueGreen(t *testing.T) {
+func TestSteps(t *testing.T) {
 	blue := &Stable{Release: "v1", Address: "127.0.0.1:1"}
 	phases := []migrate.Phase{migrate.Expand, migrate.Backfill, migrate.Contract}
 	for _, test := range []struct {
@@ -45,6 +45,14 @@ func TestBlueGreen(t *testing.T) {
 			"preflight start healthy register shift-100 bake drain stop retire",
 		},
 		{
+			"a canary",
+			Plan{Blue: blue, Strategy: Canary},
+			nil,
+			[]int{5, 100},
+			true, true,
+			"preflight start healthy register clear shift-5 shift-100 bake promote drain stop retire",
+		},
+		{
 			"contract later, no snapshot",
 			Plan{Blue: blue, Changes: []string{"1_a"}, NoSnapshot: "tried it"},
 			phases,
@@ -55,7 +63,7 @@ func TestBlueGreen(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var got []string
-			for _, s := range BlueGreen(&test.plan, test.pending, test.shares, test.pause, test.contract) {
+			for _, s := range Steps(&test.plan, Outline{Pending: test.pending, Shares: test.shares, Pause: test.pause, Contract: test.contract}) {
 				got = append(got, strings.TrimSuffix(strings.ReplaceAll(s.String(), "shift ", "shift-"), " %"))
 			}
 			require.Equal(t, test.want, strings.Join(got, " "))

@@ -27,7 +27,8 @@ func releaseCommand() *cli.Command {
 	start := runFlags(
 		&cli.StringFlag{Name: "version", Usage: "the version of the application to release, `NAME`", Required: true},
 		&cli.StringFlag{Name: "name", Usage: "the release's own `NAME`", DefaultText: "the version"},
-		&cli.IntSliceFlag{Name: "step", Usage: "the candidate's `SHARE` of traffic in percent; once for each step", DefaultText: "100"},
+		&cli.StringFlag{Name: "strategy", Usage: "`NAME`: bluegreen, or canary, which begins with a little traffic", DefaultText: "bluegreen"},
+		&cli.IntSliceFlag{Name: "step", Usage: "the candidate's `SHARE` of traffic in percent; once for each step", DefaultText: "100; of a canary 5, 25, 50, 100"},
 		&cli.DurationFlag{Name: "bake", Usage: "how long all traffic is watched on the candidate", DefaultText: "10s"},
 		&cli.BoolFlag{Name: "pause", Usage: "stop after that, until: switchback release promote"},
 		&cli.BoolFlag{Name: "no-contract", Usage: "leave the contract for later: switchback contract"},
@@ -54,7 +55,6 @@ func releaseCommand() *cli.Command {
 func (t *target) machine(c *cli.Context) (*strategies.Machine, error) {
 	r := t.config.Release
 	for _, part := range []struct{ key, driver, known string }{
-		{"strategy", r.Strategy, "bluegreen"},
 		{"service.driver", r.Service.Driver, "process"},
 		{"router.driver", r.Router.Driver, "proxy"},
 		{"discovery.driver", r.Discovery.Driver, "file"},
@@ -177,6 +177,9 @@ func (t *target) plan(c *cli.Context, m *strategies.Machine) (*strategies.Plan, 
 		Release: c.String("name"), Application: cfg.Application, Strategy: cfg.Strategy, Changes: []string{}, NoSnapshot: c.String("no-snapshot"),
 		Timing: strategies.Timing{Pause: cfg.Pause, Bake: cfg.Bake, Healthy: cfg.Healthy, Drain: cfg.Drain, Grace: cfg.Grace},
 	}
+	if s := c.String("strategy"); s != "" {
+		p.Strategy = s
+	}
 	if c.IsSet("bake") {
 		p.Timing.Bake = c.Duration("bake")
 	}
@@ -200,7 +203,13 @@ func (t *target) plan(c *cli.Context, m *strategies.Machine) (*strategies.Plan, 
 	if len(p.Changes) > 0 && m.Snapshot == nil && p.NoSnapshot == "" {
 		return nil, fmt.Errorf("there are no snapshots of %s in this version of switchback\n  state: nothing was changed\n  next: take a backup with the engine's own tool, then add: --no-snapshot REASON", t.db.Dialect().Engine)
 	}
-	shares := cfg.Steps
+	shares, err := strategies.Shares(p.Strategy)
+	if err != nil {
+		return nil, fmt.Errorf("%s: release.strategy: %w", config.FileName, err)
+	}
+	if len(cfg.Steps) > 0 {
+		shares = cfg.Steps
+	}
 	if c.IsSet("step") {
 		shares = c.IntSlice("step")
 	}
@@ -210,7 +219,7 @@ func (t *target) plan(c *cli.Context, m *strategies.Machine) (*strategies.Plan, 
 	if p.Gates, err = gates(m, cfg.Analysis); err != nil {
 		return nil, err
 	}
-	p.Steps = strategies.BlueGreen(p, pending, shares, c.Bool("pause"), !c.Bool("no-contract"))
+	p.Steps = strategies.Steps(p, strategies.Outline{Pending: pending, Shares: shares, Pause: c.Bool("pause"), Contract: !c.Bool("no-contract")})
 	return p, nil
 }
 

@@ -240,7 +240,7 @@ func (st *story) release(ctx context.Context, version string, hold bool, bake ti
 		return err
 	}
 	p := strategies.Plan{
-		Release: fmt.Sprintf("%s-%d", version, len(releases)+1), Application: "shop", Strategy: "bluegreen",
+		Release: fmt.Sprintf("%s-%d", version, len(releases)+1), Application: "shop", Strategy: strategies.BlueGreen,
 		Blue: strategies.StableOf(releases), Changes: []string{},
 		Timing: strategies.Timing{Pause: 600 * time.Millisecond, Bake: bake, Healthy: 20 * time.Second, Drain: 5 * time.Second, Grace: 5 * time.Second},
 	}
@@ -259,7 +259,7 @@ func (st *story) release(ctx context.Context, version string, hold bool, bake ti
 		}
 		pending = []migrate.Phase{migrate.Expand, migrate.Backfill, migrate.Contract}
 	}
-	p.Steps = strategies.BlueGreen(&p, pending, []int{10, 50, 100}, hold, true)
+	p.Steps = strategies.Steps(&p, strategies.Outline{Pending: pending, Shares: []int{10, 50, 100}, Pause: hold, Contract: true})
 	var r *strategies.Release
 	err = st.runner.Hold(ctx, "demo: release "+p.Release, func(ctx context.Context, s *migrate.Session) error {
 		r, err = st.machine.Begin(ctx, s, p)
