@@ -1,0 +1,201 @@
+package proof
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/schema"
+)
+
+// filler makes up rows. What a check, a trigger or a type refuses is tried with other values, and left out in the end:
+// the engine alone knows what it takes.
+type filler struct {
+	db       Database
+	model    *schema.Database
+	next     int // a number that no row has yet
+	total    int
+	unfilled []string
+}
+
+func newFiller(db Database, model *schema.Database) *filler { return &filler{db: db, model: model} }
+
+// place is a table with the schema it is in.
+type place struct {
+	in string
+	*schema.Table
+}
+
+// fillEmpty fills the tables that have no row, those that others point to first.
+func (f *filler) fillEmpty(ctx context.Context) error {
+	f.unfilled = nil
+	for _, t := range f.inOrder() {
+		n, err := f.count(ctx, t)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			f.total += n
+			continue
+		}
+		if n, err = f.table(ctx, t); err != nil {
+			return err
+		}
+		if f.total += n; n == 0 {
+			f.unfilled = append(f.unfilled, tableName(f.db, t.in, t.Name))
+		}
+	}
+	return nil
+}
+
+func (f *filler) count(ctx context.Context, t place) (n int, err error) {
+	err = f.db.DB().QueryRowContext(ctx, "SELECT count(*) FROM "+quoted(f.db.Dialect(), t.in, t.Name)).Scan(&n)
+	return n, err
+}
+
+// inOrder returns the tables that can be filled, each behind those that its foreign keys point to. Where they point
+// in a circle, it begins somewhere.
+func (f *filler) inOrder() []place {
+	var all, ordered []place
+	for _, in := range f.model.Schemas {
+		for _, t := range in.Tables {
+			if schema.Value(t.Options, "foreign") == "" && schema.Value(t.Options, "partition of") == "" {
+				all = append(all, place{in.Name, t})
+			}
+		}
+	}
+	placed := map[string]bool{}
+	for len(all) > 0 {
+		at := slices.IndexFunc(all, func(t place) bool {
+			return !slices.ContainsFunc(t.Constraints, func(k *schema.Constraint) bool {
+				if k.References == nil {
+					return false
+				}
+				to := target(t, k)
+				return to != t.in+"."+t.Name && !placed[to] && slices.ContainsFunc(all, func(o place) bool { return o.in+"."+o.Name == to })
+			})
+		})
+		at = max(at, 0)
+		placed[all[at].in+"."+all[at].Name] = true
+		ordered = append(ordered, all[at])
+		all = slices.Delete(all, at, at+1)
+	}
+	return ordered
+}
+
+// target is the table that a foreign key points to.
+func target(t place, k *schema.Constraint) string {
+	in := k.References.Schema
+	if in == "" {
+		in = t.in
+	}
+	return in + "." + k.References.Table
+}
+
+// mostTries bounds how often an insert is tried to find values that a table takes.
+const mostTries = 80
+
+// table fills a table: a row that it takes, then one more for each other value of each column.
+func (f *filler) table(ctx context.Context, t place) (made int, err error) {
+	row, ok, err := f.firstRow(ctx, t)
+	if err != nil || !ok {
+		return 0, err
+	}
+	made = 1
+	for i := range row {
+		for choice := range row[i].values {
+			if choice == row[i].choice {
+				continue
+			}
+			ok, err := f.insert(ctx, t, row, i, choice)
+			if err != nil {
+				return made, err
+			}
+			if ok {
+				made++
+			}
+		}
+	}
+	return made, nil
+}
+
+// firstRow inserts a row that the table takes, and returns the values that it took.
+func (f *filler) firstRow(ctx context.Context, t place) (row []*column, ok bool, err error) {
+	row = f.columns(t)
+	if len(row) == 0 {
+		return nil, false, nil
+	}
+	if ok, err = f.insert(ctx, t, row, -1, 0); ok || err != nil {
+		return row, ok, err
+	}
+	for _, c := range row { // what need not be given is no trouble
+		if c.optional() {
+			c.choice = c.index("NULL")
+		}
+	}
+	tries := 0
+	for i := -1; i < len(row); i++ {
+		if i >= 0 && row[i].optional() {
+			continue
+		}
+		for choice := range choices(row, i) {
+			if tries++; tries > mostTries {
+				return row, false, nil
+			}
+			if ok, err = f.insert(ctx, t, row, i, choice); err != nil {
+				return row, false, err
+			}
+			if ok {
+				if i >= 0 {
+					row[i].choice = choice
+				}
+				return row, true, nil
+			}
+		}
+	}
+	return row, false, nil
+}
+
+func choices(row []*column, i int) int {
+	if i < 0 {
+		return 1
+	}
+	return len(row[i].values)
+}
+
+// insert inserts a row; in it, the ith column has another of its values. ok says that the engine took it.
+func (f *filler) insert(ctx context.Context, t place, row []*column, i, choice int) (ok bool, err error) {
+	text := f.statement(t, row, i, choice)
+	if _, err := f.db.DB().ExecContext(ctx, text); err != nil {
+		return false, ctx.Err()
+	}
+	return true, nil
+}
+
+// statement is an INSERT with the values that were chosen, and fresh ones where they have to differ from all others.
+func (f *filler) statement(t place, row []*column, i, choice int) string {
+	d := f.db.Dialect()
+	f.next++
+	var names, values []string
+	for at, c := range row {
+		chosen := c.choice
+		if at == i {
+			chosen = choice
+		}
+		value := c.values[chosen]
+		if value == omitted {
+			continue
+		}
+		names = append(names, d.Quote(c.Name))
+		values = append(values, strings.ReplaceAll(value, fresh, fmt.Sprint(f.next)))
+	}
+	if len(names) == 0 {
+		if d.Engine == migrate.MySQL || d.Engine == migrate.MariaDB {
+			return "INSERT INTO " + quoted(d, t.in, t.Name) + " () VALUES ()"
+		}
+		return "INSERT INTO " + quoted(d, t.in, t.Name) + " DEFAULT VALUES"
+	}
+	return fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", quoted(d, t.in, t.Name), strings.Join(names, ", "), strings.Join(values, ", "))
+}

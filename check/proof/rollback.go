@@ -1,0 +1,296 @@
+package proof
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/switchbackdb/switchback/check"
+	"github.com/switchbackdb/switchback/diff"
+	"github.com/switchbackdb/switchback/migrate"
+)
+
+// The rules of the proof.
+const (
+	NotInverse   = "rollback-not-inverse" // the schema after the way back is another
+	LosesData    = "rollback-loses-data"  // rows are gone, or others, after the way back
+	Missing      = "rollback-missing"     // there is no way back
+	Fails        = "rollback-fails"       // a rollback script fails
+	ForwardFails = "forward-fails"
+	RefusesRows  = "refuses-rows"      // a roll-forward script fails on the rows that were made up
+	NotAgain     = "not-repeatable"    // it cannot go forward a second time
+	BlueBreaks   = "blue-query-breaks" // a write of the old shape fails while the old version still runs
+)
+
+// Rollback proves that the changes come back. The error is one of proving, such as a scratch that cannot be made; what
+// is wrong with the changes are findings.
+func (p *Proof) Rollback(ctx context.Context) (check.Part, error) {
+	begun := time.Now()
+	r := &run{Proof: p, rows: true}
+	for i := range p.Changes {
+		on, err := r.change(ctx, i)
+		if err != nil {
+			return check.Part{}, fmt.Errorf("prove the way back of %s: %w", p.Changes[i].ID, err)
+		}
+		if !on {
+			r.after = len(p.Changes) - i - 1
+			break
+		}
+	}
+	part := check.Part{Name: "rollback", Took: time.Since(begun), Findings: r.findings, Looked: r.looked()}
+	if part.Findings == nil {
+		part.Findings = []check.Finding{}
+	}
+	return part, nil
+}
+
+// run is a proof under way.
+type run struct {
+	*Proof
+	rows     bool // whether the scratch databases are filled
+	findings []check.Finding
+	tries    int // ways forward and back
+	made     int // rows in the last scratch that was filled
+	unfilled []string
+	after    int // changes that were not looked at, as one before them does not go forward
+}
+
+func (r *run) looked() string {
+	text := fmt.Sprintf("%d changes, %d ways forward and back, over %d rows", len(r.Changes)-r.after, r.tries, r.made)
+	if len(r.unfilled) > 0 {
+		text += "; no row could be made up for " + strings.Join(r.unfilled, ", ")
+	}
+	if r.after > 0 {
+		text += fmt.Sprintf("; %d changes behind one that fails were not looked at", r.after)
+	}
+	return text
+}
+
+func (r *run) found(f check.Finding) { r.findings = append(r.findings, f) }
+
+// change proves one change. on says that the next can be looked at.
+func (r *run) change(ctx context.Context, i int) (on bool, err error) {
+	c := r.Changes[i]
+	if c.Meta.Irreversible != "" {
+		r.found(check.Finding{
+			Rule: Missing, Severity: check.Warning, Message: "there is no way back: " + c.Meta.Irreversible,
+			Place: check.Place{Change: c.ID, File: filepath.ToSlash(filepath.Join(c.Path, "change.yaml"))},
+			Why:   "A release that takes it along needs a verified snapshot.",
+		})
+		return r.goes(ctx, i)
+	}
+	one, err := r.build(ctx, i)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, one.close()) }()
+	count := len(r.findings)
+	fine, err := r.forthAndBack(ctx, i, one)
+	if err != nil || !fine {
+		return len(r.findings) == count || !r.stuck(count), err
+	}
+	return true, r.withWrites(ctx, i)
+}
+
+// stuck tells whether what was found since keeps the change from going forward at all.
+func (r *run) stuck(since int) bool {
+	return slices.ContainsFunc(r.findings[since:], func(f check.Finding) bool { return f.Rule == ForwardFails })
+}
+
+// goes tells whether a change that has no way back goes forward.
+func (r *run) goes(ctx context.Context, i int) (on bool, err error) {
+	one, err := r.build(ctx, i)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, one.close()) }()
+	if err := one.forward(ctx, r.Changes[i], r.phases(r.Changes[i])); err != nil {
+		return false, r.failure(ctx, i, err, ForwardFails)
+	}
+	return true, nil
+}
+
+// forthAndBack takes a change forward and back again from each of its phases, one after the other, so that each time
+// but the first is a repetition too: the newest phase alone, and then all of them.
+func (r *run) forthAndBack(ctx context.Context, i int, one *subject) (fine bool, err error) {
+	c := r.Changes[i]
+	before, err := one.note(ctx)
+	if err != nil {
+		return false, err
+	}
+	all := r.phases(c)
+	for k := 1; k <= len(all); k++ {
+		if k > 1 && undoes(c, all[k-1]) {
+			if fine, err := r.lastAlone(ctx, i, all[:k], one); err != nil || !fine {
+				return false, err
+			}
+		}
+		r.tries++
+		if err := one.forward(ctx, c, all[:k]); err != nil {
+			rule := ForwardFails
+			if k > 1 && ranBefore(err, all[k-1]) {
+				rule = NotAgain
+			}
+			return false, r.failure(ctx, i, err, rule)
+		}
+		if err := one.back(ctx, c, nil); err != nil {
+			return false, r.failure(ctx, i, err, Fails)
+		}
+		same, err := r.compare(ctx, c, all[k-1], before, one, "")
+		if err != nil || !same {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// undoes tells whether the rollback of a phase brings back what was before it. Without a script, as is usual for a
+// backfill, what it filled goes with the phase before.
+func undoes(c *migrate.Change, p migrate.Phase) bool {
+	pair, ok := c.Pair(p)
+	return ok && pair.Rollback != nil
+}
+
+// lastAlone takes a change forward and only its newest phase back.
+func (r *run) lastAlone(ctx context.Context, i int, until []migrate.Phase, one *subject) (fine bool, err error) {
+	c, last := r.Changes[i], until[len(until)-1]
+	r.tries++
+	if err := one.forward(ctx, c, until[:len(until)-1]); err != nil {
+		return false, r.failure(ctx, i, err, NotAgain)
+	}
+	between, err := one.note(ctx)
+	if err != nil {
+		return false, err
+	}
+	if last == migrate.Backfill {
+		between.tables = nil // what it has filled does no harm in columns that wait for it
+	}
+	if err := one.forward(ctx, c, until); err != nil {
+		return false, r.failure(ctx, i, err, ForwardFails)
+	}
+	if err := one.back(ctx, c, []migrate.Phase{last}); err != nil {
+		return false, r.failure(ctx, i, err, Fails)
+	}
+	return r.compare(ctx, c, last, between, one, " to "+string(until[len(until)-2]))
+}
+
+// ranBefore tells whether it was an earlier phase than the newest that failed: it has run once already.
+func ranBefore(err error, newest migrate.Phase) bool {
+	var step *migrate.StepError
+	return errors.As(err, &step) && step.Step.Phase != newest
+}
+
+// compare compares what is there with what was noted. having says what was done in between.
+func (r *run) compare(ctx context.Context, c *migrate.Change, from migrate.Phase, before *noted, one *subject, having string) (bool, error) {
+	now, err := one.note(ctx)
+	if err != nil {
+		return false, err
+	}
+	same := true
+	result, err := diff.Compare(before.schema, now.schema, diff.Options{})
+	if err != nil {
+		return false, err
+	}
+	place := r.rollbackOf(c, from)
+	if !result.Same() {
+		same = false
+		var text strings.Builder
+		if err := diff.NewReport("before", "after the way back", result, diff.Options{}).Text(&text, false); err != nil {
+			return false, err
+		}
+		r.found(check.Finding{
+			Rule: NotInverse, Severity: check.Error, Place: place, Object: firstOf(result.Changes), Evidence: strings.TrimSpace(text.String()),
+			Message: fmt.Sprintf("forward to %s and back%s, the schema is not what it was", from, having),
+			Why:     "What is left over, or missing, is in the way of the next try, and of the version of the application that comes back.",
+		})
+	}
+	if lost := before.lost(now); lost.table != "" {
+		same = false
+		r.found(check.Finding{
+			Rule: LosesData, Severity: check.Error, Place: place, Object: "table " + lost.table, Evidence: lost.text(),
+			Message: fmt.Sprintf("forward to %s and back%s, the rows of %s are not what they were", from, having, lost.table),
+			Why:     "Rows that were there before, or that either version of the application wrote, have to be there after the way back.",
+		})
+	}
+	return same, nil
+}
+
+func firstOf(changes []diff.Change) (object string) {
+	diff.Walk(changes, func(path string, _ diff.Change) {
+		if object == "" {
+			object = path
+		}
+	})
+	return object
+}
+
+// rollbackOf is the place of the rollback script of a phase.
+func (r *run) rollbackOf(c *migrate.Change, p migrate.Phase) check.Place {
+	place := check.Place{Change: c.ID, Phase: p, Back: true}
+	if pair, ok := c.Pair(p); ok && pair.Rollback != nil {
+		place.File, place.Line = filepath.ToSlash(pair.Rollback.Path), 1
+	} else if ok {
+		place.File, place.Line = filepath.ToSlash(pair.Forward.Path), 1
+	}
+	return place
+}
+
+// failure turns the error of a step into a finding; any other error is returned. Where a roll-forward script fails
+// on made-up rows and not without them, the change is proven once more, without rows.
+func (r *run) failure(ctx context.Context, i int, failed error, rule string) error {
+	var step *migrate.StepError
+	if !errors.As(failed, &step) || ctx.Err() != nil {
+		return failed
+	}
+	c := r.Changes[i]
+	back := step.Step.Direction == migrate.Back
+	f := check.Finding{Rule: rule, Severity: check.Error, Place: r.placeOf(c, step), Evidence: step.Err.Error()}
+	verb := "goes forward"
+	if back {
+		verb = "is rolled back"
+	}
+	f.Message = fmt.Sprintf("%s does not run when it %s: %s", step.Step.Phase, verb, firstLine(step.Err.Error()))
+	if rule == NotAgain {
+		f.Message = fmt.Sprintf("%s does not run a second time, after the way back: %s", step.Step.Phase, firstLine(step.Err.Error()))
+	}
+	if rule != ForwardFails || !r.rows {
+		r.found(f)
+		return nil
+	}
+	r.rows = false
+	defer func() { r.rows = true }()
+	count := len(r.findings)
+	if _, err := r.change(ctx, i); err != nil {
+		return err
+	}
+	if r.stuck(count) {
+		return nil // it fails without rows as well, which is found now
+	}
+	f.Rule, f.Severity = RefusesRows, check.Warning
+	f.Message = fmt.Sprintf("%s fails on rows that were made up: %s", step.Step.Phase, firstLine(step.Err.Error()))
+	f.Why = "Whether the target has such rows, only its data tells; the rest of the proof was done with empty tables."
+	r.found(f)
+	return nil
+}
+
+// placeOf is where a step failed. A rollback runs the script that was recorded; the place is in its file.
+func (r *run) placeOf(c *migrate.Change, e *migrate.StepError) check.Place {
+	back := e.Step.Direction == migrate.Back
+	place := check.Place{Change: c.ID, Phase: e.Step.Phase, Back: back, Line: max(1, e.Line), Text: e.Statement}
+	if pair, ok := c.Pair(e.Step.Phase); ok {
+		place.File = filepath.ToSlash(pair.Forward.Path)
+		if back && pair.Rollback != nil {
+			place.File = filepath.ToSlash(pair.Rollback.Path)
+		}
+	}
+	return place
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}

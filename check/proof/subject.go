@@ -1,0 +1,125 @@
+package proof
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/schema"
+)
+
+// subject is a scratch database that a change is tried on.
+type subject struct {
+	db     Database
+	runner *migrate.Runner
+	folder string
+	model  *schema.Database // before the change
+}
+
+// build makes a scratch database as it is before the ith change: the base, rows, the changes before it.
+func (r *run) build(ctx context.Context, i int) (_ *subject, err error) {
+	db, err := r.Scratch.Create(ctx)
+	if err != nil {
+		return nil, err
+	}
+	one := &subject{db: db, runner: migrate.NewRunner(db, migrate.Options{Actor: "check"}), folder: r.Folder}
+	defer func() {
+		if err != nil {
+			_ = one.close()
+		}
+	}()
+	if err := r.Base(ctx, db); err != nil {
+		return nil, err
+	}
+	for _, c := range r.Earlier {
+		if err := one.forward(ctx, c, slices.DeleteFunc(c.Phases(), func(p migrate.Phase) bool { return p == migrate.Purge })); err != nil {
+			return nil, fmt.Errorf("run %s, which is before: %w", c.ID, err)
+		}
+	}
+	if err := r.fill(ctx, one); err != nil {
+		return nil, err
+	}
+	for _, c := range r.Changes[:i] {
+		if err := one.forward(ctx, c, r.phases(c)); err != nil {
+			return nil, fmt.Errorf("run %s, which is before it: %w", c.ID, err)
+		}
+		// What it has made gets rows too.
+		if err := r.fill(ctx, one); err != nil {
+			return nil, err
+		}
+	}
+	return one, nil
+}
+
+// fill reads the model and makes up rows for tables that have none.
+func (r *run) fill(ctx context.Context, one *subject) error {
+	var err error
+	if one.model, err = one.db.Inspect(ctx); err != nil || !r.rows {
+		return err
+	}
+	f := newFiller(one.db, one.model)
+	if err := f.fillEmpty(ctx); err != nil {
+		return err
+	}
+	r.made, r.unfilled = f.total, f.unfilled
+	return nil
+}
+
+func (s *subject) close() error { return s.db.Close() }
+
+// forward runs phases of a change.
+func (s *subject) forward(ctx context.Context, c *migrate.Change, phases []migrate.Phase) error {
+	folder := &migrate.Folder{Path: s.folder, Engine: s.db.Dialect().Engine}
+	_, err := s.runner.Run(ctx, "check", func(_ context.Context, state *migrate.State) ([]migrate.Step, error) {
+		var steps []migrate.Step
+		for _, p := range phases {
+			pair, ok := c.Pair(p)
+			if !ok {
+				return nil, fmt.Errorf("%s of %s is gone from %s", p, c.ID, folder.Path)
+			}
+			if state.Of(c.ID, p) == nil {
+				steps = append(steps, migrate.Step{Change: c.ID, Phase: p, Direction: migrate.Forward, Script: pair.Forward, Rollback: pair.Rollback})
+			}
+		}
+		return steps, nil
+	})
+	return err
+}
+
+// back rolls a change back: all of it, or some of its phases.
+func (s *subject) back(ctx context.Context, c *migrate.Change, phases []migrate.Phase) error {
+	_, err := s.runner.Run(ctx, "check", func(_ context.Context, state *migrate.State) ([]migrate.Step, error) {
+		return migrate.PlanBack(state, migrate.BackOptions{Only: func(a migrate.Applied) bool {
+			return a.Change == c.ID && (phases == nil || slices.Contains(phases, a.Phase))
+		}})
+	})
+	return err
+}
+
+// note notes the schema and the rows that are there now.
+func (s *subject) note(ctx context.Context) (*noted, error) {
+	model, err := s.db.Inspect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	n := &noted{schema: model, tables: map[string]*tableRows{}}
+	for _, in := range model.Schemas {
+		for _, t := range in.Tables {
+			rows, err := readRows(ctx, s.db, in.Name, t)
+			if err != nil {
+				return nil, err
+			}
+			n.tables[tableName(s.db, in.Name, t.Name)] = rows
+		}
+	}
+	return n, nil
+}
+
+// tableName is how people write a table: with its schema only where it is another than the usual one.
+func tableName(db Database, in, table string) string {
+	if db.Dialect().Engine != migrate.Postgres || in == "public" {
+		return table
+	}
+	return in + "." + table
+}

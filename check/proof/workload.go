@@ -1,0 +1,266 @@
+package proof
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/switchbackdb/switchback/check"
+	"github.com/switchbackdb/switchback/internal/sqltoken"
+	"github.com/switchbackdb/switchback/migrate"
+)
+
+// The rules of the workload.
+const (
+	GreenBreaks   = "green-query-breaks"
+	OtherResult   = "plan-changes-result-type" // a query gives other columns than before
+	BrokenAlready = "query-broken-before"      // it does not work without the changes either
+)
+
+// Query is one query of a version of the application.
+type Query struct {
+	Name string // from a comment "-- name: …" above it; may be empty
+	Text string // with its parameters: $1, ?, :name
+	File string
+	Line int
+}
+
+// Workload is what the two versions of the application ask: blue runs now, green is to come.
+type Workload struct {
+	Blue, Green []Query
+}
+
+// Workload proves that both versions work: blue before the changes and after each expand and backfill, green after
+// all of these and after each contract, in the order in which a release runs the phases.
+func (p *Proof) Workload(ctx context.Context, load Workload) (_ check.Part, err error) {
+	begun := time.Now()
+	r := &run{Proof: p}
+	one, err := r.build(ctx, 0)
+	if err != nil {
+		return check.Part{}, err
+	}
+	defer func() { err = errors.Join(err, one.close()) }()
+	w := &asked{run: r, one: one, blue: distinct(load.Blue), green: distinct(load.Green), known: map[string][]string{}, told: map[string]bool{}}
+	if err := w.all(ctx); err != nil {
+		return check.Part{}, err
+	}
+	part := check.Part{Name: "workload", Took: time.Since(begun), Findings: r.findings}
+	part.Looked = fmt.Sprintf("%d queries of blue and %d of green, prepared %d times", len(w.blue), len(w.green), w.prepared)
+	return part, nil
+}
+
+// distinct leaves out queries that say the same but for space and case of letters outside of quotes: an application
+// that was recorded asks the same over and over.
+func distinct(list []Query) []Query {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(slices.Clone(list), func(q Query) bool {
+		key := strings.Join(strings.Fields(q.Text), " ")
+		old := seen[key]
+		seen[key] = true
+		return old
+	})
+}
+
+// asked is a workload being proven.
+type asked struct {
+	*run
+	one         *subject
+	blue, green []Query
+	known       map[string][]string // by query: the columns that it gave at first
+	told        map[string]bool     // queries that something was found about
+	prepared    int
+}
+
+func (w *asked) all(ctx context.Context) error {
+	if err := w.ask(ctx, w.blue, BrokenAlready, check.Place{}, "before the changes"); err != nil {
+		return err
+	}
+	for _, p := range []migrate.Phase{migrate.Expand, migrate.Backfill} {
+		if on, err := w.each(ctx, p, w.blue, BlueBreaks); err != nil || !on {
+			return err
+		}
+	}
+	last := w.Changes[len(w.Changes)-1]
+	w.known = map[string][]string{}
+	if err := w.ask(ctx, w.green, GreenBreaks, w.script(last, migrate.Backfill), "when the new version starts, after expand and backfill"); err != nil {
+		return err
+	}
+	_, err := w.each(ctx, migrate.Contract, w.green, GreenBreaks)
+	return err
+}
+
+// each runs a phase of each change and asks after it. on is false where one does not run: the proof of the rollback
+// says why.
+func (w *asked) each(ctx context.Context, p migrate.Phase, queries []Query, rule string) (on bool, err error) {
+	for _, c := range w.Changes {
+		if !slices.Contains(w.phases(c), p) {
+			continue
+		}
+		if err := w.one.forward(ctx, c, []migrate.Phase{p}); err != nil {
+			return false, w.failure(ctx, slices.Index(w.Changes, c), err, ForwardFails)
+		}
+		if err := w.ask(ctx, queries, rule, w.script(c, p), "after "+string(p)); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// script is the place of a phase's script.
+func (w *asked) script(c *migrate.Change, p migrate.Phase) check.Place {
+	place := check.Place{Change: c.ID, Phase: p, Line: 1}
+	if pair, ok := c.Pair(p); ok {
+		place.File = filepath.ToSlash(pair.Forward.Path)
+	}
+	return place
+}
+
+// ask prepares queries, in a transaction that comes to nothing.
+func (w *asked) ask(ctx context.Context, queries []Query, rule string, cause check.Place, when string) error {
+	conn, err := w.one.db.DB().Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for _, q := range queries {
+		if w.told[q.Text] {
+			continue
+		}
+		w.prepared++
+		columns, err := w.prepare(ctx, conn, q)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		before, again := w.known[q.Text]
+		switch {
+		case err != nil:
+			w.broken(q, rule, cause, when, err)
+		case again && len(before) > 0 && !slices.Equal(before, columns):
+			w.told[q.Text] = true
+			w.found(check.Finding{
+				Rule: OtherResult, Severity: check.Warning, Place: placeOfQuery(q, cause), Object: label(q),
+				Message:  fmt.Sprintf("%s gives other columns %s%s", label(q), when, of(cause)),
+				Why:      "An application that has it prepared is told that the cached plan must not change its result type (PostgreSQL), or reads another column than it means.",
+				Rewrite:  "Name the columns instead of *.",
+				Evidence: "before: " + strings.Join(before, ", ") + "\nnow:    " + strings.Join(columns, ", "),
+			})
+		default:
+			w.known[q.Text] = columns
+		}
+	}
+	return nil
+}
+
+func (w *asked) broken(q Query, rule string, cause check.Place, when string, err error) {
+	w.told[q.Text] = true
+	f := check.Finding{Rule: rule, Severity: check.Error, Place: placeOfQuery(q, cause), Object: label(q), Evidence: q.Text + "\n" + err.Error()}
+	f.Message = fmt.Sprintf("%s does not work %s%s: %s", label(q), when, of(cause), firstLine(err.Error()))
+	switch rule {
+	case BrokenAlready:
+		f.Severity, f.Why = check.Warning, "It says nothing of the changes, and is not looked at in their phases."
+	case BlueBreaks:
+		f.Why = "The old version of the application still runs then."
+	case GreenBreaks:
+		f.Why = "The new version of the application runs then."
+	}
+	w.found(f)
+}
+
+// of names the change that the queries were asked after.
+func of(cause check.Place) string {
+	if cause.Change == "" {
+		return ""
+	}
+	return " of " + cause.Change
+}
+
+func placeOfQuery(q Query, cause check.Place) check.Place {
+	return check.Place{Change: cause.Change, Phase: cause.Phase, File: q.File, Line: q.Line, Text: q.Text}
+}
+
+func label(q Query) string {
+	if q.Name != "" {
+		return "query " + q.Name
+	}
+	return "the query"
+}
+
+// prepare has the server understand a query, and returns the columns that it gives, with their types, where that can
+// be seen without doing any harm: nothing that the query does is kept.
+func (w *asked) prepare(ctx context.Context, conn *sql.Conn, q Query) (columns []string, err error) {
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = tx.Rollback() }()
+	engine := w.one.db.Dialect().Engine
+	tokens := sqltoken.Split(q.Text, sqltoken.Of(string(engine)))
+	prepared, err := tx.PrepareContext(ctx, replaced(q.Text, engine, positional(engine)))
+	if err != nil {
+		return nil, err
+	}
+	defer prepared.Close()
+	if len(tokens) == 0 || !tokens[0].Is("select") && !tokens[0].Is("with") && !tokens[0].Is("values") && !tokens[0].Is("table") {
+		return nil, nil
+	}
+	rows, err := tx.QueryContext(ctx, replaced(q.Text, engine, func(int) string { return "NULL" }))
+	if err != nil {
+		return nil, ctx.Err() // LIMIT NULL and such: it was prepared, that is enough
+	}
+	defer rows.Close()
+	types, err := rows.ColumnTypes()
+	if err != nil {
+		return nil, ctx.Err()
+	}
+	for _, t := range types {
+		columns = append(columns, strings.TrimSpace(t.Name()+" "+t.DatabaseTypeName()))
+	}
+	return columns, nil
+}
+
+// positional writes the nth parameter, from 1, as the engine has them.
+func positional(engine migrate.Engine) func(n int) string {
+	if engine == migrate.Postgres {
+		return func(n int) string { return fmt.Sprintf("$%d", n) }
+	}
+	return func(int) string { return "?" }
+}
+
+// replaced writes the parameters of a query in another way: $1, ? and :name become what parameter says of their
+// number.
+func replaced(text string, engine migrate.Engine, parameter func(n int) string) string {
+	d := sqltoken.Of(string(engine))
+	numbers := map[string]int{}
+	number := func(name string) int {
+		if name == "?" || numbers[name] == 0 {
+			numbers[name] = len(numbers) + 1
+			if name == "?" { // each is another
+				numbers[fmt.Sprint("?", len(numbers))] = len(numbers)
+			}
+		}
+		return numbers[name]
+	}
+	skip := -1
+	return sqltoken.Replace(text, d, func(list []sqltoken.Token, i int) (string, bool) {
+		t := list[i]
+		if i == skip {
+			return "", true
+		}
+		next := func(kinds ...sqltoken.Kind) bool {
+			return i+1 < len(list) && list[i+1].Start == t.End && slices.Contains(kinds, list[i+1].Kind)
+		}
+		switch {
+		case t.IsSign("?") && engine != migrate.Postgres:
+			return parameter(number("?")), true
+		case t.IsSign("$") && next(sqltoken.Number), t.IsSign(":") && next(sqltoken.Word) && (i == 0 || !list[i-1].IsSign(":")):
+			skip = i + 1
+			return parameter(number(t.Raw + list[i+1].Raw)), true
+		}
+		return "", false
+	})
+}

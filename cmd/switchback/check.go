@@ -1,0 +1,402 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/switchbackdb/switchback/check"
+	"github.com/switchbackdb/switchback/check/proof"
+	"github.com/switchbackdb/switchback/check/report"
+	"github.com/switchbackdb/switchback/diff"
+	"github.com/switchbackdb/switchback/drivers/database"
+	"github.com/switchbackdb/switchback/drivers/scratch"
+	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/schema"
+)
+
+// The parts of the gate.
+const (
+	partRelease  = "release"
+	partRollback = "rollback"
+	partWorkload = "workload"
+)
+
+func checkCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "check",
+		Usage: "the gate before a deploy: does every pending change come back? Exit code 2 when one does not",
+		Description: `Runs the pending changes forward and back in scratch databases filled with made-up rows, and says with
+evidence what would not come back, what would be lost, and which queries would break. With a target
+(--url, --env) the changes that are not applied there are pending, and its schema is what they begin
+with; nothing is ever run on it. Without one, all changes of the folder are, on an empty schema or on
+that of --from; --since leaves out those that a git commit has.
+
+` + sourceHelp,
+		Flags: append(targetFlags(
+			&cli.StringFlag{Name: "from", Usage: "the schema that the changes begin with, a `SOURCE`"},
+			&cli.StringFlag{Name: "scratch", Usage: "where changes are tried: the `URL` of a server where databases may be created, or docker:IMAGE such as docker:postgres:17", EnvVars: []string{"SWITCHBACK_SCRATCH"}},
+			&cli.StringFlag{Name: "since", Usage: "only changes that the git commit `REF` does not have; the others are run before"},
+			&cli.StringSliceFlag{Name: "workload", Usage: "`VERSION=FILE`: the queries of blue, which runs now, or of green, which is to come; can be repeated"},
+			&cli.StringSliceFlag{Name: "only", Usage: "only this `PART`: release, rollback, workload; can be repeated"},
+			&cli.BoolFlag{Name: "static", Usage: "only what needs no scratch database"},
+			&cli.StringSliceFlag{Name: "format", Usage: "`FORMAT` or FORMAT=FILE: " + strings.Join(report.Formats(), ", ") + "; can be repeated", DefaultText: "text"},
+			&cli.BoolFlag{Name: "strict", Usage: "warnings close the gate too"},
+		), &cli.StringSliceFlag{Name: "placeholder", Usage: "`NAME=VALUE` for a ${NAME} in another tool's migrations; can be repeated"}),
+		Action: runCheck,
+	}
+}
+
+// gate is a run of check.
+type gate struct {
+	*project
+	c       *cli.Context
+	server  scratch.Server
+	engine  migrate.Engine
+	target  *target // nil where there is none
+	folder  *migrate.Folder
+	earlier []*migrate.Change // that are no matter of this run, and run before
+	pending []*migrate.Change
+	phases  map[string][]migrate.Phase
+	model   *schema.Database // that the changes begin with; nil for an empty one
+	report  check.Report
+}
+
+func runCheck(c *cli.Context) (err error) {
+	formats, err := checkFormats(c)
+	if err != nil {
+		return err
+	}
+	p, err := openProject(c)
+	if err != nil {
+		return err
+	}
+	g := &gate{project: p, c: c, report: check.Report{Started: time.Now().UTC(), Changes: []string{}}}
+	defer func() { err = errors.Join(err, g.close()) }()
+	if err := g.open(); err != nil {
+		return err
+	}
+	for _, part := range []struct {
+		name string
+		run  func(context.Context) (check.Part, error)
+	}{{partRelease, g.release}, {partRollback, g.rollback}, {partWorkload, g.workload}} {
+		if only := c.StringSlice("only"); len(only) > 0 && !slices.Contains(only, part.name) {
+			continue
+		}
+		result, err := part.run(c.Context)
+		if err != nil {
+			return err
+		}
+		result.Name = part.name
+		if result.Findings == nil {
+			result.Findings = []check.Finding{}
+		}
+		g.report.Parts = append(g.report.Parts, result)
+	}
+	if err := g.write(formats); err != nil {
+		return err
+	}
+	if !g.report.Passed() || c.Bool("strict") && g.report.Count(check.Warning) > 0 {
+		return findings
+	}
+	return nil
+}
+
+// checkFormat is a format with the file it goes to; without one, to the terminal.
+type checkFormat struct{ name, file string }
+
+func checkFormats(c *cli.Context) ([]checkFormat, error) {
+	var list []checkFormat
+	for _, text := range c.StringSlice("format") {
+		name, file, _ := strings.Cut(text, "=")
+		if !slices.Contains(report.Formats(), name) {
+			return nil, fmt.Errorf("--format %s: there is no format %q; there are %s", text, name, strings.Join(report.Formats(), ", "))
+		}
+		list = append(list, checkFormat{name, file})
+	}
+	for _, only := range c.StringSlice("only") {
+		if !slices.Contains([]string{partRelease, partRollback, partWorkload}, only) {
+			return nil, fmt.Errorf("--only %s: the parts are release, rollback and workload", only)
+		}
+	}
+	if len(list) == 0 {
+		list = []checkFormat{{name: "text"}}
+		if c.Bool("json") {
+			list[0].name = "json"
+		}
+	}
+	return list, nil
+}
+
+func (g *gate) write(formats []checkFormat) error {
+	for _, f := range formats {
+		if err := g.project.write(f.file, func(o *output) error { return report.Write(o.w, f.name, version, &g.report) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *gate) close() error {
+	var err error
+	if g.server != nil {
+		err = g.server.Close()
+	}
+	if g.target != nil {
+		g.target.close()
+	}
+	return err
+}
+
+// open finds out what is to be checked: the engine, the changes, the schema that they begin with.
+func (g *gate) open() (err error) {
+	if err := g.readBase(); err != nil {
+		return err
+	}
+	var wrong *migrate.FolderError
+	if g.folder, err = migrate.LoadFolder(g.config.Changes, g.engine); err != nil && (g.folder == nil || !errors.As(err, &wrong)) {
+		return err // an integrity file that does not fit is a finding
+	}
+	g.report.Engine = string(g.engine)
+	if err := g.choose(); err != nil {
+		return err
+	}
+	for _, c := range g.pending {
+		g.report.Changes = append(g.report.Changes, c.ID)
+	}
+	return nil
+}
+
+// readBase reads the schema that the changes begin with, and with it the engine.
+func (g *gate) readBase() error {
+	c := g.c
+	if c.String("url") != "" || c.String("env") != "" {
+		t, err := openTarget(c, false)
+		if err != nil {
+			return err
+		}
+		g.target, g.engine = t, t.db.Dialect().Engine
+	}
+	switch {
+	case c.String("from") != "":
+		s, err := g.source(c, c.String("from"))
+		if err != nil {
+			return err
+		}
+		g.model = s.Database
+	case g.target != nil:
+		in, ok := g.target.db.(interface {
+			Inspect(ctx context.Context) (*schema.Database, error)
+		})
+		if !ok {
+			return fmt.Errorf("the catalogue of %s cannot be read", g.target.db.Version())
+		}
+		var err error
+		if g.model, err = in.Inspect(c.Context); err != nil {
+			return err
+		}
+	}
+	if g.engine == "" && g.model != nil && g.model.Engine != "" {
+		g.engine = migrate.Engine(g.model.Engine)
+	}
+	if g.engine == "" {
+		var err error
+		if g.engine, err = scratch.Engine(c.String("scratch")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// choose finds out which changes are pending, and which are run before.
+func (g *gate) choose() error {
+	known, err := g.since()
+	if err != nil {
+		return err
+	}
+	var state *migrate.State
+	if g.target != nil {
+		if state, err = g.target.runner.State(g.c.Context); err != nil {
+			return err
+		}
+	}
+	g.phases = map[string][]migrate.Phase{}
+	for _, c := range g.folder.Changes {
+		switch {
+		case state != nil:
+			left := slices.DeleteFunc(c.Phases(), func(p migrate.Phase) bool { return p == migrate.Purge || state.Of(c.ID, p) != nil })
+			if len(left) == 0 {
+				continue
+			}
+			g.phases[c.ID] = left
+		case known[c.ID] && g.c.String("from") != "":
+			continue // it is in that schema
+		case known[c.ID]:
+			g.earlier = append(g.earlier, c)
+			continue
+		}
+		g.pending = append(g.pending, c)
+	}
+	return nil
+}
+
+// since are the changes that a git commit has.
+func (g *gate) since() (map[string]bool, error) {
+	ref := g.c.String("since")
+	if ref == "" {
+		return nil, nil
+	}
+	if strings.HasPrefix(ref, "-") {
+		return nil, fmt.Errorf("--since %s is no name of a commit", ref)
+	}
+	cmd := exec.CommandContext(g.c.Context, "git", "ls-tree", "-z", "--name-only", ref, "./")
+	cmd.Dir = g.config.Changes
+	out, err := cmd.Output()
+	if err != nil {
+		var ended *exec.ExitError
+		if errors.As(err, &ended) {
+			err = fmt.Errorf("%w: %s", err, strings.TrimSpace(string(ended.Stderr)))
+		}
+		return nil, fmt.Errorf("--since %s: list the changes of that commit: %w\n  next: in CI, fetch it first: git fetch origin %s", ref, err, ref)
+	}
+	known := map[string]bool{}
+	for _, name := range strings.Split(string(out), "\x00") {
+		known[strings.TrimSuffix(filepath.Base(name), "/")] = true
+	}
+	return known, nil
+}
+
+// scratchDatabases opens the server of scratch databases. What is missing says what to do.
+func (g *gate) scratchDatabases() error {
+	name := g.c.String("scratch")
+	if name == "" && g.engine != migrate.SQLite {
+		return fmt.Errorf("changes for %s are tried on a server of it, and there is none to try them on\n  state: nothing was checked that needs one\n  next: --scratch docker:%s or --scratch URL of a server where databases may be created; or --static for the rest", g.engine, g.engine)
+	}
+	engine, err := scratch.Engine(name)
+	if err != nil {
+		return err
+	}
+	if engine != g.engine {
+		return fmt.Errorf("--scratch is %s, the target is %s: changes are tried on an engine of the same kind", engine, g.engine)
+	}
+	g.server, err = scratch.Open(g.c.Context, name, scratch.Options{Progress: func(text string) { g.out.line("  … %s", text) }})
+	return err
+}
+
+// scratches makes scratch databases for proofs.
+type scratches struct{ server scratch.Server }
+
+// Create implements proof.Scratch.
+func (s scratches) Create(ctx context.Context) (proof.Database, error) { return s.server.Create(ctx) }
+
+// proof is what the proofs work with; nil, with a reason, where there is nothing to prove or nowhere to do it.
+func (g *gate) proof() (*proof.Proof, string, error) {
+	switch {
+	case len(g.pending) == 0:
+		return nil, "no change is pending", nil
+	case g.c.Bool("static"):
+		return nil, "--static", nil
+	}
+	if g.server == nil {
+		if err := g.scratchDatabases(); err != nil {
+			return nil, "", err
+		}
+	}
+	base, err := g.base()
+	if err != nil {
+		return nil, "", err
+	}
+	return &proof.Proof{Scratch: scratches{g.server}, Base: base, Earlier: g.earlier, Changes: g.pending, Pending: g.phases, Folder: g.config.Changes}, "", nil
+}
+
+// base is what makes the schema that the changes begin with in a scratch database.
+func (g *gate) base() (func(context.Context, proof.Database) error, error) {
+	var statements []string
+	if g.model != nil {
+		writer, err := database.Writer(string(g.engine))
+		if err != nil {
+			return nil, err
+		}
+		options := diff.Options{NoOwners: true, NoGrants: true, NoSettings: true}
+		result, err := diff.Compare(&schema.Database{Engine: string(g.engine)}, g.model, options)
+		if err != nil {
+			return nil, err
+		}
+		script, err := writer.Script(result)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range script.Statements {
+			statements = append(statements, s.SQL)
+		}
+	}
+	return func(ctx context.Context, db proof.Database) error {
+		return runAll(ctx, db, statements)
+	}, nil
+}
+
+// runAll runs statements one after the other in one session.
+func runAll(ctx context.Context, db proof.Database, statements []string) error {
+	conn, err := db.DB().Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for _, s := range statements {
+		if _, err := db.Execute(ctx, conn, s); err != nil {
+			return fmt.Errorf("make the schema that the changes begin with in a scratch database: %w\n  in: %s", err, s)
+		}
+	}
+	return nil
+}
+
+func (g *gate) rollback(ctx context.Context) (check.Part, error) {
+	p, skipped, err := g.proof()
+	if p == nil || err != nil {
+		return check.Part{Skipped: skipped}, err
+	}
+	return p.Rollback(ctx)
+}
+
+// release looks whether the changes may go out as they are: what the runner would refuse.
+func (g *gate) release(ctx context.Context) (check.Part, error) {
+	begun := time.Now()
+	part := check.Part{Looked: fmt.Sprintf("%d changes", len(g.folder.Changes))}
+	refused := func(rule string, err error) {
+		var folder *migrate.FolderError
+		if errors.As(err, &folder) {
+			part.Findings = append(part.Findings, check.Finding{
+				Rule: rule, Severity: check.Error, Message: folder.Reason, Rewrite: folder.Next,
+				Place: check.Place{File: filepath.ToSlash(folder.Path), Line: folder.Line},
+			})
+		}
+	}
+	if err := migrate.CheckSum(g.config.Changes); err != nil {
+		refused("edited-after-apply", err)
+	}
+	if g.target != nil {
+		state, err := g.target.runner.State(ctx)
+		if err != nil {
+			return part, err
+		}
+		part.Looked += " and the journal of the target"
+		if e := state.Interrupted(); e != nil {
+			part.Findings = append(part.Findings, check.Finding{
+				Rule: "step-unfinished", Severity: check.Error, Message: fmt.Sprintf("%s of %s was begun on the target and is not finished", e.Phase, e.Change),
+				Place: check.Place{Change: e.Change, Phase: e.Phase}, Rewrite: "switchback status",
+			})
+		}
+		if _, err := migrate.PlanForward(g.folder, state, migrate.ForwardOptions{Phases: []migrate.Phase{migrate.Expand, migrate.Backfill, migrate.Contract}}); err != nil {
+			refused("out-of-order", err)
+		}
+	}
+	part.Took = time.Since(begun)
+	return part, nil
+}
