@@ -7,13 +7,16 @@ GOFUMPT       := mvdan.cc/gofumpt@v0.12.0
 GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 VERSITYGW     := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
-.PHONY: demo build test test-short bench lint images
+.PHONY: demo build image test test-short bench lint images
 
 demo: ## everything at once, on SQLite, nothing to install
 	go run ./cmd/switchback demo
 
 build: ## one static binary
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/switchback ./cmd/switchback
+
+image: build ## the same in a container image
+	docker build -t switchback .
 
 test: images $(GOBIN)/versitygw ## the whole suite on all engines; starts and stops its own servers
 	go run ./integration/servers/start -- go test -race -parallel 4 -timeout 38m ./...

@@ -64,6 +64,9 @@ func (r *run) looked() string {
 	if len(r.unfilled) > 0 {
 		text += "; no row could be made up for " + strings.Join(r.unfilled, ", ")
 	}
+	if !r.rows {
+		text += "; without rows from where they were refused on"
+	}
 	if r.after > 0 {
 		text += fmt.Sprintf("; %d changes behind one that fails were not looked at", r.after)
 	}
@@ -261,8 +264,7 @@ func (r *run) failure(ctx context.Context, i int, failed error, rule string) err
 		r.found(f)
 		return nil
 	}
-	r.rows = false
-	defer func() { r.rows = true }()
+	r.rows = false // for the changes behind it too, which are built on it
 	count := len(r.findings)
 	if _, err := r.change(ctx, i); err != nil {
 		return err

@@ -205,9 +205,7 @@ func (f *filler) labels(c *schema.Column) []string {
 	var list []string
 	if engine := f.db.Dialect().Engine; engine == migrate.MySQL || engine == migrate.MariaDB {
 		if name := family(c.Type); name == "enum" || name == "set" {
-			for _, m := range enumLabel.FindAllString(c.Type, -1) {
-				list = append(list, m)
-			}
+			list = enumLabel.FindAllString(c.Type, -1)
 		}
 		return list
 	}

@@ -204,7 +204,7 @@ func (w *asked) prepare(ctx context.Context, conn *sql.Conn, q Query) (columns [
 	if err != nil {
 		return nil, err
 	}
-	defer prepared.Close()
+	defer func() { _ = prepared.Close() }()
 	if len(tokens) == 0 || !tokens[0].Is("select") && !tokens[0].Is("with") && !tokens[0].Is("values") && !tokens[0].Is("table") {
 		return nil, nil
 	}
@@ -214,13 +214,13 @@ func (w *asked) prepare(ctx context.Context, conn *sql.Conn, q Query) (columns [
 	}
 	defer rows.Close()
 	types, err := rows.ColumnTypes()
-	if err != nil {
+	if err != nil || rows.Err() != nil {
 		return nil, ctx.Err()
 	}
 	for _, t := range types {
 		columns = append(columns, strings.TrimSpace(t.Name()+" "+t.DatabaseTypeName()))
 	}
-	return columns, nil
+	return columns, ctx.Err()
 }
 
 // positional writes the nth parameter, from 1, as the engine has them.

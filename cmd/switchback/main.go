@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+	_ "golang.org/x/crypto/x509roots/fallback" // where the machine has no root certificates, as in our image
 
 	"github.com/switchbackdb/switchback/migrate"
 )

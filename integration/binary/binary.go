@@ -32,7 +32,9 @@ func (b *Binary) build() (string, error) {
 	}
 	b.dir.Store(dir)
 	path := filepath.Join(dir, "switchback")
-	out, err := exec.Command("go", "build", "-tags", "failpoint", "-o", path, "github.com/switchbackdb/switchback/cmd/switchback").CombinedOutput()
+	cmd := exec.Command("go", "build", "-tags", "failpoint", "-o", path, "github.com/switchbackdb/switchback/cmd/switchback")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // static, as the one that people get
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build the command: %w\n%s", err, out)
 	}

@@ -19,7 +19,11 @@ import (
 	"github.com/switchbackdb/switchback/migrate"
 )
 
-func TestMain(m *testing.M) { os.Exit(servers.Run(m)) }
+func TestMain(m *testing.M) {
+	code := servers.Run(m)
+	program.Remove()
+	os.Exit(code)
+}
 
 // planted is a change on the base schema, with what is to be found in it.
 type planted struct {
@@ -278,6 +282,32 @@ func proofOf(t *testing.T, engine migrate.Engine, server scratch.Server, scripts
 			return nil
 		},
 	}
+}
+
+// TestRefusedRows has a change that refuses the made-up rows, and one behind it that is sound, and one that is not.
+func TestRefusedRows(t *testing.T) {
+	server, err := scratch.Open(t.Context(), "", scratch.Options{})
+	require.NoError(t, err)
+	p := proofOf(t, migrate.SQLite, server, map[string]string{"expand.sql": "CREATE UNIQUE INDEX one_note ON customers (note);", "expand.rollback.sql": "DROP INDEX one_note;"})
+	for id, rollback := range map[string]string{"2_sound": "DROP TABLE a;", "3_planted": "SELECT 1;"} {
+		dir := filepath.Join(p.Folder, id)
+		require.NoError(t, os.Mkdir(dir, 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "expand.sql"), []byte("CREATE TABLE IF NOT EXISTS a (id integer PRIMARY KEY);"), 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "expand.rollback.sql"), []byte(rollback), 0o600))
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(p.Folder, "3_planted", "expand.sql"), []byte("CREATE TABLE b (id integer PRIMARY KEY);"), 0o600))
+	require.NoError(t, migrate.WriteSum(p.Folder))
+	folder, err := migrate.LoadFolder(p.Folder, migrate.SQLite)
+	require.NoError(t, err)
+	p.Changes = folder.Changes
+	part, err := p.Rollback(t.Context())
+	require.NoError(t, err)
+	var rules []string
+	for _, f := range part.Findings {
+		rules = append(rules, f.Place.Change+" "+f.Rule)
+	}
+	require.Equal(t, []string{"1_planted refuses-rows", "3_planted rollback-not-inverse"}, rules)
+	require.Contains(t, part.Looked, "without rows from where they were refused on")
 }
 
 // TestNothingIsLeft looks whether a proof leaves databases on the scratch server, also when it is cut off.
