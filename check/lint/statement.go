@@ -82,6 +82,8 @@ func (s *statement) create(w words) {
 				s.columns = append(s.columns, column{name: item[0].Name, rest: item[1:]})
 			}
 		}
+	case w.begin("MATERIALIZED", "VIEW"):
+		s.table, _ = w[2:].skip("IF", "NOT", "EXISTS").name()
 	case w.begin("INDEX"):
 		if i := w.find("ON"); i >= 0 {
 			s.table, _ = w[i+1:].skip("ONLY").name()
@@ -108,7 +110,7 @@ func (s *statement) has(keywords ...string) bool { return words(s.tokens).find(k
 // isNew tells whether the script itself made the table before: it is empty, and nobody uses it.
 func (s *statement) isNew(table string) bool {
 	for _, other := range s.script.statements[:s.number] {
-		if other.verb == "CREATE TABLE" && sameName(other.table, table) {
+		if (other.verb == "CREATE TABLE" || other.verb == "CREATE MATERIALIZED") && sameName(other.table, table) {
 			return true
 		}
 	}
