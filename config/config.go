@@ -30,6 +30,7 @@ type Config struct {
 	Environments map[string]Environment `yaml:"environments,omitempty"` // databases by name
 	Snapshots    Snapshots              `yaml:"snapshots,omitempty"`
 	Drift        Drift                  `yaml:"drift,omitempty"`
+	Lint         Lint                   `yaml:"lint,omitempty"`
 	Release      Release                `yaml:"release,omitempty"`
 	dir          string
 }
@@ -79,6 +80,17 @@ type IgnoreRule struct {
 	Property string `yaml:"property,omitempty"` // only this property of it
 	Reason   string `yaml:"reason"`
 	Until    string `yaml:"until,omitempty"` // the last day on which the rule holds: 2027-01-31
+}
+
+// Lint says what lint makes of its rules.
+type Lint struct {
+	Rules map[string]LintRule `yaml:"rules,omitempty"`
+}
+
+// LintRule changes how serious a rule is.
+type LintRule struct {
+	Severity string `yaml:"severity"`         // error, warning, note or off
+	Reason   string `yaml:"reason,omitempty"` // has to be given where it is off
 }
 
 // Release says how the application is started and how traffic reaches it.

@@ -29,6 +29,14 @@ type Directives struct {
 	Asserts        []Assert      // queries that must find nothing, by line
 	Groups         []Group       // statements that take effect together, by line
 	Resumed        []int         // lines of directives above statements that only a resumed step runs
+	Allows         []Allow       // rules of lint that a statement may break, by line
+}
+
+// Allow says that the statement below the directive may break a rule of lint.
+type Allow struct {
+	Line   int // line of the directive
+	Rule   string
+	Reason string
 }
 
 // Group says that the statements between two lines take effect together.
@@ -106,6 +114,13 @@ func (d *Directives) add(line int, text string) error {
 			return fmt.Errorf("directive assert: want \"assert MESSAGE\", which says what is wrong when the query finds a row")
 		}
 		d.Asserts = append(d.Asserts, Assert{Line: line, Message: message})
+	case "allow":
+		rule, reason, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(text, "allow")), ":")
+		rule, reason = strings.TrimSpace(rule), strings.TrimSpace(reason)
+		if rule == "" || reason == "" || strings.ContainsAny(rule, " \t") {
+			return fmt.Errorf("directive allow: want \"allow RULE: REASON\", which says why this statement may")
+		}
+		d.Allows = append(d.Allows, Allow{Line: line, Rule: rule, Reason: reason})
 	case "batch":
 		b, err := parseBatch(quotedFields(strings.TrimSpace(strings.TrimPrefix(text, "batch"))))
 		b.Line = line

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"strings"
@@ -9,25 +8,23 @@ import (
 	"github.com/switchbackdb/switchback/check"
 )
 
-// github writes workflow commands that GitHub Actions shows beside the lines of a pull request
-// (https://docs.github.com/actions/reference/workflow-commands-for-github-actions).
-func github(w io.Writer, r *check.Report) error {
-	out := bufio.NewWriter(w)
-	commands := map[check.Severity]string{check.Error: "error", check.Warning: "warning", check.Note: "notice"}
+// writeGitHub writes workflow commands, which GitHub shows beside the lines of a pull request.
+func writeGitHub(w io.Writer, r *check.Report) error {
+	// % first, or the escapes would be escaped.
+	data := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
+	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
+	levels := map[check.Severity]string{check.Error: "error", check.Warning: "warning", check.Note: "notice"}
 	for _, f := range r.Findings() {
-		message := visible(f.Message)
-		for _, d := range details(f) {
-			message += "\n" + d[0] + ": " + visible(d[1])
+		text := f.Message
+		if f.Rewrite != "" {
+			text += "\nInstead:\n" + f.Rewrite
 		}
-		fmt.Fprintf(out, "::%s file=%s,line=%d,title=%s::%s\n", commands[f.Severity], property(fileOf(f.Place)), max(1, f.Place.Line), property("switchback: "+f.Rule), data(message))
+		_, err := fmt.Fprintf(w, "::%s file=%s,line=%d,title=%s::%s\n", levels[f.Severity],
+			property.Replace(printable(file(f.Place))), line(f.Place), property.Replace(f.Rule), data.Replace(printable(text)))
+		if err != nil {
+			return err
+		}
 	}
-	fmt.Fprintf(out, "::notice title=switchback::%s\n", data(summary(r)))
-	return out.Flush()
+	_, err := fmt.Fprintln(w, summary(r))
+	return err
 }
-
-// data escapes the text of a command, property the value of one of its properties.
-func data(s string) string {
-	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(s)
-}
-
-func property(s string) string { return strings.NewReplacer(":", "%3A", ",", "%2C").Replace(data(s)) }

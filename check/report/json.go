@@ -3,16 +3,20 @@ package report
 import (
 	"encoding/json"
 	"io"
+	"path"
 
 	"github.com/switchbackdb/switchback/check"
 )
 
-// writeJSON is the report itself, with the verdict, see docs/check.md.
+// writeJSON writes a report as it is, with its totals.
 func writeJSON(w io.Writer, r *check.Report) error {
 	return indented(w, struct {
 		*check.Report
-		Passed bool `json:"passed"`
-	}{r, r.Passed()})
+		Passed   bool `json:"passed"`
+		Errors   int  `json:"errors"`
+		Warnings int  `json:"warnings"`
+		Notes    int  `json:"notes"`
+	}{r, r.Passed(), r.Count(check.Error), r.Count(check.Warning), r.Count(check.Note)})
 }
 
 func indented(w io.Writer, v any) error {
@@ -21,38 +25,16 @@ func indented(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-// gitlab is GitLab's code quality report
-// (https://docs.gitlab.com/ci/testing/code_quality/#code-quality-report-format).
-func gitlab(w io.Writer, r *check.Report) error {
-	type lines struct {
-		Begin int `json:"begin"`
+// file is the file that a finding is shown at: the change's folder where it is about no script.
+func file(p check.Place) string {
+	switch {
+	case p.File != "":
+		return p.File
+	case p.Change != "":
+		return path.Join("changes", p.Change)
 	}
-	type location struct {
-		Path  string `json:"path"`
-		Lines lines  `json:"lines"`
-	}
-	type issue struct {
-		Description string   `json:"description"`
-		Check       string   `json:"check_name"`
-		Fingerprint string   `json:"fingerprint"`
-		Severity    string   `json:"severity"`
-		Location    location `json:"location"`
-	}
-	severities := map[check.Severity]string{check.Error: "critical", check.Warning: "minor", check.Note: "info"}
-	list := []issue{}
-	for _, f := range r.Findings() {
-		list = append(list, issue{
-			Description: oneLine(f.Message), Check: f.Rule, Fingerprint: f.Fingerprint(), Severity: severities[f.Severity],
-			Location: location{Path: fileOf(f.Place), Lines: lines{max(1, f.Place.Line)}},
-		})
-	}
-	return indented(w, list)
+	return "changes"
 }
 
-// fileOf is a file for services that want one for each finding.
-func fileOf(p check.Place) string {
-	if p.File != "" {
-		return p.File
-	}
-	return "switchback.yaml"
-}
+// line is the line that a finding is shown at, for forms that want one.
+func line(p check.Place) int { return max(p.Line, 1) }

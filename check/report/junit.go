@@ -9,8 +9,6 @@ import (
 	"github.com/switchbackdb/switchback/check"
 )
 
-// The elements of a JUnit report as CI services read it
-// (https://github.com/jenkinsci/xunit-plugin/blob/master/src/main/resources/org/jenkinsci/plugins/xunit/types/model/xsd/junit-10.xsd).
 type (
 	junitSuites struct {
 		XMLName xml.Name     `xml:"testsuites"`
@@ -23,13 +21,16 @@ type (
 		Errors   int         `xml:"errors,attr"`
 		Skipped  int         `xml:"skipped,attr"`
 		Time     string      `xml:"time,attr"`
+		Stamp    string      `xml:"timestamp,attr,omitempty"`
 		Cases    []junitCase `xml:"testcase"`
 	}
 	junitCase struct {
 		Name    string        `xml:"name,attr"`
 		Class   string        `xml:"classname,attr"`
+		Time    string        `xml:"time,attr"`
 		Skipped *junitSkipped `xml:"skipped,omitempty"`
 		Failure *junitFailure `xml:"failure,omitempty"`
+		Out     string        `xml:"system-out,omitempty"`
 	}
 	junitSkipped struct {
 		Message string `xml:"message,attr"`
@@ -41,60 +42,50 @@ type (
 	}
 )
 
-// junit has a suite for each part. A case is a change and, where something was found, a finding: only errors fail.
-func junit(w io.Writer, r *check.Report) error {
-	var suites junitSuites
+// writeJUnit writes a suite for each part of the gate: a finding is a test that failed, or, where it does not
+// close the gate, one that passed and says something. A part without findings is one test that passed.
+func writeJUnit(w io.Writer, r *check.Report) error {
+	var all junitSuites
 	for _, p := range r.Parts {
-		s := junitSuite{Name: "switchback " + p.Name, Time: fmt.Sprintf("%.3f", p.Took.Seconds())}
-		for _, f := range p.Findings {
-			c := junitCase{Name: oneLine(f.Rule + ": " + placed(f.Place)), Class: "switchback." + p.Name}
-			if f.Severity == check.Error {
-				s.Failures++
-				body := visible(f.Message)
-				for _, d := range details(f) {
-					body += "\n" + d[0] + ": " + visible(d[1])
-				}
-				c.Failure = &junitFailure{Message: oneLine(f.Message), Type: f.Rule, Text: body}
-			}
-			s.Cases = append(s.Cases, c)
+		s := junitSuite{Name: "switchback " + p.Name, Time: seconds(p)}
+		if !r.Started.IsZero() {
+			s.Stamp = r.Started.UTC().Format("2006-01-02T15:04:05")
 		}
-		for _, id := range clean(r, p) {
-			c := junitCase{Name: id, Class: "switchback." + p.Name}
+		for _, f := range p.Findings {
+			s.add(f)
+		}
+		if len(p.Findings) == 0 {
+			c := junitCase{Name: p.Name, Class: "switchback", Time: seconds(p)}
 			if p.Skipped != "" {
-				s.Skipped++
-				c.Skipped = &junitSkipped{oneLine(p.Skipped)}
+				c.Skipped, s.Skipped = &junitSkipped{Message: p.Skipped}, 1
 			}
 			s.Cases = append(s.Cases, c)
 		}
 		s.Tests = len(s.Cases)
-		suites.Suites = append(suites.Suites, s)
+		all.Suites = append(all.Suites, s)
 	}
 	if _, err := io.WriteString(w, xml.Header); err != nil {
 		return err
 	}
 	e := xml.NewEncoder(w)
 	e.Indent("", "  ")
-	if err := e.Encode(suites); err != nil {
+	if err := e.Encode(all); err != nil {
 		return err
 	}
 	_, err := io.WriteString(w, "\n")
 	return err
 }
 
-// clean are the changes in which the part has found nothing.
-func clean(r *check.Report, p check.Part) []string {
-	found := map[string]bool{}
-	for _, f := range p.Findings {
-		found[f.Place.Change] = true
+func (s *junitSuite) add(f check.Finding) {
+	c := junitCase{Name: f.Rule + " " + where(f.Place), Class: file(f.Place), Time: "0"}
+	text := strings.TrimSpace(strings.Join([]string{printable(f.Place.Text), printable(f.Why), printable(f.Rewrite), printable(f.Evidence)}, "\n"))
+	if f.Severity == check.Error {
+		c.Failure = &junitFailure{Message: f.Message, Type: f.Rule, Text: text}
+		s.Failures++
+	} else {
+		c.Out = string(f.Severity) + ": " + printable(f.Message) + "\n" + text
 	}
-	var list []string
-	for _, id := range r.Changes {
-		if !found[id] {
-			list = append(list, oneLine(id))
-		}
-	}
-	if len(list) == 0 && len(p.Findings) == 0 {
-		list = append(list, strings.TrimSpace("everything"))
-	}
-	return list
+	s.Cases = append(s.Cases, c)
 }
+
+func seconds(p check.Part) string { return fmt.Sprintf("%.3f", p.Took.Seconds()) }

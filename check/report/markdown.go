@@ -1,72 +1,82 @@
 package report
 
 import (
-	"bufio"
 	"fmt"
-	"html"
 	"io"
-	"regexp"
 	"strings"
 
 	"github.com/switchbackdb/switchback/check"
 )
 
-// marker is by what a comment is found that is to be replaced by a newer one.
-const marker = "<!-- switchback check -->"
+// Marker is the first line of a report as Markdown. It is not shown; who posts the report as a comment finds by
+// it the comment of the run before, and replaces it.
+const Marker = "<!-- switchback:report -->"
 
-// mostShown is how many findings a comment holds: services cut longer ones.
-const mostShown = 50
-
-// markdown is a comment for a pull request. It begins with a marker, so that the next can take its place.
-func markdown(w io.Writer, r *check.Report) error {
-	out := bufio.NewWriter(w)
-	verdict := "✅ The gate is open"
+// writeMarkdown writes a comment for a pull request.
+func writeMarkdown(w io.Writer, r *check.Report) error {
+	var b strings.Builder
+	verdict := "passed"
 	if !r.Passed() {
-		verdict = "❌ The gate is closed"
+		verdict = "did not pass"
 	}
-	fmt.Fprintf(out, "%s\n## %s: %s\n\n", marker, verdict, summary(r))
-	fmt.Fprint(out, "| part | looked at | found |\n| --- | --- | --- |\n")
+	fmt.Fprintf(&b, "%s\n### Switchback %s\n\n%s.\n", Marker, verdict, summary(r))
 	for _, p := range r.Parts {
-		looked, found := p.Looked, fmt.Sprint(len(p.Findings))
 		if p.Skipped != "" {
-			looked, found = "not run: "+p.Skipped, "–"
+			fmt.Fprintf(&b, "\n%s did not run: %s\n", inline(p.Name), inline(p.Skipped))
 		}
-		fmt.Fprintf(out, "| %s | %s | %s |\n", p.Name, inline(looked), found)
 	}
-	for i, f := range r.Findings() {
-		if i == mostShown {
-			fmt.Fprintf(out, "\n… and %d more.\n", len(r.Findings())-mostShown)
-			break
-		}
-		marks := map[check.Severity]string{check.Error: "❌", check.Warning: "⚠️", check.Note: "ℹ️"}
-		fmt.Fprintf(out, "\n<details><summary>%s <code>%s</code> %s<br><code>%s</code></summary>\n", marks[f.Severity], html.EscapeString(f.Rule), html.EscapeString(oneLine(f.Message)), html.EscapeString(oneLine(placed(f.Place))))
-		for _, d := range details(f) {
-			if strings.Contains(d[1], "\n") || d[0] == "evidence" || d[0] == "instead" {
-				fmt.Fprintf(out, "\n%s:\n\n%s\n", d[0], fenced(visible(d[1])))
-				continue
-			}
-			fmt.Fprintf(out, "\n%s: %s\n", d[0], inline(d[1]))
-		}
-		fmt.Fprint(out, "\n</details>\n")
+	for _, f := range r.Findings() {
+		markdownFinding(&b, f)
 	}
-	return out.Flush()
+	if len(r.Silenced) > 0 {
+		b.WriteString("\n<details><summary>Silenced</summary>\n\n")
+		for _, s := range r.Silenced {
+			fmt.Fprintf(&b, "- %s at %s: %s\n", inline(s.Finding.Rule), inline(where(s.Finding.Place)), inline(s.Reason))
+		}
+		b.WriteString("\n</details>\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
-var backticks = regexp.MustCompile("`+")
+func markdownFinding(b *strings.Builder, f check.Finding) {
+	fmt.Fprintf(b, "\n#### %s: %s\n\n%s, %s\n", f.Severity, inline(f.Message), inline(f.Rule), inline(where(f.Place)))
+	block(b, f.Place.Text)
+	if f.Why != "" {
+		fmt.Fprintf(b, "\n%s.\n", inline(strings.TrimSuffix(f.Why, ".")))
+	}
+	if f.Touches != nil {
+		fmt.Fprintf(b, "\nTouches %s.\n", inline(touches(f.Touches)))
+	}
+	if f.Rewrite != "" {
+		b.WriteString("\nInstead:\n")
+		block(b, f.Rewrite)
+	}
+	if f.Evidence != "" {
+		b.WriteString("\n<details><summary>Evidence</summary>\n")
+		block(b, f.Evidence)
+		b.WriteString("\n</details>\n")
+	}
+}
 
-// fenced is a block of code that its content cannot end.
-func fenced(text string) string {
+// inline is a text that Markdown shows as it is. A mention is broken up, because services look for mentions in
+// what is shown.
+func inline(text string) string {
+	pairs := []string{"&", "&amp;", "<", "&lt;", ">", "&gt;", "@", "@&#8203;"}
+	for _, sign := range "`*_[]|\\~#!:" {
+		pairs = append(pairs, string(sign), fmt.Sprintf("&#%d;", sign))
+	}
+	return strings.NewReplacer(pairs...).Replace(oneLine(text))
+}
+
+// block is a text in a fence that is longer than any in it.
+func block(b *strings.Builder, text string) {
+	if text = strings.TrimSpace(printable(text)); text == "" {
+		return
+	}
 	fence := "```"
-	for _, run := range backticks.FindAllString(text, -1) {
-		if len(run) >= len(fence) {
-			fence = strings.Repeat("`", len(run)+1)
-		}
+	for strings.Contains(text, fence) {
+		fence += "`"
 	}
-	return fence + "\n" + text + "\n" + fence
-}
-
-// inline is text that is no markup, on one line and in a cell of a table.
-func inline(s string) string {
-	s = html.EscapeString(oneLine(s))
-	return regexp.MustCompile("([\\\\`*_{}\\[\\]()#+!|~@])").ReplaceAllString(s, `\$1`)
+	fmt.Fprintf(b, "\n%ssql\n%s\n%s\n", fence, text, fence)
 }

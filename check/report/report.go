@@ -1,109 +1,89 @@
-// Package report writes what the gate found for whoever reads it: people at a terminal or in a pull request, and the
-// services that show findings beside the code.
+// Package report writes what the gate found in the forms that people and CI services read.
 //
-// Every format takes the same check.Report and holds the same findings. What comes from files and databases (names,
-// statements, messages) is never taken for markup, a workflow command or a control sequence.
+//	check.Report ──Write──▶ text, json, sarif, junit, github, gitlab, markdown, html
+//
+// What stands in a report comes from files and databases that nobody vouches for. Each writer escapes it for its
+// form: a comment in a migration can neither move the terminal's cursor nor begin a command of the CI service,
+// an element of the page, or a mention in the pull request.
 package report
 
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/switchbackdb/switchback/check"
 )
 
-// Formats are the names of the formats.
+// Formats are the forms a report can have.
 func Formats() []string {
-	return []string{"text", "json", "sarif", "junit", "github", "gitlab", "markdown"}
+	return []string{"text", "json", "sarif", "junit", "github", "gitlab", "markdown", "html"}
 }
 
-// Write writes a report in a format. version is that of the program, for formats that want it.
-func Write(w io.Writer, format, version string, r *check.Report) error {
+// Write writes a report in a form.
+func Write(w io.Writer, format string, r *check.Report) error {
+	var err error
 	switch format {
 	case "text":
-		return text(w, r)
+		err = writeText(w, r)
 	case "json":
-		return writeJSON(w, r)
+		err = writeJSON(w, r)
 	case "sarif":
-		return sarif(w, version, r)
+		err = writeSARIF(w, r)
 	case "junit":
-		return junit(w, r)
+		err = writeJUnit(w, r)
 	case "github":
-		return github(w, r)
+		err = writeGitHub(w, r)
 	case "gitlab":
-		return gitlab(w, r)
+		err = writeGitLab(w, r)
 	case "markdown":
-		return markdown(w, r)
+		err = writeMarkdown(w, r)
+	case "html":
+		err = writeHTML(w, r)
+	default:
+		return fmt.Errorf("unknown format %q: want %s", format, strings.Join(Formats(), ", "))
 	}
-	return fmt.Errorf("there is no format %q; there are %s", format, strings.Join(Formats(), ", "))
+	if err != nil {
+		return fmt.Errorf("write the report as %s: %w", format, err)
+	}
+	return nil
 }
 
-// summary is a sentence on all of it.
-func summary(r *check.Report) string {
-	if len(r.Findings()) == 0 {
-		return "nothing found"
+// Output is a form of a report, and where it goes.
+type Output struct {
+	Format string
+	File   string // empty for standard output
+}
+
+// ParseOutputs reads the values of --format: FORMAT, or FORMAT=FILE. One of them may go to standard output.
+func ParseOutputs(values []string) ([]Output, error) {
+	var list []Output
+	toTerminal := 0
+	for _, value := range values {
+		format, file, named := strings.Cut(value, "=")
+		o := Output{Format: format, File: file}
+		if !known(format) {
+			return nil, fmt.Errorf("unknown format %q: want %s", format, strings.Join(Formats(), ", "))
+		}
+		if named && file == "" {
+			return nil, fmt.Errorf("--format %s: want a file behind =", value)
+		}
+		if file == "" {
+			toTerminal++
+		}
+		list = append(list, o)
 	}
-	var parts []string
-	for _, s := range []struct {
-		severity  check.Severity
-		one, many string
-	}{{check.Error, "error", "errors"}, {check.Warning, "warning", "warnings"}, {check.Note, "note", "notes"}} {
-		switch n := r.Count(s.severity); n {
-		case 0:
-		case 1:
-			parts = append(parts, "1 "+s.one)
-		default:
-			parts = append(parts, fmt.Sprintf("%d %s", n, s.many))
+	if toTerminal > 1 {
+		return nil, fmt.Errorf("only one format can go to standard output: give the others a file, as in --format sarif=lint.sarif")
+	}
+	return list, nil
+}
+
+func known(format string) bool {
+	for _, f := range Formats() {
+		if f == format {
+			return true
 		}
 	}
-	return strings.Join(parts, ", ")
+	return false
 }
-
-// placed is the file with the line, where they are known.
-func placed(p check.Place) string {
-	switch {
-	case p.File == "":
-		return p.Change
-	case p.Line == 0:
-		return p.File
-	case p.Column == 0:
-		return fmt.Sprintf("%s:%d", p.File, p.Line)
-	}
-	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
-}
-
-// details are the paragraphs behind the message, with what each is.
-func details(f check.Finding) [][2]string {
-	all := [][2]string{{"object", f.Object}, {"why", f.Why}, {"touches", touches(f.Touches)}, {"evidence", f.Evidence}, {"instead", f.Rewrite}}
-	return slices.DeleteFunc(all, func(d [2]string) bool { return d[1] == "" })
-}
-
-func touches(t *check.Touch) string {
-	if t == nil {
-		return ""
-	}
-	text := fmt.Sprintf("%d rows, %d bytes of %s", t.Rows, t.Bytes, t.Table)
-	if t.Lock != "" {
-		text += ", under " + t.Lock
-	}
-	if t.Time > 0 {
-		text += ", for about " + t.Time.String()
-	}
-	return text
-}
-
-// visible shows control characters instead of sending them on; line breaks and tabs stay.
-func visible(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
-}
-
-// oneLine is a text without line breaks.
-func oneLine(s string) string { return strings.Join(strings.Fields(visible(s)), " ") }

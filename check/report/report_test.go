@@ -1,4 +1,4 @@
-package report_test
+package report
 
 import (
 	"bytes"
@@ -12,153 +12,107 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchbackdb/switchback/check"
-	"github.com/switchbackdb/switchback/check/report"
 )
 
-// hostile is in every text that comes from files and databases.
-const hostile = "<script>alert(1)</script> ]]> ``` | [x](http://evil) %0A::error::\x1b[31mred\u202e\n::error file=x::injected"
+// hostile is a name that tries to break out of every form.
+const hostile = "x\x1b[2J</script><img src=x onerror=alert(1)>\"'&\n::error file=a::b\r\n```\n@octocat <!-- --> ]]> %0A | `tick` [a](javascript:b)\u202e"
 
-func sample() *check.Report {
-	finding := func(s check.Severity) check.Finding {
-		return check.Finding{
-			Rule: "rollback-not-inverse", Severity: s, Message: "message " + hostile, Object: "table " + hostile, Why: "why " + hostile,
-			Evidence: "evidence " + hostile, Rewrite: "rewrite " + hostile, Touches: &check.Touch{Table: "t " + hostile, Rows: 3, Bytes: 4, Lock: "SHARE", Time: time.Second},
-			Place: check.Place{Change: "1_a", Phase: "expand", File: "changes/1_a/a b:c,%.sql", Line: 3, Column: 2, Text: "SELECT " + hostile},
-		}
+func hostileReport() *check.Report {
+	f := check.Finding{
+		Rule: "rewrites-table", Severity: check.Error, Message: hostile, Object: hostile, Why: hostile, Rewrite: hostile, Evidence: hostile,
+		Place:   check.Place{Change: hostile, File: hostile, Line: 3, Column: 2, Text: hostile},
+		Touches: &check.Touch{Table: hostile, Lock: hostile, Rows: 10, Bytes: 2048, Time: time.Second},
 	}
+	warning := f
+	warning.Severity = check.Warning
 	return &check.Report{
-		Engine: "sqlite", Changes: []string{"1_a", "2_b"}, Hidden: 1,
-		Silenced: []check.Silence{{Finding: finding(check.Note), Reason: "reason " + hostile}},
-		Parts: []check.Part{
-			{Name: "rollback", Looked: "two changes " + hostile, Took: 1500 * time.Millisecond, Findings: []check.Finding{finding(check.Error), finding(check.Warning), finding(check.Note)}},
-			{Name: "workload", Skipped: "no --workload", Findings: []check.Finding{}},
-		},
+		Engine: "postgres", Changes: []string{hostile}, Started: time.Unix(0, 0),
+		Parts:    []check.Part{{Name: "lint", Looked: hostile, Findings: []check.Finding{f, warning}}, {Name: "rollback", Skipped: hostile}},
+		Silenced: []check.Silence{{Finding: f, Reason: hostile}},
 	}
 }
 
-func write(t *testing.T, format string, r *check.Report) string {
-	var b bytes.Buffer
-	require.NoError(t, report.Write(&b, format, "v1", r))
-	return b.String()
-}
-
-// TestHostile writes a report of hostile texts in every format: no control sequence gets through, and each says
-// what it has to.
-func TestHostile(t *testing.T) {
-	for _, format := range report.Formats() {
-		t.Run(format, func(t *testing.T) {
-			out := write(t, format, sample())
-			require.NotContains(t, out, "\x1b")
-			require.Contains(t, out, "rollback-not-inverse")
-			require.Contains(t, out, "message ")
-			switch format {
-			case "json", "sarif", "gitlab":
-				require.True(t, json.Valid([]byte(out)))
-			case "junit":
-				d := xml.NewDecoder(strings.NewReader(out))
-				for {
-					if _, err := d.Token(); err != nil {
-						require.ErrorIs(t, err, io.EOF)
-						break
-					}
-				}
-				require.NotContains(t, out, "<script>")
-			case "markdown":
-				fenced := false
-				for _, line := range strings.Split(out, "\n") {
-					if line == "````" { // longer than what is in it
-						fenced = !fenced
-					} else if !fenced {
-						require.NotContains(t, line, "<script>")
-						require.True(t, strings.HasPrefix(line, "<details>") || !strings.Contains(line, "[x]("), line) // HTML holds no Markdown
-					}
-				}
-				require.False(t, fenced)
-				require.Contains(t, out, "\n````\nevidence ")
-			case "github":
-				lines := strings.Split(strings.TrimSpace(out), "\n")
-				require.Len(t, lines, 4, "one for each finding, and the summary: no text begins a command of its own")
-				for _, line := range lines {
-					require.Regexp(t, `^::(error|warning|notice) `, line)
-				}
-				require.Contains(t, out, "::error file=changes/1_a/a b%3Ac%2C%25.sql,line=3,")
-			}
-		})
+func TestHostileNames(t *testing.T) {
+	t.Parallel()
+	out := map[string]string{}
+	for _, format := range Formats() {
+		var b bytes.Buffer
+		require.NoError(t, Write(&b, format, hostileReport()), format)
+		out[format] = b.String()
+		require.NotContains(t, out[format], "\x1b", "%s: an escape sequence reached the output", format)
 	}
-	require.ErrorContains(t, report.Write(io.Discard, "pdf", "v1", sample()), "there are text, json, sarif")
-}
+	for _, format := range []string{"text", "github", "markdown", "html"} {
+		require.NotContains(t, out[format], "\u202e", "%s: writing is turned around", format)
+	}
+	for _, format := range []string{"html", "markdown"} {
+		outside := out[format]
+		if format == "markdown" {
+			outside = withoutBlocks(outside)
+		}
+		require.NotContains(t, outside, "<img", format)
+		require.NotContains(t, outside, "</script", format)
+		require.NotContains(t, outside, "@octocat <", format)
+	}
+	require.NotContains(t, withoutBlocks(out["markdown"]), "@octocat")
+	require.NotContains(t, withoutBlocks(out["markdown"]), "[a](")
 
-// TestSARIF holds a report against what GitHub's code scanning and the standard (section 3) require.
-func TestSARIF(t *testing.T) {
-	var log struct {
-		Version string
-		Runs    []struct {
-			Tool struct {
-				Driver struct {
-					Name  string
-					Rules []struct{ ID string }
-				}
-			}
-			Results []struct {
-				RuleID       string `json:"ruleId"`
-				RuleIndex    int    `json:"ruleIndex"`
-				Level        string
-				Message      struct{ Text string }
-				Fingerprints map[string]string `json:"partialFingerprints"`
-				Locations    []struct {
-					PhysicalLocation struct {
-						ArtifactLocation struct{ URI string }
-						Region           struct{ StartLine, StartColumn int }
-					}
-				}
-			}
+	lines := strings.Split(strings.TrimSpace(out["github"]), "\n")
+	require.Len(t, lines, 3, "one command for each finding, and the summary")
+	for _, l := range lines[:2] {
+		require.Equal(t, 2, strings.Count(strings.SplitAfterN(l, "title=rewrites-table::", 2)[0], "::"))
+	}
+
+	for _, format := range []string{"json", "sarif", "gitlab"} {
+		require.True(t, json.Valid([]byte(out[format])), format)
+	}
+	d := xml.NewDecoder(strings.NewReader(out["junit"]))
+	failures := 0
+	for {
+		token, err := d.Token()
+		if err == io.EOF {
+			break
+		}
+		require.NoError(t, err)
+		if start, ok := token.(xml.StartElement); ok && start.Name.Local == "failure" {
+			failures++
+		}
+		if start, ok := token.(xml.StartElement); ok {
+			require.NotEqual(t, "img", start.Name.Local)
 		}
 	}
-	require.NoError(t, json.Unmarshal([]byte(write(t, "sarif", sample())), &log))
-	require.Equal(t, "2.1.0", log.Version)
-	run := log.Runs[0]
-	require.Equal(t, "switchback", run.Tool.Driver.Name)
-	require.Len(t, run.Tool.Driver.Rules, 1)
-	require.Len(t, run.Results, 3)
-	for i, level := range []string{"error", "warning", "note"} {
-		r := run.Results[i]
-		require.Equal(t, level, r.Level)
-		require.Equal(t, r.RuleID, run.Tool.Driver.Rules[r.RuleIndex].ID)
-		require.Equal(t, "changes/1_a/a%20b:c,%25.sql", r.Locations[0].PhysicalLocation.ArtifactLocation.URI)
-		require.Equal(t, 3, r.Locations[0].PhysicalLocation.Region.StartLine)
-		require.NotEmpty(t, r.Fingerprints["switchback/v1"])
-	}
+	require.Equal(t, 1, failures)
 }
 
-func TestJUnit(t *testing.T) {
-	var suites struct {
-		Suites []struct {
-			Name     string `xml:"name,attr"`
-			Tests    int    `xml:"tests,attr"`
-			Failures int    `xml:"failures,attr"`
-			Skipped  int    `xml:"skipped,attr"`
-			Time     string `xml:"time,attr"`
-			Cases    []struct {
-				Name    string    `xml:"name,attr"`
-				Failure *struct{} `xml:"failure"`
-				Skipped *struct{} `xml:"skipped"`
-			} `xml:"testcase"`
-		} `xml:"testsuite"`
+// withoutBlocks leaves out the fenced blocks of Markdown as a reader of it does.
+func withoutBlocks(text string) string {
+	var kept []string
+	fence := ""
+	for _, l := range strings.Split(text, "\n") {
+		marks := l[:len(l)-len(strings.TrimLeft(l, "`"))]
+		switch {
+		case fence == "" && len(marks) >= 3:
+			fence = marks
+		case fence != "" && l == marks && len(marks) >= len(fence):
+			fence = ""
+		case fence == "":
+			kept = append(kept, l)
+		}
 	}
-	require.NoError(t, xml.Unmarshal([]byte(write(t, "junit", sample())), &suites))
-	rollback, workload := suites.Suites[0], suites.Suites[1]
-	require.Equal(t, 4, rollback.Tests, "three findings, and a change without one")
-	require.Equal(t, 1, rollback.Failures, "only errors fail")
-	require.Equal(t, "1.500", rollback.Time)
-	require.Equal(t, 2, workload.Skipped)
+	return strings.Join(kept, "\n")
 }
 
-// TestFingerprint is the same when lines above come or go, and another for another statement.
-func TestFingerprint(t *testing.T) {
-	f := sample().Parts[0].Findings[0]
-	moved, other := f, f
-	moved.Place.Line += 10
-	other.Place.Text = "SELECT 2"
-	require.Equal(t, f.Fingerprint(), moved.Fingerprint())
-	require.NotEqual(t, f.Fingerprint(), other.Fingerprint())
+func TestWriteUnknownFormat(t *testing.T) {
+	t.Parallel()
+	require.ErrorContains(t, Write(io.Discard, "xml", &check.Report{}), "unknown format")
+}
+
+func TestParseOutputs(t *testing.T) {
+	t.Parallel()
+	got, err := ParseOutputs([]string{"text", "sarif=a=b.sarif"})
+	require.NoError(t, err)
+	require.Equal(t, []Output{{Format: "text"}, {Format: "sarif", File: "a=b.sarif"}}, got)
+	for _, bad := range [][]string{{"pdf"}, {"sarif="}, {"text", "json"}} {
+		_, err := ParseOutputs(bad)
+		require.Error(t, err, bad)
+	}
 }

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"strings"
@@ -9,39 +8,42 @@ import (
 	"github.com/switchbackdb/switchback/check"
 )
 
-// text is for people at a terminal: each finding with its place first, so that editors find it.
-func text(w io.Writer, r *check.Report) error {
-	out := bufio.NewWriter(w)
+// writeText writes a report for a terminal.
+func writeText(w io.Writer, r *check.Report) error {
+	var b strings.Builder
 	for _, f := range r.Findings() {
-		fmt.Fprintf(out, "%s: %s: %s [%s]\n", oneLine(placed(f.Place)), f.Severity, oneLine(f.Message), f.Rule)
-		for _, d := range details(f) {
-			lines := strings.Split(visible(d[1]), "\n")
-			fmt.Fprintf(out, "    %-9s %s\n", d[0], lines[0])
-			for _, line := range lines[1:] {
-				fmt.Fprintf(out, "              %s\n", line)
-			}
+		fmt.Fprintf(&b, "%s: %s: %s [%s]\n", where(f.Place), f.Severity, oneLine(f.Message), f.Rule)
+		detail(&b, "statement", oneLine(f.Place.Text))
+		detail(&b, "why", oneLine(f.Why))
+		if f.Touches != nil {
+			detail(&b, "touches", oneLine(touches(f.Touches)))
 		}
-	}
-	if len(r.Findings()) > 0 {
-		fmt.Fprintln(out)
-	}
-	for _, p := range r.Parts {
-		if p.Skipped != "" {
-			fmt.Fprintf(out, "%-9s not run: %s\n", p.Name, oneLine(p.Skipped))
-			continue
-		}
-		fmt.Fprintf(out, "%-9s %d found in %s\n", p.Name, len(p.Findings), oneLine(p.Looked))
-	}
-	if r.Hidden > 0 {
-		fmt.Fprintf(out, "%d findings are known already (baseline)\n", r.Hidden)
+		detail(&b, "instead", printable(f.Rewrite))
+		detail(&b, "evidence", printable(f.Evidence))
+		b.WriteString("\n")
 	}
 	for _, s := range r.Silenced {
-		fmt.Fprintf(out, "%s: %s is switched off: %s\n", oneLine(placed(s.Finding.Place)), s.Finding.Rule, oneLine(s.Reason))
+		fmt.Fprintf(&b, "silenced: %s: %s: %s\n", where(s.Finding.Place), s.Finding.Rule, oneLine(s.Reason))
 	}
-	verdict := "the gate is open"
-	if !r.Passed() {
-		verdict = "the gate is closed"
+	for _, p := range r.Parts {
+		switch {
+		case p.Skipped != "":
+			fmt.Fprintf(&b, "%s: not run: %s\n", p.Name, oneLine(p.Skipped))
+		case p.Looked != "":
+			fmt.Fprintf(&b, "%s: looked at %s\n", p.Name, oneLine(p.Looked))
+		}
 	}
-	fmt.Fprintf(out, "%s: %s\n", verdict, summary(r))
-	return out.Flush()
+	b.WriteString(summary(r) + "\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// detail writes a part of a finding, its further lines below the first.
+func detail(b *strings.Builder, name, text string) {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return
+	}
+	const width = 11
+	fmt.Fprintf(b, "  %-*s%s\n", width, name, strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", width+2)))
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/switchbackdb/switchback/check"
+	"github.com/switchbackdb/switchback/check/lint"
 	"github.com/switchbackdb/switchback/check/proof"
 	"github.com/switchbackdb/switchback/check/report"
 	"github.com/switchbackdb/switchback/diff"
@@ -25,6 +26,7 @@ import (
 // The parts of the gate.
 const (
 	partRelease  = "release"
+	partLint     = "lint"
 	partRollback = "rollback"
 	partWorkload = "workload"
 )
@@ -45,7 +47,8 @@ that of --from; --since leaves out those that a git commit has.
 			&cli.StringFlag{Name: "scratch", Usage: "where changes are tried: the `URL` of a server where databases may be created, or docker:IMAGE such as docker:postgres:17", EnvVars: []string{"SWITCHBACK_SCRATCH"}},
 			&cli.StringFlag{Name: "since", Usage: "only changes that the git commit `REF` does not have; the others are run before"},
 			&cli.StringSliceFlag{Name: "workload", Usage: "`VERSION=FILE`: the queries of blue, which runs now, or of green, which is to come; can be repeated"},
-			&cli.StringSliceFlag{Name: "only", Usage: "only this `PART`: release, rollback, workload; can be repeated"},
+			&cli.StringSliceFlag{Name: "only", Usage: "only this `PART`: release, lint, rollback, workload; can be repeated"},
+			&cli.StringFlag{Name: "baseline", Usage: "hide what is in `FILE`, the JSON report of an earlier run"},
 			&cli.BoolFlag{Name: "static", Usage: "only what needs no scratch database"},
 			&cli.StringSliceFlag{Name: "format", Usage: "`FORMAT` or FORMAT=FILE: " + strings.Join(report.Formats(), ", ") + "; can be repeated", DefaultText: "text"},
 			&cli.BoolFlag{Name: "strict", Usage: "warnings close the gate too"},
@@ -70,8 +73,11 @@ type gate struct {
 }
 
 func runCheck(c *cli.Context) (err error) {
-	formats, err := checkFormats(c)
+	outputs, err := lintOutputs(c)
 	if err != nil {
+		return err
+	}
+	if err := only(c); err != nil {
 		return err
 	}
 	p, err := openProject(c)
@@ -86,7 +92,7 @@ func runCheck(c *cli.Context) (err error) {
 	for _, part := range []struct {
 		name string
 		run  func(context.Context) (check.Part, error)
-	}{{partRelease, g.release}, {partRollback, g.rollback}, {partWorkload, g.workload}} {
+	}{{partRelease, g.release}, {partLint, g.lint}, {partRollback, g.rollback}, {partWorkload, g.workload}} {
 		if only := c.StringSlice("only"); len(only) > 0 && !slices.Contains(only, part.name) {
 			continue
 		}
@@ -100,8 +106,13 @@ func runCheck(c *cli.Context) (err error) {
 		}
 		g.report.Parts = append(g.report.Parts, result)
 	}
-	if err := g.write(formats); err != nil {
+	if err := hideKnown(&g.report, c.String("baseline")); err != nil {
 		return err
+	}
+	for _, o := range outputs {
+		if err := p.writeReport(o, &g.report); err != nil {
+			return err
+		}
 	}
 	if !g.report.Passed() || c.Bool("strict") && g.report.Count(check.Warning) > 0 {
 		return findings
@@ -109,36 +120,11 @@ func runCheck(c *cli.Context) (err error) {
 	return nil
 }
 
-// checkFormat is a format with the file it goes to; without one, to the terminal.
-type checkFormat struct{ name, file string }
-
-func checkFormats(c *cli.Context) ([]checkFormat, error) {
-	var list []checkFormat
-	for _, text := range c.StringSlice("format") {
-		name, file, _ := strings.Cut(text, "=")
-		if !slices.Contains(report.Formats(), name) {
-			return nil, fmt.Errorf("--format %s: there is no format %q; there are %s", text, name, strings.Join(report.Formats(), ", "))
-		}
-		list = append(list, checkFormat{name, file})
-	}
-	for _, only := range c.StringSlice("only") {
-		if !slices.Contains([]string{partRelease, partRollback, partWorkload}, only) {
-			return nil, fmt.Errorf("--only %s: the parts are release, rollback and workload", only)
-		}
-	}
-	if len(list) == 0 {
-		list = []checkFormat{{name: "text"}}
-		if c.Bool("json") {
-			list[0].name = "json"
-		}
-	}
-	return list, nil
-}
-
-func (g *gate) write(formats []checkFormat) error {
-	for _, f := range formats {
-		if err := g.project.write(f.file, func(o *output) error { return report.Write(o.w, f.name, version, &g.report) }); err != nil {
-			return err
+// only checks the names of parts.
+func only(c *cli.Context) error {
+	for _, name := range c.StringSlice("only") {
+		if !slices.Contains([]string{partRelease, partLint, partRollback, partWorkload}, name) {
+			return fmt.Errorf("--only %s: the parts are release, lint, rollback and workload", name)
 		}
 	}
 	return nil
@@ -355,6 +341,25 @@ func runAll(ctx context.Context, db proof.Database, statements []string) error {
 		}
 	}
 	return nil
+}
+
+// lint looks at the scripts of the pending changes, by the rules that need no server.
+func (g *gate) lint(ctx context.Context) (check.Part, error) {
+	o, err := g.lintLevels()
+	if err != nil {
+		return check.Part{}, err
+	}
+	o.Engine = g.engine
+	if len(g.report.Changes) == 0 {
+		return check.Part{Skipped: "no change is pending"}, nil
+	}
+	scripts, err := lint.FromFolder(g.folder, g.report.Changes...)
+	if err != nil {
+		return check.Part{}, err
+	}
+	part, silenced, err := lint.Run(ctx, scripts, o)
+	g.report.Silenced = append(g.report.Silenced, silenced...)
+	return part, err
 }
 
 func (g *gate) rollback(ctx context.Context) (check.Part, error) {

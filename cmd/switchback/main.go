@@ -130,7 +130,7 @@ func commands() []*cli.Command {
 		statusCommand(), historyCommand(),
 		expandCommand(), backfillCommand(), contractCommand(), purgeCommand(), upCommand(), atticCommand(),
 		rollbackCommand(), rollforwardCommand(), resolveCommand(),
-		importCommand(), diffCommand(), driftCommand(), schemaCommand(), snapshotCommand(),
+		importCommand(), lintCommand(), diffCommand(), driftCommand(), schemaCommand(), snapshotCommand(),
 		releaseCommand(), trafficCommand(), proxyCommand(),
 		demoCommand(), shopCommand(),
 	}

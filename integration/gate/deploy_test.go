@@ -43,7 +43,7 @@ func TestAction(t *testing.T) {
 	for _, c := range []struct {
 		rollback, want string
 		code           int
-	}{{"DROP TABLE a;\n", "the gate is open", 0}, {"SELECT 1;\n", "::error file=", 2}} {
+	}{{"DROP TABLE a;\n", "0 errors", 0}, {"SELECT 1;\n", "::error file=", 2}} {
 		p, temp := project(t, c.rollback), t.TempDir()
 		require.NoError(t, exec.CommandContext(t.Context(), program, "sum", "--dir", p).Run())
 		summary, output := filepath.Join(temp, "summary"), filepath.Join(temp, "output")
@@ -61,7 +61,7 @@ func TestAction(t *testing.T) {
 		}
 		text, err := os.ReadFile(summary)
 		require.NoError(t, err)
-		require.True(t, bytes.HasPrefix(text, []byte("<!-- switchback check -->")))
+		require.True(t, bytes.HasPrefix(text, []byte("<!-- switchback:report -->")))
 		text, err = os.ReadFile(output)
 		require.NoError(t, err)
 		require.Contains(t, string(text), "sarif="+temp)
@@ -103,5 +103,5 @@ func TestImage(t *testing.T) {
 	t.Cleanup(func() { docker(context.Background(), "image", "rm", "-f", name) })
 	p := project(t, "DROP TABLE a;\n")
 	docker(t.Context(), "run", "--rm", "-v", p+":/project", name, "sum")
-	require.Contains(t, docker(t.Context(), "run", "--rm", "-v", p+":/project", name, "check"), "the gate is open")
+	require.Contains(t, docker(t.Context(), "run", "--rm", "-v", p+":/project", name, "check"), "0 errors")
 }
