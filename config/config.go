@@ -164,8 +164,16 @@ type Router struct {
 
 // Discovery is the service registry.
 type Discovery struct {
-	Driver string `yaml:"driver,omitempty"` // "file"
-	Path   string `yaml:"path,omitempty"`   // default ".switchback/discovery.json"
+	Driver string `yaml:"driver,omitempty"` // "file" (default) or "etcd"
+	Path   string `yaml:"path,omitempty"`   // of the file; default ".switchback/discovery.json"
+	// The rest is of etcd. Username and Password may be ${VARIABLE}s.
+	Endpoints []string `yaml:"endpoints,omitempty"` // http://HOST:2379, …
+	Prefix    string   `yaml:"prefix,omitempty"`    // of the keys; default "switchback"
+	Username  string   `yaml:"username,omitempty"`
+	Password  string   `yaml:"password,omitempty"`
+	CA        string   `yaml:"ca,omitempty"`   // PEM file of the authorities; the system's when empty
+	Cert      string   `yaml:"cert,omitempty"` // PEM files of the client's certificate
+	Key       string   `yaml:"key,omitempty"`
 }
 
 // Load reads switchback.yaml of a folder. Without one, everything has its default.
@@ -209,6 +217,12 @@ func (c *Config) defaults() {
 	set(&c.Release.Service.Driver, "process")
 	set(&c.Release.Router.Driver, "proxy")
 	set(&c.Release.Discovery.Driver, "file")
+	set(&c.Release.Discovery.Prefix, "switchback")
+	for _, file := range []*string{&c.Release.Discovery.CA, &c.Release.Discovery.Cert, &c.Release.Discovery.Key} {
+		if *file != "" {
+			*file = c.path(*file)
+		}
+	}
 	wait := func(d *time.Duration, value time.Duration) {
 		if *d == 0 {
 			*d = value

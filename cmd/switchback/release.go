@@ -15,6 +15,7 @@ import (
 
 	"github.com/switchbackdb/switchback/config"
 	"github.com/switchbackdb/switchback/drivers/analysis"
+	"github.com/switchbackdb/switchback/drivers/discovery/etcd"
 	"github.com/switchbackdb/switchback/drivers/discovery/file"
 	"github.com/switchbackdb/switchback/drivers/router/proxy"
 	"github.com/switchbackdb/switchback/drivers/service/process"
@@ -57,14 +58,17 @@ func (t *target) machine(c *cli.Context) (*strategies.Machine, error) {
 	for _, part := range []struct{ key, driver, known string }{
 		{"service.driver", r.Service.Driver, "process"},
 		{"router.driver", r.Router.Driver, "proxy"},
-		{"discovery.driver", r.Discovery.Driver, "file"},
 	} {
 		if part.driver != part.known {
 			return nil, fmt.Errorf("%s: release.%s is %q; this version knows %q", config.FileName, part.key, part.driver, part.known)
 		}
 	}
+	registry, err := t.discovery(r.Discovery)
+	if err != nil {
+		return nil, err
+	}
 	m := &strategies.Machine{
-		Service: process.New(r.Service.State), Router: proxy.NewRouter(r.Router.Admin), Discovery: file.New(r.Discovery.Path),
+		Service: process.New(r.Service.State), Router: proxy.NewRouter(r.Router.Admin), Discovery: registry,
 		Folder: t.folder, Resolve: config.Substitute, Observer: t.out, Poll: strategies.DefaultPoll,
 	}
 	m.Judge = func(g strategies.Gate) (strategies.Judge, error) {
@@ -84,6 +88,30 @@ func (t *target) machine(c *cli.Context) (*strategies.Machine, error) {
 		m.Snapshot = func(_ context.Context, note string) (string, error) { return t.provenSnapshot(c, note) }
 	}
 	return m, nil
+}
+
+// discovery is the service registry that the configuration names.
+func (t *target) discovery(d config.Discovery) (strategies.Discovery, error) {
+	switch d.Driver {
+	case "file":
+		return file.New(d.Path), nil
+	case "etcd":
+		o := etcd.Options{Endpoints: d.Endpoints, Prefix: d.Prefix, CA: d.CA, Cert: d.Cert, Key: d.Key}
+		var err error
+		if o.Username, err = config.Substitute(d.Username); err != nil {
+			return nil, fmt.Errorf("%s: release.discovery.username: %w", config.FileName, err)
+		}
+		if o.Password, err = config.Substitute(d.Password); err != nil {
+			return nil, fmt.Errorf("%s: release.discovery.password: %w", config.FileName, err)
+		}
+		registry, err := etcd.New(o)
+		if err != nil {
+			return nil, err
+		}
+		t.closers = append(t.closers, registry.Close)
+		return registry, nil
+	}
+	return nil, fmt.Errorf("%s: release.discovery.driver is %q; this version knows \"file\" and \"etcd\"", config.FileName, d.Driver)
 }
 
 // provenSnapshot takes a snapshot and restores it in a scratch database.

@@ -63,6 +63,7 @@ type target struct {
 	db       database.Database
 	runner   *migrate.Runner
 	replicas []*replica
+	closers  []func() error // of what a release works with
 }
 
 // openTarget opens the database that the flags name.
@@ -154,6 +155,9 @@ func (t *target) close() {
 	_ = t.db.Close()
 	for _, r := range t.replicas {
 		r.close()
+	}
+	for _, end := range t.closers {
+		_ = end()
 	}
 }
 
