@@ -32,14 +32,14 @@ says one is: the changes before the ones that are named are run there first. The
 
 A statement may break a rule when a comment above it says why:
   -- switchback:allow char-n: country codes of the standard have two letters`,
-		Flags: append(sourceFlags(
+		Flags: sourceFlags(
 			&cli.StringFlag{Name: "engine", Usage: "postgres, mysql, mariadb or sqlite (default: that of --scratch, or of the environments)"},
 			&cli.StringSliceFlag{Name: "format", Usage: "`FORMAT` or FORMAT=FILE, can be repeated: " + strings.Join(report.Formats(), ", ")},
 			&cli.StringFlag{Name: "explain", Usage: "say what `RULE` is about, with examples; all for all of them"},
 			&cli.StringFlag{Name: "baseline", Usage: "hide what is in `FILE`, the JSON report of an earlier run"},
 			&cli.StringSliceFlag{Name: "only", Usage: "only this `RULE`; can be repeated"},
 			&cli.BoolFlag{Name: "strict", Usage: "exit with 2 for warnings too"},
-		)),
+		),
 		Action: runLint,
 	}
 }
