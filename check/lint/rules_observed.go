@@ -82,7 +82,7 @@ func observedRules() []Rule {
 					return []hit{{message: "nobody can write to table " + s.table + " meanwhile: the server accepts no more than LOCK=" + a.Lock, object: "table " + s.table, touch: &check.Touch{Table: s.table, Lock: "LOCK=" + a.Lock}}}
 				}
 				return lockHits(o, func(l Lock) bool {
-					return l.Mine && blocksWrites(l.Mode) && !blocksReads(l.Mode) && slices.Contains(o.Scanned, l.Table)
+					return l.Mine && blocksWrites(l.Mode) && !blocksReads(l.Mode) && slices.Contains(o.Scanned, l.Table) && !slices.Contains(o.Rewritten, l.Table)
 				}, "reads all of table %s while it is locked %s against writers")
 			},
 		},

@@ -140,7 +140,7 @@ func (l *linter) observeScript(ctx context.Context, s *script) error {
 		if len(seen) < len(run) {
 			at = fmt.Sprintf("%s:%d", s.File, run[len(seen)].line)
 		}
-		return fmt.Errorf("run %s in a scratch database: %w\n  state: nothing but the scratch database was touched\n  next: correct the script, or say with --from which schema it begins with", at, err)
+		return fmt.Errorf("run %s in a scratch database: %w\n  state: nothing but the scratch database was touched\n  next: correct the script, or look without --scratch when the folder does not make all that it needs", at, err)
 	}
 	for i, o := range seen {
 		l.observed++

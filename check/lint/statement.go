@@ -223,15 +223,6 @@ func (w words) inside() words {
 	return nil
 }
 
-// raw is the words as a text.
-func (w words) raw() string {
-	var parts []string
-	for _, t := range w {
-		parts = append(parts, t.Raw)
-	}
-	return strings.Join(parts, " ")
-}
-
 // sameName tells whether two names may be of one object: one of them may leave out the schema.
 func sameName(a, b string) bool {
 	if strings.Contains(a, ".") != strings.Contains(b, ".") {

@@ -1,0 +1,105 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/switchbackdb/switchback/check/lint"
+	"github.com/switchbackdb/switchback/internal/sqltoken"
+	"github.com/switchbackdb/switchback/migrate"
+)
+
+// LintObserver returns what runs statements in this database and says how the server carries them out. The
+// database has to be a scratch one: what the statements do stays.
+func (d *Database) LintObserver() lint.Observer { return observer{d} }
+
+type observer struct{ db *Database }
+
+// Observe implements lint.Observer. DDL commits by itself, so that there is no transaction to look into.
+func (o observer) Observe(ctx context.Context, statements []string, _ bool) (seen []lint.Observation, err error) {
+	conn, err := o.db.db.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the scratch database: %w", err)
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	for _, text := range statements {
+		algorithm, err := o.one(ctx, conn, text)
+		if err != nil {
+			return seen, err
+		}
+		seen = append(seen, lint.Observation{Algorithm: algorithm})
+	}
+	return seen, nil
+}
+
+// one runs a statement in the best way that the server accepts, by asking for the better ones first. One that it
+// refuses has done nothing.
+func (o observer) one(ctx context.Context, conn *sql.Conn, text string) (lint.Algorithm, error) {
+	for _, a := range []lint.Algorithm{{Name: "INSTANT"}, {Name: "INPLACE", Lock: "NONE"}, {Name: "INPLACE", Lock: "SHARED"}, {Name: "COPY", Lock: "SHARED"}} {
+		asked, ok := ask(o.db.engine, text, a)
+		if !ok {
+			break
+		}
+		_, err := conn.ExecContext(ctx, asked)
+		if err == nil {
+			return a, nil
+		}
+		if !refused(err) {
+			return lint.Algorithm{}, err
+		}
+	}
+	_, err := o.db.Execute(ctx, conn, text)
+	return said(o.db.engine, text), err
+}
+
+// ask is the statement with an algorithm asked for; false where the statement knows none or says one itself.
+func ask(engine migrate.Engine, text string, a lint.Algorithm) (string, bool) {
+	tokens := sqltoken.Split(text, sqltoken.Of(string(engine)))
+	if len(tokens) < 4 || !tokens[0].Is("ALTER") || !tokens[1].Is("TABLE") || said(engine, text).Name != "" {
+		return "", false
+	}
+	i := 2
+	for i < len(tokens)-1 && (tokens[i].Is("IF") || tokens[i].Is("EXISTS")) {
+		i++
+	}
+	for i+2 < len(tokens) && tokens[i+1].IsSign(".") {
+		i += 2
+	}
+	clause := " ALGORITHM=" + a.Name + ","
+	if a.Lock != "" {
+		clause += " LOCK=" + a.Lock + ","
+	}
+	// Behind the table's name, because a clause about partitions allows nothing behind it.
+	return text[:tokens[i].End] + clause + text[tokens[i].End:], true
+}
+
+// said is the algorithm that a statement asks for by itself.
+func said(engine migrate.Engine, text string) lint.Algorithm {
+	var a lint.Algorithm
+	tokens := sqltoken.Split(text, sqltoken.Of(string(engine)))
+	for i := 0; i+1 < len(tokens); i++ {
+		value := tokens[i+1]
+		if value.IsSign("=") && i+2 < len(tokens) {
+			value = tokens[i+2]
+		}
+		switch {
+		case tokens[i].Is("ALGORITHM") && tokens[0].Is("ALTER") && tokens[1].Is("TABLE"):
+			a.Name = strings.ToUpper(value.Raw)
+		case tokens[i].Is("LOCK") && a.Name != "":
+			a.Lock = strings.ToUpper(value.Raw)
+		}
+	}
+	return a
+}
+
+// refused tells whether the server cannot carry a statement out in the way that was asked for.
+func refused(err error) bool {
+	var e *mysql.MySQLError
+	// ER_ALTER_OPERATION_NOT_SUPPORTED, the same with its reason, ER_NOT_SUPPORTED_YET, and wrong usage of the clause.
+	return errors.As(err, &e) && (e.Number == 1845 || e.Number == 1846 || e.Number == 1235 || e.Number == 1221)
+}
