@@ -45,7 +45,8 @@ release:
   bake: 10ms
 `
 
-func newStage(t *testing.T) *stage {
+// newStage sets the stage; more is added to its configuration of the release.
+func newStage(t *testing.T, more ...string) *stage {
 	t.Helper()
 	slow(t)
 	path, err := program.Path()
@@ -55,7 +56,7 @@ func newStage(t *testing.T) *stage {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	s := &stage{t: t, dir: dir}
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "switchback.yaml"), fmt.Appendf(nil, stageConfig, path), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "switchback.yaml"), fmt.Appendf(nil, stageConfig+strings.Join(more, ""), path), 0o600))
 	db := servers.Open(t, "sqlite:"+filepath.Join(dir, "shop.db"))
 	for _, statement := range []string{
 		"PRAGMA journal_mode = WAL",
