@@ -49,6 +49,7 @@ that of --from; --since leaves out those that a git commit has.
 			&cli.StringSliceFlag{Name: "workload", Usage: "`VERSION=FILE`: the queries of blue, which runs now, or of green, which is to come; can be repeated"},
 			&cli.StringSliceFlag{Name: "only", Usage: "only this `PART`: release, lint, rollback, workload; can be repeated"},
 			&cli.StringFlag{Name: "baseline", Usage: "hide what is in `FILE`, the JSON report of an earlier run"},
+			&cli.DurationFlag{Name: "snapshot-age", Usage: "the target has a snapshot that was proven by restoring it and is no older than `TIME`"},
 			&cli.BoolFlag{Name: "static", Usage: "only what needs no scratch database"},
 			&cli.StringSliceFlag{Name: "format", Usage: "`FORMAT` or FORMAT=FILE: " + strings.Join(report.Formats(), ", ") + "; can be repeated", DefaultText: "text"},
 			&cli.BoolFlag{Name: "strict", Usage: "warnings close the gate too"},
@@ -368,40 +369,4 @@ func (g *gate) rollback(ctx context.Context) (check.Part, error) {
 		return check.Part{Skipped: skipped}, err
 	}
 	return p.Rollback(ctx)
-}
-
-// release looks whether the changes may go out as they are: what the runner would refuse.
-func (g *gate) release(ctx context.Context) (check.Part, error) {
-	begun := time.Now()
-	part := check.Part{Looked: fmt.Sprintf("%d changes", len(g.folder.Changes))}
-	refused := func(rule string, err error) {
-		var folder *migrate.FolderError
-		if errors.As(err, &folder) {
-			part.Findings = append(part.Findings, check.Finding{
-				Rule: rule, Severity: check.Error, Message: folder.Reason, Rewrite: folder.Next,
-				Place: check.Place{File: filepath.ToSlash(folder.Path), Line: folder.Line},
-			})
-		}
-	}
-	if err := migrate.CheckSum(g.config.Changes); err != nil {
-		refused("edited-after-apply", err)
-	}
-	if g.target != nil {
-		state, err := g.target.runner.State(ctx)
-		if err != nil {
-			return part, err
-		}
-		part.Looked += " and the journal of the target"
-		if e := state.Interrupted(); e != nil {
-			part.Findings = append(part.Findings, check.Finding{
-				Rule: "step-unfinished", Severity: check.Error, Message: fmt.Sprintf("%s of %s was begun on the target and is not finished", e.Phase, e.Change),
-				Place: check.Place{Change: e.Change, Phase: e.Phase}, Rewrite: "switchback status",
-			})
-		}
-		if _, err := migrate.PlanForward(g.folder, state, migrate.ForwardOptions{Phases: []migrate.Phase{migrate.Expand, migrate.Backfill, migrate.Contract}}); err != nil {
-			refused("out-of-order", err)
-		}
-	}
-	part.Took = time.Since(begun)
-	return part, nil
 }

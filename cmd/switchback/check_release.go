@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/switchbackdb/switchback/check"
+	"github.com/switchbackdb/switchback/config"
+	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/snapshot"
+)
+
+// release looks whether the changes may go out as they are: what the runner would refuse.
+func (g *gate) release(ctx context.Context) (check.Part, error) {
+	begun := time.Now()
+	part := check.Part{Looked: fmt.Sprintf("%d changes", len(g.folder.Changes))}
+	refused := func(rule string, err error) {
+		var folder *migrate.FolderError
+		if errors.As(err, &folder) {
+			part.Findings = append(part.Findings, check.Finding{
+				Rule: rule, Severity: check.Error, Message: folder.Reason, Rewrite: folder.Next,
+				Place: check.Place{File: filepath.ToSlash(folder.Path), Line: folder.Line},
+			})
+		}
+	}
+	if err := migrate.CheckSum(g.config.Changes); err != nil {
+		refused("edited-after-apply", err)
+	}
+	if g.target != nil {
+		state, err := g.target.runner.State(ctx)
+		if err != nil {
+			return part, err
+		}
+		part.Looked += " and the journal of the target"
+		if e := state.Interrupted(); e != nil {
+			part.Findings = append(part.Findings, check.Finding{
+				Rule: "step-unfinished", Severity: check.Error, Message: fmt.Sprintf("%s of %s was begun on the target and is not finished", e.Phase, e.Change),
+				Place: check.Place{Change: e.Change, Phase: e.Phase}, Rewrite: "switchback status",
+			})
+		}
+		if _, err := migrate.PlanForward(g.folder, state, migrate.ForwardOptions{Phases: []migrate.Phase{migrate.Expand, migrate.Backfill, migrate.Contract}}); err != nil {
+			refused("out-of-order", err)
+		}
+	}
+	if age := g.c.Duration("snapshot-age"); age > 0 {
+		f, err := g.snapshotWithin(ctx, age)
+		if err != nil {
+			return part, err
+		}
+		part.Findings = append(part.Findings, f...)
+	}
+	part.Took = time.Since(begun)
+	return part, nil
+}
+
+// snapshotWithin finds out whether the target has a proven snapshot that is young enough.
+func (g *gate) snapshotWithin(ctx context.Context, age time.Duration) ([]check.Finding, error) {
+	if g.target == nil {
+		return nil, errors.New("--snapshot-age is about the snapshots of a target\n  next: say --env NAME, or --url URL")
+	}
+	store, err := g.store(g.c)
+	if err != nil {
+		return nil, err
+	}
+	live, err := g.target.live()
+	if err != nil {
+		return nil, err
+	}
+	list, err := store.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	newest := "there is none that was proven by restoring it"
+	for _, s := range slices.Backward(list) {
+		if s.Manifest == nil || s.Verified == nil || !s.Verified.OK || s.Verified.Level != snapshot.LevelRestored || sameDatabase(ctx, live, s.Manifest) != nil {
+			continue
+		}
+		old := time.Since(s.Manifest.Created)
+		if old <= age {
+			return nil, nil
+		}
+		newest = fmt.Sprintf("the newest that was proven is %s, %s old", s.ID, old.Round(time.Second))
+		break
+	}
+	return []check.Finding{{
+		Rule: "snapshot-missing", Severity: check.Error, Place: check.Place{File: config.FileName},
+		Message: fmt.Sprintf("the target has no proven snapshot of the last %s: %s", age, newest),
+		Why:     "What purge removes, and what a change that cannot come back does, only a snapshot brings back.",
+		Rewrite: "switchback snapshot create --verify restored",
+	}}, nil
+}
