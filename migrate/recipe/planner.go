@@ -183,18 +183,10 @@ func (p *planner) contract(recipes []recipe) error {
 	if err := p.exchange(recipes, o); err != nil {
 		return err
 	}
-	at := len(p.scripts.Forward)
-	if !p.rebuilds() {
-		if err := p.settle(recipes); err != nil {
-			return err
-		}
+	if p.rebuilds() {
+		return nil
 	}
-	for i := range p.scripts.Forward[at:] { // what reads all rows does not do so under the locks of the group
-		if st := &p.scripts.Forward[at+i]; strings.Contains(st.SQL, " VALIDATE CONSTRAINT ") {
-			st.Outside = true
-		}
-	}
-	return nil
+	return p.settle(recipes)
 }
 
 // onlookers are what reads the columns that contract moves: of a schema that operations were named for, and of
@@ -405,7 +397,9 @@ func (p *planner) script(from, to *schema.Database, renames []diff.Rename) ([]St
 		if p.saying != "" && (!p.rebuilds() || !strings.Contains(st.SQL, "TABLE ") || strings.HasPrefix(st.SQL, "CREATE TRIGGER")) {
 			st.Comment, st.Destroys = p.saying, false
 		}
-		out = append(out, Statement{SQL: st.SQL, Why: st.Comment, Destroys: st.Destroys, Outside: st.Outside, Together: p.together, Locks: p.locks, Unchecked: unchecked})
+		// What reads all rows does not do so under the lock of what stands before it.
+		alone := st.Outside || !p.together && strings.Contains(st.SQL, " VALIDATE CONSTRAINT ")
+		out = append(out, Statement{SQL: st.SQL, Why: st.Comment, Destroys: st.Destroys, Outside: alone, Together: p.together, Locks: p.locks, Unchecked: unchecked})
 	}
 	if r, ok := p.engine.(rebuilder); ok {
 		out = append(p.known(r, from, out), out...)
