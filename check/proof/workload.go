@@ -54,8 +54,8 @@ func (p *Proof) Workload(ctx context.Context, load Workload) (_ check.Part, err 
 	return part, nil
 }
 
-// distinct leaves out queries that say the same but for space and case of letters outside of quotes: an application
-// that was recorded asks the same over and over.
+// distinct leaves out queries that say the same but for white space: an application that was recorded asks the same
+// over and over.
 func distinct(list []Query) []Query {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(slices.Clone(list), func(q Query) bool {
