@@ -31,7 +31,6 @@ type Finding struct {
 	Touches  *Touch   `json:"touches,omitempty"`  // what it would touch on the target, when that is known
 	Rewrite  string   `json:"rewrite,omitempty"`  // SQL, or words, that would be safe
 	Evidence string   `json:"evidence,omitempty"` // lines that show it: a diff, the server's message
-	Fix      *Fix     `json:"fix,omitempty"`      // what lint --fix does
 }
 
 // Place is where a finding is. Lines and columns are counted from 1; 0 is unknown.
@@ -53,19 +52,6 @@ type Touch struct {
 	Rows  int64         `json:"rows"`
 	Bytes int64         `json:"bytes"`
 	Time  time.Duration `json:"time,omitempty"` // how long about, in nanoseconds
-}
-
-// Fix is a change of a file that makes the finding go away and the change no less.
-type Fix struct {
-	File  string `json:"file"`
-	Edits []Edit `json:"edits"`
-}
-
-// Edit replaces the bytes from Start up to End of a file.
-type Edit struct {
-	Start int    `json:"start"`
-	End   int    `json:"end"`
-	Text  string `json:"text"`
 }
 
 // Fingerprint tells a finding from others, and is the same when lines above it come or go: a baseline and the

@@ -42,6 +42,14 @@ type Dialect struct {
 	KeyParameter     func(n int, typ string) string  // the nth parameter as a key of that type
 }
 
+// QuoteTable quotes a table. The schema is named where a database has several.
+func (d Dialect) QuoteTable(schema, table string) string {
+	if d.Engine == Postgres {
+		return d.Quote(schema) + "." + d.Quote(table)
+	}
+	return d.Quote(table)
+}
+
 // Catalogue reads the fingerprints of a run, one after the other. It may remember what it has read, so
 // that a run of a thousand steps does not read a thousand tables a thousand times.
 type Catalogue interface {

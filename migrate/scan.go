@@ -7,9 +7,16 @@ import (
 	atlas "ariga.io/atlas/sql/migrate"
 )
 
-// ScanStatements splits a script into statements with Atlas's scanner, which knows quotes, comments,
-// dollar quotes, BEGIN … END bodies and the DELIMITER command.
-func ScanStatements(script string, o atlas.ScannerOptions) ([]Statement, error) {
+// Scan splits a script of an engine into statements with Atlas's scanner, which knows quotes, comments, dollar
+// quotes, BEGIN … END bodies and the DELIMITER command.
+func Scan(engine Engine, script string) ([]Statement, error) {
+	o := atlas.ScannerOptions{MatchBegin: true}
+	switch engine {
+	case Postgres:
+		o.MatchBeginAtomic, o.MatchDollarQuote, o.EscapedStringExt = true, true, true
+	case MySQL, MariaDB:
+		o.BackslashEscapes, o.HashComments = true, true
+	}
 	found, err := (&atlas.Scanner{ScannerOptions: o}).Scan(script)
 	if err != nil {
 		return nil, err

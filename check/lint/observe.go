@@ -11,7 +11,6 @@ type Observer interface {
 
 // Observation is what was seen of a statement.
 type Observation struct {
-	Skipped   bool      // it was not run: it only reads, or runs in batches
 	Locks     []Lock    // on tables that were there before the script, strongest first; held by the transaction so far too
 	Rewritten []string  // tables that were written anew
 	Scanned   []string  // tables that were read whole

@@ -79,7 +79,7 @@ func observedRules() []Rule {
 			},
 			observed: func(s *statement, o Observation) []hit {
 				if a := o.Algorithm; a.Name != "" && a.Name != "COPY" && (a.Lock == "SHARED" || a.Lock == "EXCLUSIVE") {
-					return []hit{{message: "nobody can write to table " + s.table + " meanwhile: the server accepts no more than LOCK=" + a.Lock, object: "table " + s.table, touch: &check.Touch{Table: s.table, Lock: "LOCK=" + a.Lock}}}
+					return clauseHit("nobody can write to table %s meanwhile: the server accepts no more than %s", s.table, "LOCK="+a.Lock)
 				}
 				return lockHits(o, func(l Lock) bool {
 					return l.Mine && blocksWrites(l.Mode) && !blocksReads(l.Mode) && slices.Contains(o.Scanned, l.Table) && !slices.Contains(o.Rewritten, l.Table)
@@ -105,7 +105,7 @@ func observedRules() []Rule {
 				if o.Algorithm.Name != "COPY" {
 					return nil
 				}
-				return []hit{{message: "copies table " + s.table + ": the server accepts nothing better than ALGORITHM=COPY", object: "table " + s.table, touch: &check.Touch{Table: s.table, Lock: "ALGORITHM=COPY"}}}
+				return clauseHit("copies table %s: the server accepts nothing better than %s", s.table, "ALGORITHM=COPY")
 			},
 		},
 	}
@@ -116,10 +116,15 @@ func lockHits(o Observation, wrong func(Lock) bool, format string) []hit {
 	var hits []hit
 	for _, l := range o.Locks {
 		if wrong(l) {
-			hits = append(hits, hit{message: fmt.Sprintf(format, l.Table, l.Mode), object: "table " + l.Table, touch: &check.Touch{Table: l.Table, Lock: l.Mode}})
+			hits = append(hits, clauseHit(format, l.Table, l.Mode)...)
 		}
 	}
 	return hits
+}
+
+// clauseHit is a hit on a table that is locked, or changed, in a way that the format says behind the table.
+func clauseHit(format, table, way string) []hit {
+	return []hit{{message: fmt.Sprintf(format, table, way), object: "table " + table, touch: &check.Touch{Table: table, Lock: way}}}
 }
 
 // touch is what is known of a table from an observation.

@@ -183,7 +183,7 @@ func (l *linter) add(r Rule, s *script, st *statement, h hit) {
 // silence tells whether a finding is switched off, by the configuration or above the statement, and why.
 func (l *linter) silence(r Rule, s *script, st *statement, f *check.Finding) (string, bool) {
 	for _, a := range s.directives.Allows {
-		if a.Rule == r.Name && (st == nil || a.Line >= st.after && a.Line <= st.line) {
+		if a.Rule == r.Name && (st == nil || st.under(a.Line)) {
 			return a.Reason, true
 		}
 	}

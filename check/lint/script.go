@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-
-	atlas "ariga.io/atlas/sql/migrate"
 
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/migrate/foreign"
@@ -116,7 +115,7 @@ func readScript(s Script, engine migrate.Engine) (*script, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := migrate.ScanStatements(s.SQL, scanner(engine))
+	found, err := migrate.Scan(engine, s.SQL)
 	if err != nil {
 		return nil, &migrate.FolderError{Path: s.File, Reason: "cannot be cut into statements: " + err.Error(), Next: "look for a quote or a comment that is not closed"}
 	}
@@ -131,17 +130,6 @@ func readScript(s Script, engine migrate.Engine) (*script, error) {
 	return out, nil
 }
 
-// scanner says how an engine's scripts are cut.
-func scanner(engine migrate.Engine) atlas.ScannerOptions {
-	switch {
-	case engine == migrate.Postgres:
-		return atlas.ScannerOptions{MatchBegin: true, MatchBeginAtomic: true, MatchDollarQuote: true, EscapedStringExt: true}
-	case isSecond(engine):
-		return atlas.ScannerOptions{MatchBegin: true, BackslashEscapes: true, HashComments: true}
-	}
-	return atlas.ScannerOptions{MatchBegin: true}
-}
-
 // inTransaction tells whether the statements of the script share one.
 func (s *script) inTransaction() bool { return !s.directives.NoTransaction && !isSecond(s.engine) }
 
@@ -153,20 +141,10 @@ func (s *script) early() bool { return s.forward() && s.Phase != migrate.Contrac
 
 // batched tells whether a statement runs in batches.
 func (s *script) batched(st *statement) bool {
-	for _, b := range s.directives.Batches {
-		if b.Line >= st.after && b.Line <= st.line {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.directives.Batches, func(b migrate.Batch) bool { return st.under(b.Line) })
 }
 
 // asserts tells whether a statement is only a question.
 func (s *script) asserts(st *statement) bool {
-	for _, a := range s.directives.Asserts {
-		if a.Line >= st.after && a.Line <= st.line {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.directives.Asserts, func(a migrate.Assert) bool { return st.under(a.Line) })
 }

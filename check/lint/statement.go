@@ -104,6 +104,9 @@ func isColumn(w words) bool {
 	return true
 }
 
+// under tells whether a directive on that line of the script is about this statement.
+func (s *statement) under(line int) bool { return line >= s.after && line <= s.line }
+
 // has tells whether the words stand in the statement, in a row.
 func (s *statement) has(keywords ...string) bool { return words(s.tokens).find(keywords...) >= 0 }
 

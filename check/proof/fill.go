@@ -51,7 +51,7 @@ func (f *filler) fillEmpty(ctx context.Context) error {
 }
 
 func (f *filler) count(ctx context.Context, t place) (n int, err error) {
-	err = f.db.DB().QueryRowContext(ctx, "SELECT count(*) FROM "+quoted(f.db.Dialect(), t.in, t.Name)).Scan(&n)
+	err = f.db.DB().QueryRowContext(ctx, "SELECT count(*) FROM "+f.db.Dialect().QuoteTable(t.in, t.Name)).Scan(&n)
 	return n, err
 }
 
@@ -135,34 +135,27 @@ func (f *filler) firstRow(ctx context.Context, t place) (row []*column, ok bool,
 			c.choice = c.index("NULL")
 		}
 	}
-	tries := 0
-	for i := -1; i < len(row); i++ {
-		if i >= 0 && row[i].optional() {
+	if ok, err = f.insert(ctx, t, row, -1, 0); ok || err != nil {
+		return row, ok, err
+	}
+	tries := 1
+	for i, c := range row {
+		if c.optional() {
 			continue
 		}
-		for choice := range choices(row, i) {
+		for choice := range c.values {
 			if tries++; tries > mostTries {
 				return row, false, nil
 			}
-			if ok, err = f.insert(ctx, t, row, i, choice); err != nil {
-				return row, false, err
-			}
-			if ok {
-				if i >= 0 {
-					row[i].choice = choice
+			if ok, err = f.insert(ctx, t, row, i, choice); ok || err != nil {
+				if ok {
+					c.choice = choice
 				}
-				return row, true, nil
+				return row, ok, err
 			}
 		}
 	}
 	return row, false, nil
-}
-
-func choices(row []*column, i int) int {
-	if i < 0 {
-		return 1
-	}
-	return len(row[i].values)
 }
 
 // insert inserts a row; in it, the ith column has another of its values. ok says that the engine took it.
@@ -193,9 +186,9 @@ func (f *filler) statement(t place, row []*column, i, choice int) string {
 	}
 	if len(names) == 0 {
 		if d.Engine == migrate.MySQL || d.Engine == migrate.MariaDB {
-			return "INSERT INTO " + quoted(d, t.in, t.Name) + " () VALUES ()"
+			return "INSERT INTO " + d.QuoteTable(t.in, t.Name) + " () VALUES ()"
 		}
-		return "INSERT INTO " + quoted(d, t.in, t.Name) + " DEFAULT VALUES"
+		return "INSERT INTO " + d.QuoteTable(t.in, t.Name) + " DEFAULT VALUES"
 	}
-	return fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", quoted(d, t.in, t.Name), strings.Join(names, ", "), strings.Join(values, ", "))
+	return fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", d.QuoteTable(t.in, t.Name), strings.Join(names, ", "), strings.Join(values, ", "))
 }

@@ -50,9 +50,12 @@ type Proof struct {
 
 // phases are the pending ones of a change that come before purge.
 func (p *Proof) phases(c *migrate.Change) []migrate.Phase {
-	list := c.Phases()
 	if pending, ok := p.Pending[c.ID]; ok {
-		list = slices.Clone(pending)
+		return beforePurge(slices.Clone(pending))
 	}
+	return beforePurge(c.Phases())
+}
+
+func beforePurge(list []migrate.Phase) []migrate.Phase {
 	return slices.DeleteFunc(list, func(p migrate.Phase) bool { return p == migrate.Purge })
 }

@@ -94,7 +94,7 @@ func (r *run) change(ctx context.Context, i int) (on bool, err error) {
 	count := len(r.findings)
 	fine, err := r.forthAndBack(ctx, i, one)
 	if err != nil || !fine {
-		return len(r.findings) == count || !r.stuck(count), err
+		return !r.stuck(count), err
 	}
 	return true, r.withWrites(ctx, i)
 }
@@ -198,7 +198,7 @@ func (r *run) compare(ctx context.Context, c *migrate.Change, from migrate.Phase
 	if err != nil {
 		return false, err
 	}
-	place := r.rollbackOf(c, from)
+	place := scriptOf(c, from, true)
 	if !result.Same() {
 		same = false
 		var text strings.Builder
@@ -213,13 +213,16 @@ func (r *run) compare(ctx context.Context, c *migrate.Change, from migrate.Phase
 	}
 	if lost := before.lost(now); lost.table != "" {
 		same = false
-		r.found(check.Finding{
-			Rule: LosesData, Severity: check.Error, Place: place, Object: "table " + lost.table, Evidence: lost.text(),
-			Message: fmt.Sprintf("forward to %s and back%s, the rows of %s are not what they were", from, having, lost.table),
-			Why:     "Rows that were there before, or that either version of the application wrote, have to be there after the way back.",
-		})
+		r.loses(place, lost, fmt.Sprintf("forward to %s and back%s, the rows of %s are not what they were", from, having, lost.table))
 	}
 	return same, nil
+}
+
+func (r *run) loses(place check.Place, lost loss, message string) {
+	r.found(check.Finding{
+		Rule: LosesData, Severity: check.Error, Place: place, Object: "table " + lost.table, Evidence: lost.text(), Message: message,
+		Why: "Rows that were there before, or that either version of the application wrote, have to be there after the way back.",
+	})
 }
 
 func firstOf(changes []diff.Change) (object string) {
@@ -231,13 +234,15 @@ func firstOf(changes []diff.Change) (object string) {
 	return object
 }
 
-// rollbackOf is the place of the rollback script of a phase.
-func (r *run) rollbackOf(c *migrate.Change, p migrate.Phase) check.Place {
-	place := check.Place{Change: c.ID, Phase: p, Back: true}
-	if pair, ok := c.Pair(p); ok && pair.Rollback != nil {
-		place.File, place.Line = filepath.ToSlash(pair.Rollback.Path), 1
-	} else if ok {
-		place.File, place.Line = filepath.ToSlash(pair.Forward.Path), 1
+// scriptOf is the place of a phase's script, or of its rollback script where it has one.
+func scriptOf(c *migrate.Change, p migrate.Phase, back bool) check.Place {
+	place := check.Place{Change: c.ID, Phase: p, Back: back}
+	if pair, ok := c.Pair(p); ok {
+		script := pair.Forward
+		if back && pair.Rollback != nil {
+			script = *pair.Rollback
+		}
+		place.File, place.Line = filepath.ToSlash(script.Path), 1
 	}
 	return place
 }
@@ -250,10 +255,9 @@ func (r *run) failure(ctx context.Context, i int, failed error, rule string) err
 		return failed
 	}
 	c := r.Changes[i]
-	back := step.Step.Direction == migrate.Back
-	f := check.Finding{Rule: rule, Severity: check.Error, Place: r.placeOf(c, step), Evidence: step.Err.Error()}
+	f := check.Finding{Rule: rule, Severity: check.Error, Place: placeOf(c, step), Evidence: step.Err.Error()}
 	verb := "goes forward"
-	if back {
+	if f.Place.Back {
 		verb = "is rolled back"
 	}
 	f.Message = fmt.Sprintf("%s does not run when it %s: %s", step.Step.Phase, verb, firstLine(step.Err.Error()))
@@ -280,15 +284,9 @@ func (r *run) failure(ctx context.Context, i int, failed error, rule string) err
 }
 
 // placeOf is where a step failed. A rollback runs the script that was recorded; the place is in its file.
-func (r *run) placeOf(c *migrate.Change, e *migrate.StepError) check.Place {
-	back := e.Step.Direction == migrate.Back
-	place := check.Place{Change: c.ID, Phase: e.Step.Phase, Back: back, Line: max(1, e.Line), Text: e.Statement}
-	if pair, ok := c.Pair(e.Step.Phase); ok {
-		place.File = filepath.ToSlash(pair.Forward.Path)
-		if back && pair.Rollback != nil {
-			place.File = filepath.ToSlash(pair.Rollback.Path)
-		}
-	}
+func placeOf(c *migrate.Change, e *migrate.StepError) check.Place {
+	place := scriptOf(c, e.Step.Phase, e.Step.Direction == migrate.Back)
+	place.Line, place.Text = max(1, e.Line), e.Statement
 	return place
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -27,21 +28,16 @@ type tableRows struct {
 // readRows reads a table, each value as the text that the server writes of it.
 func readRows(ctx context.Context, db Database, in string, t *schema.Table) (*tableRows, error) {
 	d := db.Dialect()
-	out := &tableRows{rows: map[string][]string{}}
+	out := &tableRows{keys: primaryKey(t), rows: map[string][]string{}}
 	var selected []string
 	for _, c := range t.Columns {
 		out.columns = append(out.columns, c.Name)
 		selected = append(selected, asText(d, d.Quote(c.Name)))
 	}
-	for _, k := range t.Constraints {
-		if k.Type == schema.PrimaryKey {
-			out.keys = k.Columns
-		}
-	}
 	if len(selected) == 0 {
 		return out, nil
 	}
-	rows, err := db.DB().QueryContext(ctx, "SELECT "+strings.Join(selected, ", ")+" FROM "+quoted(d, in, t.Name))
+	rows, err := db.DB().QueryContext(ctx, "SELECT "+strings.Join(selected, ", ")+" FROM "+d.QuoteTable(in, t.Name))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", t.Name, err)
 	}
@@ -85,12 +81,14 @@ func asText(d migrate.Dialect, column string) string {
 	return "IF(" + column + " IS NULL, NULL, IF(CONVERT(CAST(" + column + " AS BINARY) USING utf8mb4) IS NULL, HEX(" + column + "), CONVERT(CAST(" + column + " AS BINARY) USING utf8mb4)))"
 }
 
-// quoted is a table as a statement names it.
-func quoted(d migrate.Dialect, in, table string) string {
-	if d.Engine == migrate.Postgres {
-		return d.Quote(in) + "." + d.Quote(table)
+// primaryKey are the columns of a table's primary key; nil where it has none.
+func primaryKey(t *schema.Table) []string {
+	for _, k := range t.Constraints {
+		if k.Type == schema.PrimaryKey {
+			return k.Columns
+		}
 	}
-	return d.Quote(table)
+	return nil
 }
 
 func (t *tableRows) keyOf(row []string) string {
@@ -121,7 +119,7 @@ func (l loss) text() string {
 
 // lost says which rows are gone, others or new. Tables that are gone are the schema's matter.
 func (n *noted) lost(now *noted) loss {
-	for _, name := range sortedKeys(n.tables) {
+	for _, name := range slices.Sorted(maps.Keys(n.tables)) {
 		after := now.tables[name]
 		if after == nil {
 			continue
@@ -135,7 +133,7 @@ func (n *noted) lost(now *noted) loss {
 
 func (t *tableRows) against(after *tableRows) []string {
 	var lines []string
-	for _, key := range sortedKeys(t.rows) {
+	for _, key := range slices.Sorted(maps.Keys(t.rows)) {
 		row, ok := after.rows[key]
 		if !ok {
 			lines = append(lines, "gone: "+key)
@@ -147,19 +145,10 @@ func (t *tableRows) against(after *tableRows) []string {
 			}
 		}
 	}
-	for _, key := range sortedKeys(after.rows) {
+	for _, key := range slices.Sorted(maps.Keys(after.rows)) {
 		if _, ok := t.rows[key]; !ok {
 			lines = append(lines, "new: "+key)
 		}
 	}
 	return lines
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -33,7 +33,7 @@ func (r *run) build(ctx context.Context, i int) (_ *subject, err error) {
 		return nil, err
 	}
 	for _, c := range r.Earlier {
-		if err := one.forward(ctx, c, slices.DeleteFunc(c.Phases(), func(p migrate.Phase) bool { return p == migrate.Purge })); err != nil {
+		if err := one.forward(ctx, c, beforePurge(c.Phases())); err != nil {
 			return nil, fmt.Errorf("run %s, which is before: %w", c.ID, err)
 		}
 	}
@@ -70,13 +70,12 @@ func (s *subject) close() error { return s.db.Close() }
 
 // forward runs phases of a change.
 func (s *subject) forward(ctx context.Context, c *migrate.Change, phases []migrate.Phase) error {
-	folder := &migrate.Folder{Path: s.folder, Engine: s.db.Dialect().Engine}
 	_, err := s.runner.Run(ctx, "check", func(_ context.Context, state *migrate.State) ([]migrate.Step, error) {
 		var steps []migrate.Step
 		for _, p := range phases {
 			pair, ok := c.Pair(p)
 			if !ok {
-				return nil, fmt.Errorf("%s of %s is gone from %s", p, c.ID, folder.Path)
+				return nil, fmt.Errorf("%s of %s is gone from %s", p, c.ID, s.folder)
 			}
 			if state.Of(c.ID, p) == nil {
 				steps = append(steps, migrate.Step{Change: c.ID, Phase: p, Direction: migrate.Forward, Script: pair.Forward, Rollback: pair.Rollback})

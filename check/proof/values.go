@@ -76,7 +76,7 @@ func (f *filler) pointed(t place, k *schema.Constraint, points map[string]string
 		order = append(order, d.Quote(c))
 	}
 	for i, c := range k.Columns {
-		points[c] = fmt.Sprintf("(SELECT p FROM (SELECT %s AS p FROM %s ORDER BY %s LIMIT 1) AS q)", d.Quote(to[i]), quoted(d, in, k.References.Table), strings.Join(order, ", "))
+		points[c] = fmt.Sprintf("(SELECT p FROM (SELECT %s AS p FROM %s ORDER BY %s LIMIT 1) AS q)", d.Quote(to[i]), d.QuoteTable(in, k.References.Table), strings.Join(order, ", "))
 	}
 }
 

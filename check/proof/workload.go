@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -87,7 +86,7 @@ func (w *asked) all(ctx context.Context) error {
 	}
 	last := w.Changes[len(w.Changes)-1]
 	w.known = map[string][]string{}
-	if err := w.ask(ctx, w.green, GreenBreaks, w.script(last, migrate.Backfill), "when the new version starts, after expand and backfill"); err != nil {
+	if err := w.ask(ctx, w.green, GreenBreaks, scriptOf(last, migrate.Backfill, false), "when the new version starts, after expand and backfill"); err != nil {
 		return err
 	}
 	_, err := w.each(ctx, migrate.Contract, w.green, GreenBreaks)
@@ -104,20 +103,11 @@ func (w *asked) each(ctx context.Context, p migrate.Phase, queries []Query, rule
 		if err := w.one.forward(ctx, c, []migrate.Phase{p}); err != nil {
 			return false, w.failure(ctx, slices.Index(w.Changes, c), err, ForwardFails)
 		}
-		if err := w.ask(ctx, queries, rule, w.script(c, p), "after "+string(p)); err != nil {
+		if err := w.ask(ctx, queries, rule, scriptOf(c, p, false), "after "+string(p)); err != nil {
 			return false, err
 		}
 	}
 	return true, nil
-}
-
-// script is the place of a phase's script.
-func (w *asked) script(c *migrate.Change, p migrate.Phase) check.Place {
-	place := check.Place{Change: c.ID, Phase: p, Line: 1}
-	if pair, ok := c.Pair(p); ok {
-		place.File = filepath.ToSlash(pair.Forward.Path)
-	}
-	return place
 }
 
 // ask prepares queries, in a transaction that comes to nothing.
@@ -235,13 +225,11 @@ func positional(engine migrate.Engine) func(n int) string {
 // number.
 func replaced(text string, engine migrate.Engine, parameter func(n int) string) string {
 	d := sqltoken.Of(string(engine))
-	numbers := map[string]int{}
+	numbers, last := map[string]int{}, 0
 	number := func(name string) int {
-		if name == "?" || numbers[name] == 0 {
-			numbers[name] = len(numbers) + 1
-			if name == "?" { // each is another
-				numbers[fmt.Sprint("?", len(numbers))] = len(numbers)
-			}
+		if name == "?" || numbers[name] == 0 { // each ? is another
+			last++
+			numbers[name] = last
 		}
 		return numbers[name]
 	}
@@ -251,8 +239,8 @@ func replaced(text string, engine migrate.Engine, parameter func(n int) string) 
 		if i == skip {
 			return "", true
 		}
-		next := func(kinds ...sqltoken.Kind) bool {
-			return i+1 < len(list) && list[i+1].Start == t.End && slices.Contains(kinds, list[i+1].Kind)
+		next := func(kind sqltoken.Kind) bool {
+			return i+1 < len(list) && list[i+1].Start == t.End && list[i+1].Kind == kind
 		}
 		switch {
 		case t.IsSign("?") && engine != migrate.Postgres:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -55,10 +56,10 @@ func (r *run) oldWrites(ctx context.Context, i int, until []migrate.Phase, one, 
 			return false, err
 		}
 		if broken.statement != "" {
-			pair, _ := c.Pair(last)
+			place := scriptOf(c, last, false)
+			place.Text = broken.statement
 			r.found(check.Finding{
-				Rule: BlueBreaks, Severity: check.Error, Evidence: broken.statement + "\n" + broken.err.Error(),
-				Place:   check.Place{Change: c.ID, Phase: last, File: pair.Forward.Path, Line: 1, Text: broken.statement},
+				Rule: BlueBreaks, Severity: check.Error, Evidence: broken.statement + "\n" + broken.err.Error(), Place: place,
 				Message: fmt.Sprintf("after %s, a write of the old version fails: %s", last, firstLine(broken.err.Error())),
 				Why:     "The old version of the application still runs then.",
 			})
@@ -124,11 +125,11 @@ func (f *filler) writes(t place) []string {
 		return nil
 	}
 	list := []string{f.statement(t, row, -1, 0), f.statement(t, row, -1, 0)}
-	key := keyOf(t)
+	key := primaryKey(t.Table)
 	if len(key) != 1 {
 		return list
 	}
-	k, name := d.Quote(key[0]), quoted(d, t.in, t.Name)
+	k, name := d.Quote(key[0]), d.QuoteTable(t.in, t.Name)
 	end := func(which string) string {
 		return fmt.Sprintf("WHERE %s = (SELECT p FROM (SELECT %s(%s) AS p FROM %s) AS q)", k, which, k, name)
 	}
@@ -149,15 +150,6 @@ func (f *filler) writes(t place) []string {
 		}
 	}
 	return append(list, "DELETE FROM "+name+" "+end("max"))
-}
-
-func keyOf(t place) []string {
-	for _, k := range t.Constraints {
-		if k.Type == schema.PrimaryKey {
-			return k.Columns
-		}
-	}
-	return nil
 }
 
 // newWrites takes the change forward to its end, inserts as the new version does, and comes back: no row that was
@@ -196,7 +188,7 @@ func (r *run) newWrites(ctx context.Context, i int, one, control *subject) error
 // with a key. What a change puts aside for its way back has none, or the name of the attic.
 func writtenTo(t place, before *schema.Database) bool {
 	in := before.Schema(t.in)
-	return in != nil && in.Table(t.Name) != nil || len(keyOf(t)) > 0 && !strings.HasPrefix(t.Name, "switchback_")
+	return in != nil && in.Table(t.Name) != nil || len(primaryKey(t.Table)) > 0 && !strings.HasPrefix(t.Name, "switchback_")
 }
 
 // kept looks for what the new version wrote.
@@ -209,7 +201,9 @@ func (r *run) kept(ctx context.Context, c *migrate.Change, written map[string]in
 	if err != nil {
 		return err
 	}
-	for _, name := range sortedKeys(want.tables) {
+	all := r.phases(c)
+	last := all[len(all)-1]
+	for _, name := range slices.Sorted(maps.Keys(want.tables)) {
 		before, after := want.tables[name], now.tables[name]
 		if after == nil {
 			continue
@@ -221,12 +215,7 @@ func (r *run) kept(ctx context.Context, c *migrate.Change, written map[string]in
 		if len(lines) == 0 {
 			continue
 		}
-		last := r.phases(c)[len(r.phases(c))-1]
-		r.found(check.Finding{
-			Rule: LosesData, Severity: check.Error, Place: r.rollbackOf(c, last), Object: "table " + name, Evidence: loss{name, lines}.text(),
-			Message: fmt.Sprintf("forward to %s and back, what the new version wrote into %s is not all there", last, name),
-			Why:     "Rows that either version of the application wrote have to be there after the way back.",
-		})
+		r.loses(scriptOf(c, last, true), loss{name, lines}, fmt.Sprintf("forward to %s and back, what the new version wrote into %s is not all there", last, name))
 	}
 	return nil
 }

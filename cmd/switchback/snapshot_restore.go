@@ -272,11 +272,11 @@ func isOurs(name string) bool {
 
 // quotePath quotes the name of a table of a manifest.
 func (t *target) quotePath(name string) string {
-	if t.db.Dialect().Engine != migrate.Postgres {
-		return t.db.Dialect().Quote(name)
+	d, schema, table := t.db.Dialect(), "", name
+	if d.Engine == migrate.Postgres {
+		schema, table, _ = strings.Cut(name, ".")
 	}
-	schema, table, _ := strings.Cut(name, ".")
-	return t.db.Dialect().Quote(schema) + "." + t.db.Dialect().Quote(table)
+	return d.QuoteTable(schema, table)
 }
 
 // restoreInto makes a new database of a snapshot.

@@ -56,11 +56,13 @@ func (o ReplaceConstraint) recipe(p *planner) (recipe, error) {
 // vacant refuses a constraint or index of which there were two when the plan began, as another change replaces it or
 // has put its predecessor into the attic.
 func (p *planner) vacant(op Operation, table Table, name string, others ...string) error {
-	in := p.begun.Schema(table.Schema)
-	if in == nil || in.Table(table.Name) == nil {
+	var t *schema.Table
+	if in := p.begun.Schema(table.Schema); in != nil {
+		t = in.Table(table.Name)
+	}
+	if t == nil {
 		return nil // made by this plan
 	}
-	t := in.Table(table.Name)
 	for _, other := range others {
 		if t.Constraint(other) != nil || t.Index(other) != nil {
 			return &Error{op, fmt.Sprintf("another change has made %s of %s already, in the place of %s or for it", word(other), table, word(name)), "finish that change first: contract it, and then, once nobody will go back, switchback purge; or roll it back"}

@@ -18,7 +18,6 @@ import (
 	"strings"
 	"time"
 
-	atlas "ariga.io/atlas/sql/migrate"
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/switchbackdb/switchback/migrate"
@@ -221,7 +220,7 @@ func (d *Database) Classify(statement string) migrate.StatementKind {
 
 // Scan implements migrate.Database.
 func (d *Database) Scan(script string) ([]migrate.Statement, error) {
-	return migrate.ScanStatements(script, atlas.ScannerOptions{MatchBegin: true, BackslashEscapes: true, HashComments: true})
+	return migrate.Scan(d.engine, script)
 }
 
 // BeforeCommit implements migrate.Database. It is not asked where DDL commits by itself.

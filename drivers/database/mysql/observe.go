@@ -40,28 +40,37 @@ func (o observer) Observe(ctx context.Context, statements []string, _ bool) (see
 // one runs a statement in the best way that the server accepts, by asking for the better ones first. One that it
 // refuses has done nothing.
 func (o observer) one(ctx context.Context, conn *sql.Conn, text string) (lint.Algorithm, error) {
-	for _, a := range []lint.Algorithm{{Name: "INSTANT"}, {Name: "INPLACE", Lock: "NONE"}, {Name: "INPLACE", Lock: "SHARED"}, {Name: "COPY", Lock: "SHARED"}} {
-		asked, ok := ask(o.db.engine, text, a)
-		if !ok {
-			break
-		}
-		_, err := conn.ExecContext(ctx, asked)
-		if err == nil {
-			return a, nil
-		}
-		if !refused(err) {
-			return lint.Algorithm{}, err
+	said := said(o.db.engine, text)
+	if at := clausePlace(o.db.engine, text); at > 0 && said.Name == "" {
+		for _, a := range []lint.Algorithm{{Name: "INSTANT"}, {Name: "INPLACE", Lock: "NONE"}, {Name: "INPLACE", Lock: "SHARED"}, {Name: "COPY", Lock: "SHARED"}} {
+			_, err := conn.ExecContext(ctx, text[:at]+clause(a)+text[at:])
+			if err == nil {
+				return a, nil
+			}
+			if !refused(err) {
+				return lint.Algorithm{}, err
+			}
 		}
 	}
 	_, err := o.db.Execute(ctx, conn, text)
-	return said(o.db.engine, text), err
+	return said, err
 }
 
-// ask is the statement with an algorithm asked for; false where the statement knows none or says one itself.
-func ask(engine migrate.Engine, text string, a lint.Algorithm) (string, bool) {
+// clause asks for an algorithm.
+func clause(a lint.Algorithm) string {
+	text := " ALGORITHM=" + a.Name + ","
+	if a.Lock != "" {
+		text += " LOCK=" + a.Lock + ","
+	}
+	return text
+}
+
+// clausePlace is where a clause goes in a statement, 0 where it knows none: behind the table's name, because a clause
+// about partitions allows nothing behind it.
+func clausePlace(engine migrate.Engine, text string) int {
 	tokens := sqltoken.Split(text, sqltoken.Of(string(engine)))
-	if len(tokens) < 4 || !tokens[0].Is("ALTER") || !tokens[1].Is("TABLE") || said(engine, text).Name != "" {
-		return "", false
+	if len(tokens) < 4 || !tokens[0].Is("ALTER") || !tokens[1].Is("TABLE") {
+		return 0
 	}
 	i := 2
 	for i < len(tokens)-1 && (tokens[i].Is("IF") || tokens[i].Is("EXISTS")) {
@@ -70,12 +79,7 @@ func ask(engine migrate.Engine, text string, a lint.Algorithm) (string, bool) {
 	for i+2 < len(tokens) && tokens[i+1].IsSign(".") {
 		i += 2
 	}
-	clause := " ALGORITHM=" + a.Name + ","
-	if a.Lock != "" {
-		clause += " LOCK=" + a.Lock + ","
-	}
-	// Behind the table's name, because a clause about partitions allows nothing behind it.
-	return text[:tokens[i].End] + clause + text[tokens[i].End:], true
+	return tokens[i].End
 }
 
 // said is the algorithm that a statement asks for by itself.

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	atlas "ariga.io/atlas/sql/migrate"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -202,9 +201,7 @@ func (d *Database) Classify(statement string) migrate.StatementKind {
 
 // Scan implements migrate.Database.
 func (d *Database) Scan(script string) ([]migrate.Statement, error) {
-	return migrate.ScanStatements(script, atlas.ScannerOptions{
-		MatchBegin: true, MatchBeginAtomic: true, MatchDollarQuote: true, EscapedStringExt: true,
-	})
+	return migrate.Scan(migrate.Postgres, script)
 }
 
 // BeforeCommit implements migrate.Database. PostgreSQL checks everything itself.

@@ -75,14 +75,13 @@ func (o observer) one(ctx context.Context, conn *sql.Conn, text string, transact
 			_, eerr := conn.ExecContext(context.WithoutCancel(ctx), end)
 			err = errors.Join(err, eerr)
 		}()
-		held = map[lint.Lock]bool{}
-		if existing, err = tables(ctx, conn); err != nil {
-			return result, err
-		}
 	}
 	before, err := tables(ctx, conn)
 	if err != nil {
 		return result, err
+	}
+	if own {
+		existing, held = before, map[lint.Lock]bool{}
 	}
 	if _, err := o.db.Execute(ctx, conn, text); err != nil {
 		return result, err

@@ -19,7 +19,6 @@ import (
 	"strings"
 	"time"
 
-	atlas "ariga.io/atlas/sql/migrate"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -216,7 +215,7 @@ func (d *Database) Classify(statement string) migrate.StatementKind {
 
 // Scan implements migrate.Database.
 func (d *Database) Scan(script string) ([]migrate.Statement, error) {
-	return migrate.ScanStatements(script, atlas.ScannerOptions{MatchBegin: true})
+	return migrate.Scan(migrate.SQLite, script)
 }
 
 // BeforeCommit implements migrate.Database. A script that rebuilds a table, or that says so with the
