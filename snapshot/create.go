@@ -77,7 +77,7 @@ func (s *Store) Create(ctx context.Context, from Source, about About, o CreateOp
 
 func newManifest(begun time.Time, about About, o CreateOptions) *Manifest {
 	m := &Manifest{
-		Format: Format, ID: newID(begun), Created: begun.UTC().Truncate(time.Second), Tool: about.Tool, Engine: about.Engine, Version: about.Version,
+		Format: Format, ID: newID(begun), Created: begun.UTC().Truncate(time.Millisecond), Tool: about.Tool, Engine: about.Engine, Version: about.Version,
 		Source: about.Source, Identity: about.Identity, Actor: about.Actor, Note: about.Note, Tags: about.Tags,
 	}
 	for _, r := range o.Recipients {

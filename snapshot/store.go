@@ -3,14 +3,16 @@ package snapshot
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"sort"
+	"slices"
 	"strings"
+	"time"
 )
 
 // Store is a place with snapshots.
@@ -121,8 +123,21 @@ func (s *Store) List(ctx context.Context) ([]Listed, error) {
 		}
 		list = append(list, l)
 	}
-	sort.Slice(list, func(i, j int) bool { return list[i].ID < list[j].ID })
+	slices.SortFunc(list, older)
 	return list, nil
+}
+
+// older compares two snapshots by when they were made. The time in an ID has seconds, which is too coarse for two of
+// one script; the manifest has it finer, where there is one.
+func older(a, b Listed) int {
+	var finer [2]time.Time
+	for i, l := range []Listed{a, b} {
+		if l.Manifest != nil {
+			finer[i] = l.Manifest.Created
+		}
+	}
+	second := func(l Listed) string { at, _, _ := strings.Cut(l.ID, "-"); return at }
+	return cmp.Or(cmp.Compare(second(a), second(b)), finer[0].Compare(finer[1]), cmp.Compare(a.ID, b.ID))
 }
 
 // maxVerifications is how many bytes of a history of verifications are read.
