@@ -15,7 +15,6 @@ import (
 	"github.com/switchbackdb/switchback/check"
 	"github.com/switchbackdb/switchback/check/lint"
 	"github.com/switchbackdb/switchback/check/proof"
-	"github.com/switchbackdb/switchback/check/report"
 	"github.com/switchbackdb/switchback/diff"
 	"github.com/switchbackdb/switchback/drivers/database"
 	"github.com/switchbackdb/switchback/drivers/scratch"
@@ -42,18 +41,16 @@ with; nothing is ever run on it. Without one, all changes of the folder are, on 
 that of --from; --since leaves out those that a git commit has.
 
 ` + sourceHelp,
-		Flags: append(targetFlags(
+		Flags: targetFlags(append(reportFlags(),
 			&cli.StringFlag{Name: "from", Usage: "the schema that the changes begin with, a `SOURCE`"},
 			&cli.StringFlag{Name: "scratch", Usage: "where changes are tried: the `URL` of a server where databases may be created, or docker:IMAGE such as docker:postgres:17", EnvVars: []string{"SWITCHBACK_SCRATCH"}},
 			&cli.StringFlag{Name: "since", Usage: "only changes that the git commit `REF` does not have; the others are run before"},
 			&cli.StringSliceFlag{Name: "workload", Usage: "`VERSION=FILE`: the queries of blue, which runs now, or of green, which is to come; can be repeated"},
 			&cli.StringSliceFlag{Name: "only", Usage: "only this `PART`: release, lint, rollback, workload; can be repeated"},
-			&cli.StringFlag{Name: "baseline", Usage: "hide what is in `FILE`, the JSON report of an earlier run"},
 			&cli.DurationFlag{Name: "snapshot-age", Usage: "the target has a snapshot that was proven by restoring it and is no older than `TIME`"},
 			&cli.BoolFlag{Name: "static", Usage: "only what needs no scratch database"},
-			&cli.StringSliceFlag{Name: "format", Usage: "`FORMAT` or FORMAT=FILE: " + strings.Join(report.Formats(), ", ") + "; can be repeated", DefaultText: "text"},
-			&cli.BoolFlag{Name: "strict", Usage: "warnings close the gate too"},
-		), &cli.StringSliceFlag{Name: "placeholder", Usage: "`NAME=VALUE` for a ${NAME} in another tool's migrations; can be repeated"}),
+			placeholderFlag(),
+		)...),
 		Action: runCheck,
 	}
 }
@@ -64,17 +61,20 @@ type gate struct {
 	c       *cli.Context
 	server  scratch.Server
 	engine  migrate.Engine
-	target  *target // nil where there is none
+	target  *target        // nil where there is none
+	state   *migrate.State // the target's journal; nil where there is no target
 	folder  *migrate.Folder
-	earlier []*migrate.Change // that are no matter of this run, and run before
+	edited  *migrate.FolderError // what of the folder its integrity file does not fit, which is a finding; nil
+	earlier []*migrate.Change    // that are no matter of this run, and run before
 	pending []*migrate.Change
 	phases  map[string][]migrate.Phase
 	model   *schema.Database // that the changes begin with; nil for an empty one
+	proved  *proof.Proof     // what proof made; nil until then
 	report  check.Report
 }
 
 func runCheck(c *cli.Context) (err error) {
-	outputs, err := lintOutputs(c)
+	outputs, err := reportOutputs(c)
 	if err != nil {
 		return err
 	}
@@ -107,18 +107,7 @@ func runCheck(c *cli.Context) (err error) {
 		}
 		g.report.Parts = append(g.report.Parts, result)
 	}
-	if err := hideKnown(&g.report, c.String("baseline")); err != nil {
-		return err
-	}
-	for _, o := range outputs {
-		if err := p.writeReport(o, &g.report); err != nil {
-			return err
-		}
-	}
-	if !g.report.Passed() || c.Bool("strict") && g.report.Count(check.Warning) > 0 {
-		return findings
-	}
-	return nil
+	return p.finishReport(c, outputs, &g.report)
 }
 
 // only checks the names of parts.
@@ -147,9 +136,8 @@ func (g *gate) open() (err error) {
 	if err := g.readBase(); err != nil {
 		return err
 	}
-	var wrong *migrate.FolderError
-	if g.folder, err = migrate.LoadFolder(g.config.Changes, g.engine); err != nil && (g.folder == nil || !errors.As(err, &wrong)) {
-		return err // an integrity file that does not fit is a finding
+	if g.folder, err = migrate.LoadFolder(g.config.Changes, g.engine); err != nil && (g.folder == nil || !errors.As(err, &g.edited)) {
+		return err
 	}
 	g.report.Engine = string(g.engine)
 	if err := g.choose(); err != nil {
@@ -171,24 +159,20 @@ func (g *gate) readBase() error {
 		}
 		g.target, g.engine = t, t.db.Dialect().Engine
 	}
+	from := c.String("from")
 	switch {
-	case c.String("from") != "":
-		s, err := g.source(c, c.String("from"))
+	case from != "":
+	case c.String("url") != "":
+		from = c.String("url")
+	case c.String("env") != "":
+		from = "env:" + c.String("env")
+	}
+	if from != "" {
+		s, err := g.source(c, from)
 		if err != nil {
 			return err
 		}
 		g.model = s.Database
-	case g.target != nil:
-		in, ok := g.target.db.(interface {
-			Inspect(ctx context.Context) (*schema.Database, error)
-		})
-		if !ok {
-			return fmt.Errorf("the catalogue of %s cannot be read", g.target.db.Version())
-		}
-		var err error
-		if g.model, err = in.Inspect(c.Context); err != nil {
-			return err
-		}
 	}
 	if g.engine == "" && g.model != nil && g.model.Engine != "" {
 		g.engine = migrate.Engine(g.model.Engine)
@@ -208,17 +192,16 @@ func (g *gate) choose() error {
 	if err != nil {
 		return err
 	}
-	var state *migrate.State
 	if g.target != nil {
-		if state, err = g.target.runner.State(g.c.Context); err != nil {
+		if g.state, err = g.target.runner.State(g.c.Context); err != nil {
 			return err
 		}
 	}
 	g.phases = map[string][]migrate.Phase{}
 	for _, c := range g.folder.Changes {
 		switch {
-		case state != nil:
-			left := slices.DeleteFunc(c.Phases(), func(p migrate.Phase) bool { return p == migrate.Purge || state.Of(c.ID, p) != nil })
+		case g.state != nil:
+			left := slices.DeleteFunc(c.Phases(), func(p migrate.Phase) bool { return p == migrate.Purge || g.state.Of(c.ID, p) != nil })
 			if len(left) == 0 {
 				continue
 			}
@@ -290,17 +273,18 @@ func (g *gate) proof() (*proof.Proof, string, error) {
 		return nil, "no change is pending", nil
 	case g.c.Bool("static"):
 		return nil, "--static", nil
+	case g.proved != nil:
+		return g.proved, "", nil
 	}
-	if g.server == nil {
-		if err := g.scratchDatabases(); err != nil {
-			return nil, "", err
-		}
+	if err := g.scratchDatabases(); err != nil {
+		return nil, "", err
 	}
 	base, err := g.base()
 	if err != nil {
 		return nil, "", err
 	}
-	return &proof.Proof{Scratch: scratches{g.server}, Base: base, Earlier: g.earlier, Changes: g.pending, Pending: g.phases, Folder: g.config.Changes}, "", nil
+	g.proved = &proof.Proof{Scratch: scratches{g.server}, Base: base, Earlier: g.earlier, Changes: g.pending, Pending: g.phases, Folder: g.config.Changes}
+	return g.proved, "", nil
 }
 
 // base is what makes the schema that the changes begin with in a scratch database.

@@ -18,33 +18,12 @@ import (
 func (g *gate) release(ctx context.Context) (check.Part, error) {
 	begun := time.Now()
 	part := check.Part{Looked: fmt.Sprintf("%d changes", len(g.folder.Changes))}
-	refused := func(rule string, err error) {
-		var folder *migrate.FolderError
-		if errors.As(err, &folder) {
-			part.Findings = append(part.Findings, check.Finding{
-				Rule: rule, Severity: check.Error, Message: folder.Reason, Rewrite: folder.Next,
-				Place: check.Place{File: filepath.ToSlash(folder.Path), Line: folder.Line},
-			})
-		}
+	if g.edited != nil {
+		part.Findings = append(part.Findings, refused("edited-after-apply", g.edited))
 	}
-	if err := migrate.CheckSum(g.config.Changes); err != nil {
-		refused("edited-after-apply", err)
-	}
-	if g.target != nil {
-		state, err := g.target.runner.State(ctx)
-		if err != nil {
-			return part, err
-		}
+	if g.state != nil {
 		part.Looked += " and the journal of the target"
-		if e := state.Interrupted(); e != nil {
-			part.Findings = append(part.Findings, check.Finding{
-				Rule: "step-unfinished", Severity: check.Error, Message: fmt.Sprintf("%s of %s was begun on the target and is not finished", e.Phase, e.Change),
-				Place: check.Place{Change: e.Change, Phase: e.Phase}, Rewrite: "switchback status",
-			})
-		}
-		if _, err := migrate.PlanForward(g.folder, state, migrate.ForwardOptions{Phases: []migrate.Phase{migrate.Expand, migrate.Backfill, migrate.Contract}}); err != nil {
-			refused("out-of-order", err)
-		}
+		part.Findings = append(part.Findings, g.journal()...)
 	}
 	if age := g.c.Duration("snapshot-age"); age > 0 {
 		f, err := g.snapshotWithin(ctx, age)
@@ -55,6 +34,29 @@ func (g *gate) release(ctx context.Context) (check.Part, error) {
 	}
 	part.Took = time.Since(begun)
 	return part, nil
+}
+
+// refused is the finding of what the runner refuses a folder for.
+func refused(rule string, folder *migrate.FolderError) check.Finding {
+	return check.Finding{
+		Rule: rule, Severity: check.Error, Message: folder.Reason, Rewrite: folder.Next,
+		Place: check.Place{File: filepath.ToSlash(folder.Path), Line: folder.Line},
+	}
+}
+
+// journal looks whether the target's journal lets the changes go out.
+func (g *gate) journal() (found []check.Finding) {
+	if e := g.state.Interrupted(); e != nil {
+		found = append(found, check.Finding{
+			Rule: "step-unfinished", Severity: check.Error, Message: fmt.Sprintf("%s of %s was begun on the target and is not finished", e.Phase, e.Change),
+			Place: check.Place{Change: e.Change, Phase: e.Phase}, Rewrite: "switchback status",
+		})
+	}
+	_, err := migrate.PlanForward(g.folder, g.state, migrate.ForwardOptions{Phases: []migrate.Phase{migrate.Expand, migrate.Backfill, migrate.Contract}})
+	if folder := (*migrate.FolderError)(nil); errors.As(err, &folder) {
+		found = append(found, refused("out-of-order", folder))
+	}
+	return found
 }
 
 // snapshotWithin finds out whether the target has a proven snapshot that is young enough.

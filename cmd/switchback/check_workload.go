@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/switchbackdb/switchback/check"
 	"github.com/switchbackdb/switchback/check/proof"
+	"github.com/switchbackdb/switchback/migrate"
 )
 
 // workload asks what the two versions of the application ask, in each phase.
@@ -18,24 +18,19 @@ func (g *gate) workload(ctx context.Context) (check.Part, error) {
 	if len(files) == 0 {
 		return check.Part{Skipped: "no --workload"}, nil
 	}
+	load, err := g.readWorkload(files)
+	if err != nil {
+		return check.Part{}, err
+	}
 	p, skipped, err := g.proof()
 	if p == nil || err != nil {
 		return check.Part{Skipped: skipped}, err
 	}
-	load, err := g.readWorkload(ctx, p, files)
-	if err != nil {
-		return check.Part{}, err
-	}
 	return p.Workload(ctx, load)
 }
 
-// readWorkload reads files of queries. A scratch database of the engine splits them.
-func (g *gate) readWorkload(ctx context.Context, p *proof.Proof, files []string) (load proof.Workload, err error) {
-	db, err := p.Scratch.Create(ctx)
-	if err != nil {
-		return load, err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+// readWorkload reads files of queries, as the engine splits them.
+func (g *gate) readWorkload(files []string) (load proof.Workload, err error) {
 	for _, text := range files {
 		version, file, _ := strings.Cut(text, "=")
 		queries := &load.Blue
@@ -50,19 +45,23 @@ func (g *gate) readWorkload(ctx context.Context, p *proof.Proof, files []string)
 		if err != nil {
 			return load, fmt.Errorf("read the workload: %w", err)
 		}
-		statements, err := db.Scan(string(content))
+		statements, err := migrate.Scan(g.engine, string(content))
 		if err != nil {
 			return load, fmt.Errorf("read the workload %s: %w", file, err)
 		}
 		for _, s := range statements {
-			q := proof.Query{Text: s.Text, File: filepath.ToSlash(file), Line: s.Line}
-			for _, comment := range s.Comments {
-				if name, ok := strings.CutPrefix(strings.TrimSpace(strings.TrimLeft(comment, "-# \t")), "name:"); ok {
-					q.Name = strings.Fields(name + " ?")[0]
-				}
-			}
-			*queries = append(*queries, q)
+			*queries = append(*queries, proof.Query{Name: queryName(s.Comments), Text: s.Text, File: filepath.ToSlash(file), Line: s.Line})
 		}
 	}
 	return load, nil
+}
+
+// queryName is the name that a comment above a query gives it, as in sqlc's "-- name: GetUser :one".
+func queryName(comments []string) string {
+	for _, comment := range comments {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(strings.TrimLeft(comment, "-# \t")), "name:"); ok {
+			return strings.Fields(name + " ?")[0]
+		}
+	}
+	return ""
 }

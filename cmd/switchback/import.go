@@ -22,7 +22,7 @@ repeated: what was imported before is left alone.`,
 		Flags: targetFlags(
 			&cli.StringFlag{Name: "format", Usage: "whose migrations they are: golang-migrate, goose, dbmate, flyway or pop (default: found out)"},
 			&cli.StringFlag{Name: "table", Usage: "the tool's version `TABLE` (default: the tool's default)"},
-			&cli.StringSliceFlag{Name: "placeholder", Usage: "`NAME=VALUE` for a ${NAME} in the migrations; can be repeated"},
+			placeholderFlag(),
 			&cli.BoolFlag{Name: "dry-run", Usage: "say what would be done, and do nothing"},
 		),
 		Action: importAction,

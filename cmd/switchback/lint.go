@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/switchbackdb/switchback/check"
 	"github.com/switchbackdb/switchback/check/lint"
-	"github.com/switchbackdb/switchback/check/report"
 	"github.com/switchbackdb/switchback/drivers/scratch"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/migrate/foreign"
@@ -32,14 +30,11 @@ says one is: the changes before the ones that are named are run there first. The
 
 A statement may break a rule when a comment above it says why:
   -- switchback:allow char-n: country codes of the standard have two letters`,
-		Flags: sourceFlags(
+		Flags: sourceFlags(append(reportFlags(),
 			&cli.StringFlag{Name: "engine", Usage: "postgres, mysql, mariadb or sqlite (default: that of --scratch, or of the environments)"},
-			&cli.StringSliceFlag{Name: "format", Usage: "`FORMAT` or FORMAT=FILE, can be repeated: " + strings.Join(report.Formats(), ", ")},
 			&cli.StringFlag{Name: "explain", Usage: "say what `RULE` is about, with examples; all for all of them"},
-			&cli.StringFlag{Name: "baseline", Usage: "hide what is in `FILE`, the JSON report of an earlier run"},
 			&cli.StringSliceFlag{Name: "only", Usage: "only this `RULE`; can be repeated"},
-			&cli.BoolFlag{Name: "strict", Usage: "exit with 2 for warnings too"},
-		),
+		)...),
 		Action: runLint,
 	}
 }
@@ -52,7 +47,7 @@ func runLint(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	outputs, err := lintOutputs(c)
+	outputs, err := reportOutputs(c)
 	if err != nil {
 		return err
 	}
@@ -82,29 +77,7 @@ func runLint(c *cli.Context) (err error) {
 		return err
 	}
 	r.Parts, r.Silenced = []check.Part{part}, silenced
-	if err := hideKnown(r, c.String("baseline")); err != nil {
-		return err
-	}
-	for _, o := range outputs {
-		if err := p.writeReport(o, r); err != nil {
-			return err
-		}
-	}
-	if !r.Passed() || c.Bool("strict") && r.Count(check.Warning) > 0 {
-		return findings
-	}
-	return nil
-}
-
-func lintOutputs(c *cli.Context) ([]report.Output, error) {
-	values := c.StringSlice("format")
-	if c.Bool("json") {
-		values = append(values, "json")
-	}
-	if len(values) == 0 {
-		values = []string{"text"}
-	}
-	return report.ParseOutputs(values)
+	return p.finishReport(c, outputs, r)
 }
 
 // lintOptions read the flags and the configuration.
@@ -240,42 +213,6 @@ func (p *project) observer(c *cli.Context, before []lint.Script) (lint.Observer,
 		}
 	}
 	return observer, done, nil
-}
-
-// hideKnown leaves out the findings of an earlier report.
-func hideKnown(r *check.Report, file string) error {
-	if file == "" {
-		return nil
-	}
-	data, err := os.ReadFile(file) //nolint:gosec // the user names it
-	if err != nil {
-		return fmt.Errorf("read the baseline: %w", err)
-	}
-	var earlier check.Report
-	if err := json.Unmarshal(data, &earlier); err != nil {
-		return fmt.Errorf("read the baseline %s: it is no JSON report: %w", file, err)
-	}
-	known := map[string]bool{}
-	for _, f := range earlier.Findings() {
-		known[f.Fingerprint()] = true
-	}
-	for i := range r.Parts {
-		r.Parts[i].Findings = slices.DeleteFunc(r.Parts[i].Findings, func(f check.Finding) bool {
-			if known[f.Fingerprint()] {
-				r.Hidden++
-			}
-			return known[f.Fingerprint()]
-		})
-	}
-	return nil
-}
-
-// writeReport writes one of the forms of a report.
-func (p *project) writeReport(o report.Output, r *check.Report) error {
-	if o.File == "" && o.Format == "text" && p.out.quiet {
-		return nil
-	}
-	return p.write(o.File, func(out *output) error { return report.Write(out.w, o.Format, r) })
 }
 
 func explain(w io.Writer, name string) error {

@@ -18,8 +18,12 @@ are run in a scratch database, SQLite in memory unless --scratch says where; it 
 func sourceFlags(more ...cli.Flag) []cli.Flag {
 	return append(append(outputFlags(),
 		&cli.StringFlag{Name: "scratch", Usage: "where files are run: the `URL` of a server where databases may be created, or docker:IMAGE such as docker:postgres:17", EnvVars: []string{"SWITCHBACK_SCRATCH"}},
-		&cli.StringSliceFlag{Name: "placeholder", Usage: "`NAME=VALUE` for a ${NAME} in another tool's migrations; can be repeated"},
+		placeholderFlag(),
 	), more...)
+}
+
+func placeholderFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "placeholder", Usage: "`NAME=VALUE` for a ${NAME} in another tool's migrations; can be repeated"}
 }
 
 // reader returns what reads the sources of a command, with its configuration and flags. It has to be closed.
