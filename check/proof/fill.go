@@ -17,7 +17,14 @@ type filler struct {
 	model    *schema.Database
 	next     int // a number that no row has yet
 	total    int
-	unfilled []string
+	refused  error // why the last row was refused
+	unfilled []unfilled
+}
+
+// unfilled is a table that took no row.
+type unfilled struct {
+	table, shown string // its name, and how people write it
+	err          error  // what the engine said to the last try
 }
 
 func newFiller(db Database, model *schema.Database) *filler { return &filler{db: db, model: model} }
@@ -28,23 +35,38 @@ type place struct {
 	*schema.Table
 }
 
-// fillEmpty fills the tables that have no row, those that others point to first.
-func (f *filler) fillEmpty(ctx context.Context) error {
+// amount is how many rows a table gets.
+type amount int
+
+// A table gets none, one of the plainest values, or one more for each other value of each column.
+const (
+	noRows amount = iota
+	plainRows
+	allRows
+)
+
+// String says it to people.
+func (a amount) String() string {
+	return [...]string{"empty tables", "one plain row in a table", "rows of every kind"}[a]
+}
+
+// fill fills the tables that have fewer rows than that, those that others point to first.
+func (f *filler) fill(ctx context.Context, wanted amount) error {
 	f.unfilled = nil
 	for _, t := range f.inOrder() {
 		n, err := f.count(ctx, t)
 		if err != nil {
 			return err
 		}
-		if n > 0 {
-			f.total += n
-			continue
-		}
-		if n, err = f.table(ctx, t); err != nil {
-			return err
+		if n == 0 || n == 1 && wanted == allRows {
+			made, err := f.table(ctx, t, wanted)
+			if err != nil {
+				return err
+			}
+			n += made
 		}
 		if f.total += n; n == 0 {
-			f.unfilled = append(f.unfilled, tableName(f.db, t.in, t.Name))
+			f.unfilled = append(f.unfilled, unfilled{t.Name, tableName(f.db, t.in, t.Name), f.refused})
 		}
 	}
 	return nil
@@ -97,13 +119,16 @@ func target(t place, k *schema.Constraint) string {
 // mostTries bounds how often an insert is tried to find values that a table takes.
 const mostTries = 80
 
-// table fills a table: a row that it takes, then one more for each other value of each column.
-func (f *filler) table(ctx context.Context, t place) (made int, err error) {
+// table fills a table: a row that it takes, then, where all are wanted, one more for each other value of each column.
+func (f *filler) table(ctx context.Context, t place, wanted amount) (made int, err error) {
 	row, ok, err := f.firstRow(ctx, t)
 	if err != nil || !ok {
 		return 0, err
 	}
 	made = 1
+	if wanted == plainRows {
+		return made, nil
+	}
 	for i := range row {
 		for choice := range row[i].values {
 			if choice == row[i].choice {
@@ -162,6 +187,7 @@ func (f *filler) firstRow(ctx context.Context, t place) (row []*column, ok bool,
 func (f *filler) insert(ctx context.Context, t place, row []*column, i, choice int) (ok bool, err error) {
 	text := f.statement(t, row, i, choice)
 	if _, err := f.db.DB().ExecContext(ctx, text); err != nil {
+		f.refused = err
 		return false, ctx.Err()
 	}
 	return true, nil

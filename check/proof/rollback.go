@@ -22,6 +22,7 @@ const (
 	Fails        = "rollback-fails"       // a rollback script fails
 	ForwardFails = "forward-fails"
 	RefusesRows  = "refuses-rows"      // a roll-forward script fails on the rows that were made up
+	WithoutRows  = "without-rows"      // no row could be made up for a table that a change works on
 	NotAgain     = "not-repeatable"    // it cannot go forward a second time
 	BlueBreaks   = "blue-query-breaks" // a write of the old shape fails while the old version still runs
 )
@@ -30,7 +31,7 @@ const (
 // is wrong with the changes are findings.
 func (p *Proof) Rollback(ctx context.Context) (check.Part, error) {
 	begun := time.Now()
-	r := &run{Proof: p, rows: true}
+	r := &run{Proof: p, fewer: plainRows}
 	for i := range p.Changes {
 		on, err := r.change(ctx, i)
 		if err != nil {
@@ -41,6 +42,7 @@ func (p *Proof) Rollback(ctx context.Context) (check.Part, error) {
 			break
 		}
 	}
+	r.withoutRows()
 	part := check.Part{Name: "rollback", Took: time.Since(begun), Findings: r.findings, Looked: r.looked()}
 	if part.Findings == nil {
 		part.Findings = []check.Finding{}
@@ -51,21 +53,26 @@ func (p *Proof) Rollback(ctx context.Context) (check.Part, error) {
 // run is a proof under way.
 type run struct {
 	*Proof
-	rows     bool // whether the scratch databases are filled
+	fewer    amount // of rows, in the changes before upTo, one of which refuses some
+	upTo     int
 	findings []check.Finding
 	tries    int // ways forward and back
 	made     int // rows in the last scratch that was filled
-	unfilled []string
+	unfilled []unfilled
 	after    int // changes that were not looked at, as one before them does not go forward
 }
 
 func (r *run) looked() string {
 	text := fmt.Sprintf("%d changes, %d ways forward and back, over %d rows", len(r.Changes)-r.after, r.tries, r.made)
 	if len(r.unfilled) > 0 {
-		text += "; no row could be made up for " + strings.Join(r.unfilled, ", ")
+		var names []string
+		for _, u := range r.unfilled {
+			names = append(names, u.shown)
+		}
+		text += "; no row could be made up for " + strings.Join(names, ", ")
 	}
-	if !r.rows {
-		text += "; without rows from where they were refused on"
+	if r.upTo > 0 {
+		text += fmt.Sprintf("; with %s up to %s, for those that it refuses", r.fewer, r.Changes[r.upTo-1].ID)
 	}
 	if r.after > 0 {
 		text += fmt.Sprintf("; %d changes behind one that fails were not looked at", r.after)
@@ -74,6 +81,25 @@ func (r *run) looked() string {
 }
 
 func (r *run) found(f check.Finding) { r.findings = append(r.findings, f) }
+
+// withoutRows finds the tables that a change works on and that no row could be made up for.
+func (r *run) withoutRows() {
+	for _, u := range r.unfilled {
+		at := slices.IndexFunc(r.Changes, func(c *migrate.Change) bool { return mentions(c, u.table) })
+		if at < 0 {
+			continue
+		}
+		f := check.Finding{
+			Rule: WithoutRows, Severity: check.Warning, Object: "table " + u.shown, Place: scriptOf(r.Changes[at], r.Changes[at].Phases()[0], false),
+			Message: fmt.Sprintf("no row could be made up for %s: the way back is proven with that table empty", u.shown),
+			Why:     "Whether rows are lost is known only where there are some.",
+		}
+		if u.err != nil {
+			f.Evidence = u.err.Error()
+		}
+		r.found(f)
+	}
+}
 
 // change proves one change. on says that the next can be looked at.
 func (r *run) change(ctx context.Context, i int) (on bool, err error) {
@@ -211,7 +237,7 @@ func (r *run) compare(ctx context.Context, c *migrate.Change, from migrate.Phase
 			Why:     "What is left over, or missing, is in the way of the next try, and of the version of the application that comes back.",
 		})
 	}
-	if lost := before.lost(now); lost.table != "" {
+	for _, lost := range before.lost(now) {
 		same = false
 		r.loses(place, lost, fmt.Sprintf("forward to %s and back%s, the rows of %s are not what they were", from, having, lost.table))
 	}
@@ -248,7 +274,7 @@ func scriptOf(c *migrate.Change, p migrate.Phase, back bool) check.Place {
 }
 
 // failure turns the error of a step into a finding; any other error is returned. Where a roll-forward script fails
-// on made-up rows and not without them, the change is proven once more, without rows.
+// on made-up rows, the change is proven once more with fewer of them, and at last without any.
 func (r *run) failure(ctx context.Context, i int, failed error, rule string) error {
 	var step *migrate.StepError
 	if !errors.As(failed, &step) || ctx.Err() != nil {
@@ -264,21 +290,23 @@ func (r *run) failure(ctx context.Context, i int, failed error, rule string) err
 	if rule == NotAgain {
 		f.Message = fmt.Sprintf("%s does not run a second time, after the way back: %s", step.Step.Phase, firstLine(step.Err.Error()))
 	}
-	if rule != ForwardFails || !r.rows {
+	if rule != ForwardFails || !r.withFewer(i) {
 		r.found(f)
 		return nil
 	}
-	r.rows = false // for the changes behind it too, which are built on it
-	count := len(r.findings)
+	since := len(r.findings)
 	if _, err := r.change(ctx, i); err != nil {
 		return err
 	}
-	if r.stuck(count) {
+	if r.stuck(since) {
 		return nil // it fails without rows as well, which is found now
 	}
+	r.findings = slices.DeleteFunc(r.findings, func(o check.Finding) bool { // of a try in between
+		return o.Rule == RefusesRows && o.Place.Change == c.ID
+	})
 	f.Rule, f.Severity = RefusesRows, check.Warning
 	f.Message = fmt.Sprintf("%s fails on rows that were made up: %s", step.Step.Phase, firstLine(step.Err.Error()))
-	f.Why = "Whether the target has such rows, only its data tells; the rest of the proof was done with empty tables."
+	f.Why = fmt.Sprintf("Whether the target has such rows, only its data tells; the rest of the proof was done with %s.", r.fewer)
 	r.found(f)
 	return nil
 }

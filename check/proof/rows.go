@@ -118,17 +118,17 @@ func (l loss) text() string {
 }
 
 // lost says which rows are gone, others or new. Tables that are gone are the schema's matter.
-func (n *noted) lost(now *noted) loss {
+func (n *noted) lost(now *noted) (all []loss) {
 	for _, name := range slices.Sorted(maps.Keys(n.tables)) {
 		after := now.tables[name]
 		if after == nil {
 			continue
 		}
 		if lines := n.tables[name].against(after); len(lines) > 0 {
-			return loss{name, lines}
+			all = append(all, loss{name, lines})
 		}
 	}
-	return loss{}
+	return all
 }
 
 func (t *tableRows) against(after *tableRows) []string {

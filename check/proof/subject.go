@@ -15,6 +15,7 @@ type subject struct {
 	runner *migrate.Runner
 	folder string
 	model  *schema.Database // before the change
+	plain  int              // the last number in a plain row
 }
 
 // build makes a scratch database as it is before the ith change: the base, rows, the changes before it.
@@ -37,33 +38,59 @@ func (r *run) build(ctx context.Context, i int) (_ *subject, err error) {
 			return nil, fmt.Errorf("run %s, which is before: %w", c.ID, err)
 		}
 	}
-	if err := r.fill(ctx, one); err != nil {
+	if err := r.fill(ctx, one, 0); err != nil {
 		return nil, err
 	}
-	for _, c := range r.Changes[:i] {
+	for at, c := range r.Changes[:i] {
 		if err := one.forward(ctx, c, r.phases(c)); err != nil {
 			return nil, fmt.Errorf("run %s, which is before it: %w", c.ID, err)
 		}
 		// What it has made gets rows too.
-		if err := r.fill(ctx, one); err != nil {
+		if err := r.fill(ctx, one, at+1); err != nil {
 			return nil, err
 		}
 	}
 	return one, nil
 }
 
-// fill reads the model and makes up rows for tables that have none.
-func (r *run) fill(ctx context.Context, one *subject) error {
+// fill reads the model as it is before the ith change, and makes up rows for tables that have too few.
+func (r *run) fill(ctx context.Context, one *subject, i int) error {
 	var err error
-	if one.model, err = one.db.Inspect(ctx); err != nil || !r.rows {
+	if one.model, err = one.db.Inspect(ctx); err != nil || r.rows(i) == noRows {
 		return err
 	}
 	f := newFiller(one.db, one.model)
-	if err := f.fillEmpty(ctx); err != nil {
+	f.next = one.plain // the tables that are filled further have the numbers before
+	if err := f.fill(ctx, r.rows(i)); err != nil {
 		return err
+	}
+	if r.rows(i) == plainRows {
+		one.plain = f.next
 	}
 	r.made, r.unfilled = f.total, f.unfilled
 	return nil
+}
+
+// rows is how many rows there are before the ith change. A change that refuses some is tried with fewer; those
+// behind it have all again, which are made up once its rules are there.
+func (r *run) rows(i int) amount {
+	if i < r.upTo {
+		return r.fewer
+	}
+	return allRows
+}
+
+// withFewer makes the next scratches have fewer rows before the ith change; not when there are none already.
+func (r *run) withFewer(i int) bool {
+	switch {
+	case i >= r.upTo:
+		r.upTo = i + 1
+	case r.fewer == noRows:
+		return false
+	default:
+		r.fewer = noRows
+	}
+	return true
 }
 
 func (s *subject) close() error { return s.db.Close() }

@@ -18,8 +18,8 @@ import (
 // is done in a second scratch too, that never sees the change: in the end both are to hold the same.
 func (r *run) withWrites(ctx context.Context, i int) (err error) {
 	c := r.Changes[i]
-	if !r.rows {
-		return nil
+	if r.rows(i) != allRows {
+		return nil // what it refuses of rows, it refuses of writes
 	}
 	one, err := r.build(ctx, i)
 	if err != nil {

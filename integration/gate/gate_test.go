@@ -284,7 +284,8 @@ func proofOf(t *testing.T, engine migrate.Engine, server scratch.Server, scripts
 	}
 }
 
-// TestRefusedRows has a change that refuses the made-up rows, and one behind it that is sound, and one that is not.
+// TestRefusedRows has a change that refuses some of the made-up rows, and behind it one that is sound, one that leaves
+// a table over and one that loses rows, which is seen with the rows that the first one takes.
 func TestRefusedRows(t *testing.T) {
 	server, err := scratch.Open(t.Context(), "", scratch.Options{})
 	require.NoError(t, err)
@@ -296,6 +297,10 @@ func TestRefusedRows(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "expand.rollback.sql"), []byte(rollback), 0o600))
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(p.Folder, "3_planted", "expand.sql"), []byte("CREATE TABLE b (id integer PRIMARY KEY);"), 0o600))
+	loses := filepath.Join(p.Folder, "4_loses")
+	require.NoError(t, os.Mkdir(loses, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(loses, "contract.sql"), []byte("ALTER TABLE customers DROP COLUMN born;"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(loses, "contract.rollback.sql"), []byte("ALTER TABLE customers ADD COLUMN born date;"), 0o600))
 	require.NoError(t, migrate.WriteSum(p.Folder))
 	folder, err := migrate.LoadFolder(p.Folder, migrate.SQLite)
 	require.NoError(t, err)
@@ -306,8 +311,68 @@ func TestRefusedRows(t *testing.T) {
 	for _, f := range part.Findings {
 		rules = append(rules, f.Place.Change+" "+f.Rule)
 	}
-	require.Equal(t, []string{"1_planted refuses-rows", "3_planted rollback-not-inverse"}, rules)
-	require.Contains(t, part.Looked, "without rows from where they were refused on")
+	require.Equal(t, []string{"1_planted refuses-rows", "3_planted rollback-not-inverse", "4_loses rollback-loses-data"}, rules)
+	require.Contains(t, part.Looked, "with one plain row in a table up to 1_planted")
+}
+
+// TestRefusedRowsAndLost has changes that refuse some of the made-up rows and lose what is in those that they take.
+func TestRefusedRowsAndLost(t *testing.T) {
+	server, err := scratch.Open(t.Context(), "", scratch.Options{})
+	require.NoError(t, err)
+	drop := "ALTER TABLE customers DROP COLUMN name;"
+	back := "DROP INDEX one_note;\nALTER TABLE customers ADD COLUMN name varchar(40) NOT NULL DEFAULT '';"
+	for _, c := range []struct {
+		name, refuse, looked string
+		want                 []string
+	}{
+		{"a plain row passes", "CREATE UNIQUE INDEX one_note ON customers (note);", "one plain row in a table", []string{proof.LosesData, proof.NotInverse, proof.RefusesRows}},
+		{"none passes", "CREATE TEMP TABLE none (n CHECK (n IS NULL));\nINSERT INTO none SELECT id FROM customers;\nCREATE INDEX one_note ON customers (note);", "empty tables", []string{proof.NotInverse, proof.RefusesRows}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := proofOf(t, migrate.SQLite, server, map[string]string{"contract.sql": "DROP INDEX by_name;\n" + c.refuse + "\n" + drop, "contract.rollback.sql": back})
+			part, err := p.Rollback(t.Context())
+			require.NoError(t, err)
+			var rules []string
+			for _, f := range part.Findings {
+				rules = append(rules, f.Rule)
+			}
+			slices.Sort(rules)
+			wanted := slices.Sorted(slices.Values(c.want))
+			require.Equal(t, wanted, rules)
+			require.Contains(t, part.Looked, "with "+c.looked+" up to 1_planted")
+		})
+	}
+}
+
+// TestWithoutRows has a table that takes no made-up row, which is said, and two tables that lose what they hold, both of
+// which are named.
+func TestWithoutRows(t *testing.T) {
+	server, err := scratch.Open(t.Context(), "", scratch.Options{})
+	require.NoError(t, err)
+	p := proofOf(t, migrate.SQLite, server, map[string]string{
+		"expand.sql":            "ALTER TABLE locked ADD COLUMN more integer;",
+		"expand.rollback.sql":   "ALTER TABLE locked DROP COLUMN more;",
+		"contract.sql":          "UPDATE customers SET note = 'gone'; UPDATE orders SET amount = 0;",
+		"contract.rollback.sql": "SELECT 1;",
+	})
+	whole := p.Base
+	p.Base = func(ctx context.Context, db proof.Database) error {
+		if err := whole(ctx, db); err != nil {
+			return err
+		}
+		_, err := db.DB().ExecContext(ctx, "CREATE TABLE locked (id integer PRIMARY KEY, CONSTRAINT never CHECK (id < 0 AND id > 0))")
+		return err
+	}
+	part, err := p.Rollback(t.Context())
+	require.NoError(t, err)
+	var found []string
+	for _, f := range part.Findings {
+		found = append(found, f.Rule+" "+f.Object)
+		if f.Rule == proof.WithoutRows {
+			require.Contains(t, f.Evidence, "never")
+		}
+	}
+	require.Equal(t, []string{"rollback-loses-data table customers", "rollback-loses-data table orders", "without-rows table locked"}, found)
 }
 
 // TestNothingIsLeft looks whether a proof leaves databases on the scratch server, also when it is cut off.
