@@ -46,6 +46,7 @@ func base(e migrate.Engine) string {
 	s := `CREATE TABLE customers (id integer PRIMARY KEY, name varchar(40) NOT NULL, note varchar(200) DEFAULT 'none', born date);
 CREATE INDEX by_name ON customers (name);
 CREATE TABLE orders (id integer PRIMARY KEY, customer_id integer NOT NULL REFERENCES customers (id), amount numeric(10,2) NOT NULL DEFAULT 0, placed timestamp NULL);
+CREATE TABLE parts (order_id integer NOT NULL, n integer NOT NULL, label varchar(40), PRIMARY KEY (order_id, n));
 `
 	if e == migrate.MySQL || e == migrate.MariaDB {
 		s = strings.ReplaceAll(s, "NOT NULL REFERENCES customers (id)", "NOT NULL")
@@ -179,6 +180,17 @@ var cases = []planted{
 		"expand.sql":          "CREATE TABLE kept AS SELECT * FROM orders;",
 		"expand.rollback.sql": "DELETE FROM orders; INSERT INTO orders SELECT * FROM kept; DROP TABLE kept;",
 	}, want: []string{proof.LosesData}, says: "gone: id"},
+	{name: "an update of the old version is lost, with a key of two columns", scripts: map[string]string{
+		"expand.sql": "CREATE TABLE kept AS SELECT * FROM parts;",
+		"expand.rollback.sql": "UPDATE parts SET label = (SELECT k.label FROM kept k WHERE k.order_id = parts.order_id AND k.n = parts.n)\n" +
+			"WHERE EXISTS (SELECT 1 FROM kept k WHERE k.order_id = parts.order_id AND k.n = parts.n);\nDROP TABLE kept;",
+	}, want: []string{proof.LosesData}, says: "label was"},
+	{name: "what the new version wrote before contract is lost", scripts: map[string]string{
+		"expand.sql":            "ALTER TABLE orders ADD COLUMN state varchar(20);",
+		"expand.rollback.sql":   "DELETE FROM orders WHERE state IS NOT NULL;\nALTER TABLE orders DROP COLUMN state;",
+		"contract.sql":          "SELECT 1;",
+		"contract.rollback.sql": "UPDATE orders SET state = NULL;",
+	}, want: []string{proof.LosesData}, says: "that the new version inserted"},
 	// Scripts that do not run.
 	{name: "the rollback does not run", scripts: map[string]string{
 		"expand.sql": "ALTER TABLE customers ADD COLUMN nick varchar(20);", "expand.rollback.sql": "ALTER TABLE customers DROP COLUMN nickname;",
