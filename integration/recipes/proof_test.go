@@ -1,0 +1,90 @@
+package recipes
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/switchbackdb/switchback/check"
+	"github.com/switchbackdb/switchback/check/proof"
+	"github.com/switchbackdb/switchback/drivers/scratch"
+	"github.com/switchbackdb/switchback/integration/servers"
+	"github.com/switchbackdb/switchback/migrate"
+)
+
+// TestMatrixIsProven has the gate look at what plan writes for each case. Both say what a way back is, and were written
+// apart: the one must let the other pass. On servers it takes long, for the scratch databases that it makes anew.
+func TestMatrixIsProven(t *testing.T) {
+	for _, engine := range engines() {
+		if engine != "sqlite" && !thorough() {
+			continue
+		}
+		t.Run(engine, func(t *testing.T) {
+			server := scratchOf(t, engine)
+			for _, c := range cases() {
+				c = c.on(engine)
+				if !strings.HasPrefix(c.verdict(engine), works) {
+					continue
+				}
+				t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
+					proven(t, server, c, engine)
+				})
+			}
+		})
+	}
+}
+
+func scratchOf(t *testing.T, engine string) scratch.Server {
+	t.Helper()
+	name := ""
+	if engine != "sqlite" {
+		name = servers.URL(t, kinds[engine])
+	}
+	server, err := scratch.Open(t.Context(), name, scratch.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, server.Close()) })
+	return server
+}
+
+// scratches makes the scratch databases of a proof.
+type scratches struct{ scratch.Server }
+
+func (s scratches) Create(ctx context.Context) (proof.Database, error) { return s.Server.Create(ctx) }
+
+func proven(t *testing.T, server scratch.Server, c *matrixCase, engine string) {
+	g := open(t, fresh(t, engine))
+	g.exec(c.before.on(engine))
+	_, err := g.plan(c.operations.on(engine))
+	require.NoError(t, err)
+	folder, err := migrate.LoadFolder(g.changes, migrate.Engine(engine))
+	require.NoError(t, err)
+	p := &proof.Proof{
+		Scratch: scratches{server}, Folder: g.changes, Changes: folder.Changes,
+		Base: func(ctx context.Context, db proof.Database) error {
+			statements, err := migrate.Scan(migrate.Engine(engine), c.before.on(engine))
+			if err != nil {
+				return err
+			}
+			for _, s := range statements {
+				if _, err := db.DB().ExecContext(ctx, s.Text); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	part, err := p.Rollback(t.Context())
+	require.NoError(t, err)
+	for _, f := range part.Findings {
+		if f.Severity == check.Error && !(c.freer && f.Rule == proof.Fails) {
+			t.Errorf("%s %s %s: %s\n%s", f.Rule, f.Place.Change, f.Place.Phase, f.Message, f.Evidence)
+		} else {
+			t.Logf("%s: %s\n%s", f.Rule, f.Message, f.Evidence)
+		}
+	}
+	if t.Failed() {
+		t.Log(g.scripts())
+	}
+}
