@@ -76,10 +76,12 @@ type TableOptions struct {
 type TableRestored struct {
 	ID       string `json:"id"`
 	Table    string `json:"table"`
-	Beside   string `json:"beside,omitempty"` // the copy
-	Rows     int64  `json:"rows"`             // of the snapshot
-	RowsNow  *int64 `json:"rows_now"`         // of the live table before; null when there is none
-	Back     int64  `json:"back"`             // were missing, and are back
+	Beside   string `json:"beside,omitempty"`  // the copy
+	Rows     int64  `json:"rows"`              // of the snapshot
+	RowsNow  *int64 `json:"rows_now"`          // of the live table before; null when there is none
+	Missing  int64  `json:"missing"`           // of the snapshot's rows, by their keys; those of a merge are back
+	Removed  int64  `json:"removed,omitempty"` // were not in the snapshot
+	Changed  int64  `json:"changed,omitempty"` // were otherwise in the snapshot
 	DryRun   bool   `json:"dry_run,omitempty"`
 	Finished string `json:"took"`
 }
