@@ -44,8 +44,8 @@ func snapshotCommand() *cli.Command {
 				Action: snapshotVerify,
 			},
 			{
-				Name: "restore", Usage: "put a snapshot in the place of the database it came from; the displaced one is kept", ArgsUsage: "ID",
-				Flags: runFlags(append(storeFlags(),
+				Name: "restore", Usage: "put a snapshot in the place of the database it came from, which is kept; or one table of it beside the live one", ArgsUsage: "ID",
+				Flags: runFlags(append(append(storeFlags(), tableFlags()...),
 					&cli.StringFlag{Name: "into", Usage: "restore into the empty database at `URL` instead, or env:NAME; an SQLite file must not exist"},
 					&cli.BoolFlag{Name: "replace", Usage: "with --into: put it in the place of what is there, which is kept"},
 					maskFlag(),

@@ -20,8 +20,11 @@ import (
 )
 
 func snapshotRestore(c *cli.Context) error {
-	if name := c.String("undo"); name != "" {
+	if name := c.String("undo"); name != "" && !c.IsSet("table") {
 		return snapshotUndo(c, name)
+	}
+	if err := tableFlagsFit(c); err != nil {
+		return err
 	}
 	id, err := snapshotID(c)
 	if err != nil {
@@ -38,6 +41,9 @@ func snapshotRestore(c *cli.Context) error {
 	m, err := store.Manifest(c.Context, id)
 	if err != nil {
 		return err
+	}
+	if c.IsSet("table") {
+		return p.restoreTable(c, store, m)
 	}
 	if m.Backup != nil {
 		return p.bring(c, m)
@@ -124,27 +130,14 @@ func (t *target) takePlace(ctx context.Context, live snapshot.Live, store *snaps
 
 // restoreElsewhere puts a snapshot in the place of a database that it was not taken of: staging, mostly.
 func (p *project) restoreElsewhere(c *cli.Context, store *snapshot.Store, m *snapshot.Manifest, into string, o snapshot.BuildOptions) error {
-	url, err := p.urlOf(into)
+	t, err := p.elsewhere(c, m, into)
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(c.Context, url, false)
-	if err != nil {
-		return err
-	}
-	t := &target{project: p, url: url, db: db}
 	defer t.close()
-	opts, err := t.options(c, config.Environment{URL: url})
-	if err != nil {
-		return err
-	}
-	t.runner = migrate.NewRunner(db, opts)
 	live, err := t.live()
 	if err != nil {
 		return err
-	}
-	if engine := db.Dialect().Engine; string(engine) != m.Engine {
-		return fmt.Errorf("--into: a snapshot of %s does not go into %s\n  state: nothing was changed", m.Engine, engine)
 	}
 	name, identity, err := live.Identity(c.Context)
 	if err != nil {
@@ -158,6 +151,29 @@ func (p *project) restoreElsewhere(c *cli.Context, store *snapshot.Store, m *sna
 	}
 	o.Elsewhere = true
 	return t.takePlace(c.Context, live, store, m, o)
+}
+
+// elsewhere opens a database of the snapshot's engine that --into names.
+func (p *project) elsewhere(c *cli.Context, m *snapshot.Manifest, into string) (_ *target, err error) {
+	url, err := p.urlOf(into)
+	if err != nil {
+		return nil, err
+	}
+	db, err := openDatabase(c.Context, url, false)
+	if err != nil {
+		return nil, err
+	}
+	t := &target{project: p, url: url, db: db}
+	opts, err := t.options(c, config.Environment{URL: url})
+	if engine := db.Dialect().Engine; err == nil && string(engine) != m.Engine {
+		err = fmt.Errorf("--into: a snapshot of %s does not go into %s\n  state: nothing was changed", m.Engine, engine)
+	}
+	if err != nil {
+		t.close()
+		return nil, err
+	}
+	t.runner = migrate.NewRunner(db, opts)
+	return t, nil
 }
 
 // urlOf is the URL that an argument names, which may be env:NAME.
