@@ -181,6 +181,17 @@ func TestHealthcheckConfigured(t *testing.T) {
 	await(t, s, "r1-green", strategies.StateHealthy)
 }
 
+// TestHealthcheckQuicker keeps the image's, and asks it sooner.
+func TestHealthcheckQuicker(t *testing.T) {
+	b := newBench(t, plain+"HEALTHCHECK --interval=1h CMD [\"/program\", \"probe\"]\n")
+	s := open(t, b.name)
+	v := b.version("r1", "serve")
+	v.Container.Healthcheck = &strategies.Healthcheck{Interval: 100 * time.Millisecond}
+	_, err := s.Start(t.Context(), operation("start"), v)
+	require.NoError(t, err)
+	await(t, s, "r1-green", strategies.StateHealthy)
+}
+
 func TestPaused(t *testing.T) {
 	b := newBench(t, plain)
 	s := open(t, b.name)
