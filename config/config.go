@@ -148,12 +148,28 @@ func (g Gate) Kind() (kind string, spec map[string]string, err error) {
 
 // Service is the container service.
 type Service struct {
-	Driver  string            `yaml:"driver,omitempty"` // "process"
+	Driver  string            `yaml:"driver,omitempty"` // "process" (default) or "docker"
 	Command []string          `yaml:"command,omitempty"`
 	Env     map[string]string `yaml:"env,omitempty"`
 	Dir     string            `yaml:"dir,omitempty"`    // where the command runs; default the file's folder
 	Health  string            `yaml:"health,omitempty"` // path of the health probe
 	State   string            `yaml:"state,omitempty"`  // folder; default ".switchback/process"
+	// The rest is of docker.
+	Image       string       `yaml:"image,omitempty"`   // {{version}} is put in
+	Port        int          `yaml:"port,omitempty"`    // where the application listens inside; default the only one the image exposes
+	Ports       string       `yaml:"ports,omitempty"`   // of this machine that it may be published on: FIRST-LAST; default any
+	Network     string       `yaml:"network,omitempty"` // default the engine's
+	Volumes     []string     `yaml:"volumes,omitempty"` // SOURCE:TARGET[:ro], a SOURCE that begins with a dot relative to dir
+	Healthcheck *Healthcheck `yaml:"healthcheck,omitempty"`
+}
+
+// Healthcheck is what differs from the image's HEALTHCHECK.
+type Healthcheck struct {
+	Command     []string      `yaml:"command,omitempty"`
+	Interval    time.Duration `yaml:"interval,omitempty"`
+	Timeout     time.Duration `yaml:"timeout,omitempty"`
+	StartPeriod time.Duration `yaml:"start_period,omitempty"`
+	Retries     int           `yaml:"retries,omitempty"`
 }
 
 // Router is what splits traffic.

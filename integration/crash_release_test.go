@@ -28,6 +28,7 @@ type stage struct {
 	t        *testing.T
 	dir      string
 	url      string // of the proxy
+	service  strategies.Service
 	fails    atomic.Int64
 	requests atomic.Int64
 	failure  atomic.Value
@@ -37,26 +38,37 @@ const stageConfig = `environments:
   shop:
     url: sqlite:shop.db
 release:
-  application: shop
-  service:
-    command: [%q, shop, --version, "{{version}}", --listen, "{{address}}", --db, shop.db]
-    health: /healthz
   steps: [50, 100]
   bake: 10ms
 `
 
-// newStage sets the stage; more is added to its configuration of the release.
+const processConfig = `  application: shop
+  service:
+    command: [%q, shop, --version, "{{version}}", --listen, "{{address}}", --db, shop.db]
+    health: /healthz
+`
+
+// newStage sets the stage, the shop running in processes; more is added to its configuration of the release.
 func newStage(t *testing.T, more ...string) *stage {
 	t.Helper()
 	slow(t)
 	path, err := program.Path()
 	require.NoError(t, err)
+	s := emptyStage(t)
+	s.service = process.New(filepath.Join(s.dir, ".switchback", "process"))
+	t.Cleanup(s.stopShops)
+	s.set(fmt.Sprintf(processConfig, path) + strings.Join(more, ""))
+	return s
+}
+
+// emptyStage has the database and nothing else yet.
+func emptyStage(t *testing.T) *stage {
+	t.Helper()
 	// The proxy's socket has a short path: the longest is 104 bytes.
 	dir, err := os.MkdirTemp("", "sb")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	s := &stage{t: t, dir: dir}
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "switchback.yaml"), fmt.Appendf(nil, stageConfig+strings.Join(more, ""), path), 0o600))
 	db := servers.Open(t, "sqlite:"+filepath.Join(dir, "shop.db"))
 	for _, statement := range []string{
 		"PRAGMA journal_mode = WAL",
@@ -67,13 +79,19 @@ func newStage(t *testing.T, more ...string) *stage {
 		require.NoError(t, err)
 	}
 	require.NoError(t, db.Close())
+	return s
+}
 
+// set configures the release, starts the router and takes v1 out.
+func (s *stage) set(release string) {
+	t, dir := s.t, s.dir
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "switchback.yaml"), []byte(stageConfig+release), 0o600))
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s.url = "http://" + l.Addr().String()
 	require.NoError(t, l.Close())
 	start(t, dir, nil, "proxy", "--quiet", "--listen", strings.TrimPrefix(s.url, "http://"))
-	t.Cleanup(s.stopShops)
 	require.Eventually(t, func() bool {
 		_, err := os.Stat(filepath.Join(dir, ".switchback", "proxy.sock"))
 		return err == nil
@@ -81,7 +99,6 @@ func newStage(t *testing.T, more ...string) *stage {
 	run(t, dir, "release", "start", "--version", "v1")
 	require.NoError(t, os.CopyFS(filepath.Join(dir, "changes"), os.DirFS("../cmd/switchback/demo/changes")))
 	run(t, dir, "sum")
-	return s
 }
 
 func (s *stage) stopShops() {
@@ -158,7 +175,7 @@ func (s *stage) is(version, when string) {
 	require.Len(s.t, routing.Backends, 1, when)
 	require.Equal(s.t, version, routing.Backends[0].Version, when)
 
-	instances, err := process.New(filepath.Join(s.dir, ".switchback", "process")).List(s.t.Context())
+	instances, err := s.service.List(s.t.Context())
 	require.NoError(s.t, err, when)
 	var running []string
 	for _, i := range instances {
@@ -208,32 +225,43 @@ func TestCrashRelease(t *testing.T) {
 	back := marks(t, s.dir, "release", "rollback")
 	s.is("v1", "undisturbed")
 
-	before, _ := s.newest()
 	points := killPoints(t, max(len(out), len(back)))
 	for _, n := range points {
-		when := s.killed(n, out, "release", "start", "--version", "v2")
-		name, status := s.newest()
-		switch {
-		case name == before:
-			run(t, s.dir, "release", "start", "--version", "v2") // it had not begun
-		case status != "stable":
-			run(t, s.dir, "release", "resume")
-		}
-		before, status = s.newest()
-		require.Equal(t, "stable", status, when)
-		s.is("v2", when)
-
-		when = s.killed(n, back, "release", "rollback")
-		switch _, status = s.newest(); status {
-		case "stable":
-			run(t, s.dir, "release", "rollback") // it had not begun
-		case "turned back":
-			c := start(t, s.dir, nil, "release", "resume")
-			require.Equal(t, 3, c.end(t), c.out.String())
-		}
-		_, status = s.newest()
-		require.Equal(t, "rolled back", status, when)
-		s.is("v1", when)
+		s.killedOut(n, out)
+		s.killedBack(n, back)
 	}
 	t.Logf("killed at %d of %d marks out and %d back", len(points), len(out), len(back))
+}
+
+// killedOut kills the release of v2 at its nth mark, and has it ended.
+func (s *stage) killedOut(n int, names []string) {
+	s.t.Helper()
+	before, _ := s.newest()
+	when := s.killed(n, names, "release", "start", "--version", "v2")
+	name, status := s.newest()
+	switch {
+	case name == before:
+		run(s.t, s.dir, "release", "start", "--version", "v2") // it had not begun
+	case status != "stable":
+		run(s.t, s.dir, "release", "resume")
+	}
+	_, status = s.newest()
+	require.Equal(s.t, "stable", status, when)
+	s.is("v2", when)
+}
+
+// killedBack kills the way back at its nth mark, and has it ended.
+func (s *stage) killedBack(n int, names []string) {
+	s.t.Helper()
+	when := s.killed(n, names, "release", "rollback")
+	switch _, status := s.newest(); status {
+	case "stable":
+		run(s.t, s.dir, "release", "rollback") // it had not begun
+	case "turned back":
+		c := start(s.t, s.dir, nil, "release", "resume")
+		require.Equal(s.t, 3, c.end(s.t), c.out.String())
+	}
+	_, status := s.newest()
+	require.Equal(s.t, "rolled back", status, when)
+	s.is("v1", when)
 }

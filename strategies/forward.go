@@ -61,6 +61,11 @@ func (m *Machine) preflight(ctx context.Context, s *migrate.Session, r *Release)
 	if _, err := m.environment(r.Plan.Candidate); err != nil {
 		return err
 	}
+	if c, ok := m.Service.(Checker); ok {
+		if err := c.Check(ctx, r.Plan.Candidate); err != nil {
+			return err
+		}
+	}
 	if _, err := m.judges(r); err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ package strategies
 import (
 	"context"
 	"errors"
+	"net"
+	"strings"
 	"time"
 )
 
@@ -49,6 +51,35 @@ type Version struct {
 	Env     map[string]string `json:"env,omitempty"`     // added to the environment of the application
 	Dir     string            `json:"dir,omitempty"`     // working directory; empty for the current one
 	Health  string            `json:"health,omitempty"`  // path of the health probe, such as /healthz
+	// Container is what a container service has to know beside that; nil for drivers that start processes.
+	Container *Container `json:"container,omitempty"`
+}
+
+// Container says how a version runs in a container. Its Command replaces the image's.
+type Container struct {
+	Image       string       `json:"image"`                 // {{version}} is replaced
+	Port        int          `json:"port,omitempty"`        // where the application listens inside; 0 for the only port that the image exposes
+	Ports       string       `json:"ports,omitempty"`       // of the host that may be taken for it, FIRST-LAST; empty for any free one
+	Network     string       `json:"network,omitempty"`     // empty for the engine's default
+	Volumes     []string     `json:"volumes,omitempty"`     // SOURCE:TARGET[:ro], the source a volume or an absolute path
+	Healthcheck *Healthcheck `json:"healthcheck,omitempty"` // what differs from the image's
+}
+
+// Healthcheck is a container's own health probe. What is zero is as the image has it.
+type Healthcheck struct {
+	Command     []string      `json:"command,omitempty"`
+	Interval    time.Duration `json:"interval,omitempty"`
+	Timeout     time.Duration `json:"timeout,omitempty"`
+	StartPeriod time.Duration `json:"start_period,omitempty"`
+	Retries     int           `json:"retries,omitempty"`
+}
+
+// Filler replaces what a command, an environment or the name of an image may ask for, in an instance that is
+// to listen on the address.
+func (v Version) Filler(address string) func(string) string {
+	host, port, _ := net.SplitHostPort(address) // a driver's own, always whole
+	return strings.NewReplacer("{{address}}", address, "{{host}}", host, "{{port}}", port,
+		"{{version}}", v.Name, "{{slot}}", string(v.Slot), "{{release}}", v.Release).Replace
 }
 
 // InstanceID is the ID of the instance that a release starts in a slot.
@@ -93,6 +124,12 @@ type Service interface {
 	Stop(ctx context.Context, op Operation, id string, grace time.Duration) error
 	// Remove forgets a stopped instance and what was kept of it. Removing an absent one is no error.
 	Remove(ctx context.Context, op Operation, id string) error
+}
+
+// Checker is a Service that can tell, before anything is changed, whether it could start a version.
+type Checker interface {
+	// Check returns what a Start of v would be refused for.
+	Check(ctx context.Context, v Version) error
 }
 
 // Backend is one side of a router.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +17,6 @@ import (
 	"github.com/switchbackdb/switchback/drivers/discovery/etcd"
 	"github.com/switchbackdb/switchback/drivers/discovery/file"
 	"github.com/switchbackdb/switchback/drivers/router/proxy"
-	"github.com/switchbackdb/switchback/drivers/service/process"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/snapshot"
 	"github.com/switchbackdb/switchback/strategies"
@@ -56,19 +54,22 @@ func releaseCommand() *cli.Command {
 func (t *target) machine(c *cli.Context) (*strategies.Machine, error) {
 	r := t.config.Release
 	for _, part := range []struct{ key, driver, known string }{
-		{"service.driver", r.Service.Driver, "process"},
 		{"router.driver", r.Router.Driver, "proxy"},
 	} {
 		if part.driver != part.known {
 			return nil, fmt.Errorf("%s: release.%s is %q; this version knows %q", config.FileName, part.key, part.driver, part.known)
 		}
 	}
+	service, err := t.service(r)
+	if err != nil {
+		return nil, err
+	}
 	registry, err := t.discovery(r.Discovery)
 	if err != nil {
 		return nil, err
 	}
 	m := &strategies.Machine{
-		Service: process.New(r.Service.State), Router: proxy.NewRouter(r.Router.Admin), Discovery: registry,
+		Service: service, Router: proxy.NewRouter(r.Router.Admin), Discovery: registry,
 		Folder: t.folder, Resolve: config.Substitute, Observer: t.out, Poll: strategies.DefaultPoll,
 	}
 	m.Judge = func(g strategies.Gate) (strategies.Judge, error) {
@@ -197,10 +198,6 @@ func (t *target) plan(c *cli.Context, m *strategies.Machine) (*strategies.Plan, 
 		return nil, fmt.Errorf("%w: %s is %s\n  next: switchback release resume, or: switchback release abort", strategies.ErrBusy, r.Plan.Release, r.Status())
 	}
 	cfg := t.config.Release
-	dir, err := filepath.Abs(cfg.Service.Dir)
-	if err != nil {
-		return nil, err
-	}
 	p := &strategies.Plan{
 		Release: c.String("name"), Application: cfg.Application, Strategy: cfg.Strategy, Changes: []string{}, NoSnapshot: c.String("no-snapshot"),
 		Timing: strategies.Timing{Pause: cfg.Pause, Bake: cfg.Bake, Healthy: cfg.Healthy, Drain: cfg.Drain, Grace: cfg.Grace},
@@ -214,12 +211,8 @@ func (t *target) plan(c *cli.Context, m *strategies.Machine) (*strategies.Plan, 
 	if p.Release == "" {
 		p.Release = freeName(c.String("version"), releases)
 	}
-	p.Candidate = strategies.Version{
-		Release: p.Release, Slot: strategies.Green, Name: c.String("version"), Command: cfg.Service.Command,
-		Env: cfg.Service.Env, Dir: dir, Health: cfg.Service.Health,
-	}
-	if len(cfg.Service.Command) == 0 {
-		return nil, fmt.Errorf("%s does not say how the application is started\n  next: set release.service.command, see docs/releases.md", config.FileName)
+	if p.Candidate, err = candidate(cfg.Service, p.Release, c.String("version")); err != nil {
+		return nil, err
 	}
 	if p.Blue, err = t.blue(c.Context, m, releases); err != nil {
 		return nil, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -44,7 +43,7 @@ func (s *Service) spawn(ctx context.Context, r record, v strategies.Version) err
 	}
 	defer null.Close()
 
-	fill := filler(r.Address, v)
+	fill := v.Filler(r.Address)
 	argv := []string{"/bin/sh", "-c", launcher, pidFile}
 	for _, a := range v.Command {
 		argv = append(argv, fill(a))
@@ -63,14 +62,6 @@ func (s *Service) spawn(ctx context.Context, r record, v strategies.Version) err
 		return err
 	}
 	return p.Release()
-}
-
-// filler replaces what a command or environment may ask for.
-func filler(address string, v strategies.Version) func(string) string {
-	host, port, _ := net.SplitHostPort(address) // ours, always whole
-	r := strings.NewReplacer("{{address}}", address, "{{host}}", host, "{{port}}", port,
-		"{{version}}", v.Name, "{{slot}}", string(v.Slot), "{{release}}", v.Release)
-	return r.Replace
 }
 
 // pollEnd is how often a process that should end is looked at.

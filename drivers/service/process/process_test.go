@@ -1,9 +1,8 @@
 package process
 
 import (
-	"net/http"
 	"os"
-	"os/signal"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -11,95 +10,35 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchbackdb/switchback/strategies"
+	"github.com/switchbackdb/switchback/strategies/conformance"
 )
 
-// TestMain lets the test binary be the application that is started.
-func TestMain(m *testing.M) {
-	switch os.Getenv("APPLICATION") {
-	case "serve":
-		if os.Getenv("STUBBORN") != "" {
-			signal.Ignore(syscall.SIGTERM)
-		}
-		http.HandleFunc("/healthz", func(http.ResponseWriter, *http.Request) {})
-		_ = http.ListenAndServe(os.Getenv("LISTEN"), nil)
-	case "fail":
-		os.Exit(3)
-	default:
-		os.Exit(m.Run())
-	}
-}
-
-func application(release, mode string) strategies.Version {
-	return strategies.Version{
-		Release: release, Slot: strategies.Green, Name: "v2", Health: "/healthz", Command: []string{os.Args[0]},
-		Env: map[string]string{"APPLICATION": mode, "LISTEN": "{{address}}", "GORACE": "atexit_sleep_ms=0"},
-	}
-}
-
-func await(t *testing.T, s *Service, id string, want strategies.State) strategies.Instance {
-	t.Helper()
-	var got strategies.Instance
-	require.Eventually(t, func() bool {
-		var err error
-		got, err = s.Observe(t.Context(), id)
-		require.NoError(t, err)
-		return got.State == want
-	}, 20*time.Second, 10*time.Millisecond, "want %s", want)
-	return got
-}
-
-func TestLife(t *testing.T) {
+func TestService(t *testing.T) {
 	dir := t.TempDir()
-	s := New(dir)
-	op := strategies.Operation{ID: "start", Fence: 5}
-	i, err := s.Start(t.Context(), op, application("r1", "serve"))
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = s.end(t.Context(), i.ID, 0) })
-	healthy := await(t, s, i.ID, strategies.StateHealthy)
-
-	again, err := New(dir).Start(t.Context(), op, application("r1", "serve"))
-	require.NoError(t, err)
-	require.Equal(t, healthy.Address, again.Address, "the same operation has one effect")
-
-	_, err = s.Start(t.Context(), strategies.Operation{ID: "late", Fence: 4}, application("r2", "serve"))
-	require.ErrorIs(t, err, strategies.ErrStaleFence)
-	require.Error(t, s.Remove(t.Context(), op, i.ID), "it runs")
-
-	list, err := New(dir).List(t.Context())
-	require.NoError(t, err)
-	require.Len(t, list, 1)
-
-	require.NoError(t, s.Stop(t.Context(), op, i.ID, 5*time.Second))
-	require.NoError(t, s.Stop(t.Context(), op, i.ID, time.Second))
-	require.Equal(t, "stopped on request", await(t, s, i.ID, strategies.StateStopped).Detail)
-	require.NoError(t, s.Remove(t.Context(), op, i.ID))
-	require.NoError(t, s.Remove(t.Context(), op, i.ID))
-	await(t, s, i.ID, strategies.StateAbsent)
+	t.Cleanup(func() { // what a failed test has left running
+		files, _ := filepath.Glob(filepath.Join(dir, "*.pid"))
+		for _, f := range files {
+			if pid, ok := New(dir).readPID(filepath.Base(f[:len(f)-len(".pid")])); ok {
+				_ = syscall.Kill(-pid, syscall.SIGKILL)
+			}
+		}
+	})
+	version := strategies.Version{Health: "/healthz", Command: []string{conformance.Application(t)}}
+	conformance.Service(t, version, func(*testing.T) strategies.Service { return New(dir) })
 }
 
-func TestStubbornIsKilled(t *testing.T) {
+func TestSaysWhereTheOutputIs(t *testing.T) {
 	s := New(t.TempDir())
-	v := application("r1", "serve")
-	v.Env["STUBBORN"] = "1"
+	v := strategies.Version{Release: "r1", Slot: strategies.Green, Command: []string{"/bin/sh", "-c", "echo no entry; exit 3"}}
 	i, err := s.Start(t.Context(), strategies.Operation{ID: "a", Fence: 1}, v)
 	require.NoError(t, err)
-	await(t, s, i.ID, strategies.StateHealthy)
-	require.NoError(t, s.Stop(t.Context(), strategies.Operation{ID: "b", Fence: 1}, i.ID, 50*time.Millisecond))
-	await(t, s, i.ID, strategies.StateStopped)
-}
-
-func TestEndsByItself(t *testing.T) {
-	s := New(t.TempDir())
-	i, err := s.Start(t.Context(), strategies.Operation{ID: "a", Fence: 1}, application("r1", "fail"))
+	require.Eventually(t, func() bool {
+		i, err = s.Observe(t.Context(), i.ID)
+		require.NoError(t, err)
+		return i.State == strategies.StateStopped
+	}, 20*time.Second, 10*time.Millisecond)
+	require.Equal(t, "ended by itself; its output is in "+s.path(i.ID, "log"), i.Detail)
+	output, err := os.ReadFile(s.path(i.ID, "log"))
 	require.NoError(t, err)
-	require.Contains(t, await(t, s, i.ID, strategies.StateStopped).Detail, "ended by itself")
-}
-
-func TestNames(t *testing.T) {
-	s := New(t.TempDir())
-	_, err := s.Start(t.Context(), strategies.Operation{}, application("../r1", "serve"))
-	require.Error(t, err)
-	i, err := s.Observe(t.Context(), "../../etc/passwd")
-	require.NoError(t, err)
-	require.Equal(t, strategies.StateAbsent, i.State)
+	require.Equal(t, "no entry\n", string(output))
 }

@@ -1,0 +1,309 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+	"github.com/stretchr/testify/require"
+
+	"github.com/switchbackdb/switchback/integration/servers"
+	"github.com/switchbackdb/switchback/strategies"
+	"github.com/switchbackdb/switchback/strategies/conformance"
+)
+
+const (
+	plain  = "EXPOSE 8080\nENTRYPOINT [\"/program\"]\n"
+	probed = plain + "HEALTHCHECK --interval=100ms --timeout=5s --retries=2 CMD [\"/program\", \"probe\"]\n"
+)
+
+// bench is an application on the engine, with an image of the suite's application.
+type bench struct {
+	engine *client.Client
+	name   string
+	image  string
+}
+
+func newBench(t *testing.T, dockerfile string) bench {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a server")
+	}
+	engine := servers.Docker(t)
+	image := servers.Image(t, engine, conformance.Application(t), dockerfile)
+	return bench{engine, servers.Application(t, engine, labelApplication), image}
+}
+
+func open(t *testing.T, application string) *Service {
+	t.Helper()
+	s, err := New(application)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// version is a version that behaves as mode says.
+func (b bench) version(release, mode string) strategies.Version {
+	return strategies.Version{
+		Release: release, Slot: strategies.Green, Name: "v2", Health: "/healthz",
+		Env:       map[string]string{"MODE": mode, "LISTEN": "{{address}}", "SECRET": conformance.Secret},
+		Container: &strategies.Container{Image: b.image},
+	}
+}
+
+func operation(id string) strategies.Operation { return strategies.Operation{ID: id, Fence: 1} }
+
+func await(t *testing.T, s *Service, id string, want strategies.State) (i strategies.Instance) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var err error
+		i, err = s.Observe(t.Context(), id)
+		require.NoError(t, err)
+		return i.State == want
+	}, 30*time.Second, 20*time.Millisecond, "want %s", want)
+	return i
+}
+
+func TestService(t *testing.T) {
+	for _, test := range []struct{ name, dockerfile, health string }{
+		{"health by path", plain, "/healthz"},
+		{"health by the image", probed, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b := newBench(t, test.dockerfile)
+			version := strategies.Version{Health: test.health, Container: &strategies.Container{Image: b.image}}
+			conformance.Service(t, version, func(t *testing.T) strategies.Service { return open(t, b.name) })
+		})
+	}
+}
+
+// TestMadeButNotStarted is a run killed between the two calls: the next one takes up its container.
+func TestMadeButNotStarted(t *testing.T) {
+	b := newBench(t, plain)
+	s := open(t, b.name)
+	made, err := s.create(t.Context(), operation("start"), b.version("r1", "serve"))
+	require.NoError(t, err)
+	require.Equal(t, "was made, but never ran", await(t, s, "r1-green", strategies.StateStopped).Detail)
+
+	next := open(t, b.name)
+	_, err = next.Start(t.Context(), operation("start"), b.version("r1", "serve"))
+	require.NoError(t, err)
+	i := await(t, next, "r1-green", strategies.StateHealthy)
+	require.True(t, strings.HasPrefix(i.Address, "127.0.0.1:"), i.Address)
+	c, err := next.find(t.Context(), "r1-green")
+	require.NoError(t, err)
+	require.Equal(t, made.ID, c.ID)
+	require.Equal(t, b.name+"-r1-green", name(c))
+	require.Equal(t, map[string]string{
+		labelApplication: b.name, labelInstance: "r1-green", labelRelease: "r1", labelVersion: "v2", labelSlot: "green",
+		labelOperation: "start", labelFence: "1", labelHealth: "/healthz",
+	}, c.Config.Labels, "and no value of the environment")
+
+	// Another run that knows only the name of a release of another image does not take it for its own.
+	other := b.version("r1", "serve")
+	other.Container = &strategies.Container{Image: "another:1"}
+	_, err = next.Start(t.Context(), operation("start"), other)
+	require.ErrorIs(t, err, strategies.ErrForeignChange)
+	// Killed in the same place, and then turned back.
+	_, err = s.create(t.Context(), operation("start"), b.version("r2", "serve"))
+	require.NoError(t, err)
+	require.NoError(t, next.Stop(t.Context(), operation("stop"), "r2-green", time.Second))
+	require.NoError(t, next.Remove(t.Context(), operation("remove"), "r2-green"))
+	await(t, next, "r2-green", strategies.StateAbsent)
+}
+
+// TestOthersAreLeftAlone has containers beside ours: without labels, and of another application.
+func TestOthersAreLeftAlone(t *testing.T) {
+	b := newBench(t, plain)
+	s := open(t, b.name)
+	neighbour := open(t, servers.Application(t, b.engine, labelApplication))
+	_, err := neighbour.Start(t.Context(), operation("start"), b.version("r1", "serve"))
+	require.NoError(t, err)
+	made, err := b.engine.ContainerCreate(t.Context(), client.ContainerCreateOptions{
+		Name: b.name + "-r1-green", Config: &container.Config{Image: b.image, Env: []string{"LISTEN=:1"}},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := b.engine.ContainerRemove(context.WithoutCancel(t.Context()), made.ID, client.ContainerRemoveOptions{Force: true})
+		require.NoError(t, err)
+	})
+	_, err = b.engine.ContainerStart(t.Context(), made.ID, client.ContainerStartOptions{})
+	require.NoError(t, err)
+
+	list, err := s.List(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, list)
+	require.NoError(t, s.Stop(t.Context(), operation("stop"), "r1-green", 0))
+	require.NoError(t, s.Remove(t.Context(), operation("remove"), "r1-green"))
+	_, err = s.Start(t.Context(), operation("start"), b.version("r1", "serve"))
+	require.ErrorIs(t, err, strategies.ErrForeignChange)
+	require.ErrorContains(t, err, "next: docker rename "+b.name+"-r1-green OTHER")
+
+	await(t, neighbour, "r1-green", strategies.StateHealthy)
+	found, err := b.engine.ContainerInspect(t.Context(), made.ID, client.ContainerInspectOptions{})
+	require.NoError(t, err)
+	require.True(t, found.Container.State.Running)
+}
+
+func TestEndedTellsWhy(t *testing.T) {
+	b := newBench(t, plain)
+	s := open(t, b.name)
+	_, err := s.Start(t.Context(), operation("start"), b.version("r1", "fail"))
+	require.NoError(t, err)
+	i := await(t, s, "r1-green", strategies.StateStopped)
+	require.Equal(t, "exited with code 3; its last lines:\nthe first line\nno entry with $SECRET", i.Detail)
+}
+
+func TestHealthcheckTellsWhy(t *testing.T) {
+	b := newBench(t, probed)
+	s := open(t, b.name)
+	_, err := s.Start(t.Context(), operation("start"), b.version("r1", "ill"))
+	require.NoError(t, err)
+	require.Contains(t, await(t, s, "r1-green", strategies.StateFailing).Detail, "times in a row: exit code 1 the probe failed with $SECRET")
+}
+
+// TestHealthcheckConfigured gives one to an image that has none.
+func TestHealthcheckConfigured(t *testing.T) {
+	b := newBench(t, plain)
+	s := open(t, b.name)
+	v := b.version("r1", "serve")
+	v.Health = ""
+	require.ErrorContains(t, s.Check(t.Context(), v), "next: set release.service.health")
+	v.Container.Healthcheck = &strategies.Healthcheck{Command: []string{"/program", "probe"}, Interval: 100 * time.Millisecond}
+	_, err := s.Start(t.Context(), operation("start"), v)
+	require.NoError(t, err)
+	await(t, s, "r1-green", strategies.StateHealthy)
+}
+
+// TestHealthcheckQuicker keeps the image's, and asks it sooner.
+func TestHealthcheckQuicker(t *testing.T) {
+	b := newBench(t, plain+"HEALTHCHECK --interval=1h CMD [\"/program\", \"probe\"]\n")
+	s := open(t, b.name)
+	v := b.version("r1", "serve")
+	v.Container.Healthcheck = &strategies.Healthcheck{Interval: 100 * time.Millisecond}
+	_, err := s.Start(t.Context(), operation("start"), v)
+	require.NoError(t, err)
+	await(t, s, "r1-green", strategies.StateHealthy)
+}
+
+func TestPaused(t *testing.T) {
+	b := newBench(t, plain)
+	s := open(t, b.name)
+	_, err := s.Start(t.Context(), operation("start"), b.version("r1", "serve"))
+	require.NoError(t, err)
+	await(t, s, "r1-green", strategies.StateHealthy)
+	_, err = b.engine.ContainerPause(t.Context(), b.name+"-r1-green", client.ContainerPauseOptions{})
+	require.NoError(t, err)
+	require.Contains(t, await(t, s, "r1-green", strategies.StateFailing).Detail, "docker unpause")
+}
+
+func TestRefused(t *testing.T) {
+	b := newBench(t, plain)
+	s := open(t, b.name)
+	with := func(change func(*strategies.Container)) strategies.Version {
+		v := b.version("r1", "serve")
+		change(v.Container)
+		return v
+	}
+	for _, test := range []struct {
+		name, want string
+		version    strategies.Version
+	}{
+		{"no image", "next: set release.service.image", with(func(c *strategies.Container) { c.Image = "" })},
+		{"image not there", "next: docker pull nowhere/shop:v2, or: docker load", with(func(c *strategies.Container) { c.Image = "nowhere/shop:{{version}}" })},
+		{"network not there", "next: docker network create " + b.name, with(func(c *strategies.Container) { c.Network = b.name })},
+		{"network without ports", "next: set release.service.network", with(func(c *strategies.Container) { c.Network = "host" })},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			require.ErrorContains(t, s.Check(t.Context(), test.version), test.want)
+			_, err := s.Start(t.Context(), operation("start"), test.version)
+			require.ErrorContains(t, err, test.want)
+			await(t, s, "r1-green", strategies.StateAbsent)
+		})
+	}
+}
+
+func TestPortTaken(t *testing.T) {
+	b := newBench(t, plain)
+	s := open(t, b.name)
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	require.NoError(t, err)
+	v := b.version("r1", "serve")
+	v.Container.Ports = port
+	_, err = s.Start(t.Context(), operation("start"), v)
+	require.ErrorContains(t, err, "next: make release.service.ports wider")
+	require.NotContains(t, err.Error(), conformance.Secret)
+	await(t, s, "r1-green", strategies.StateStopped)
+
+	// Free again, the same container takes it.
+	require.NoError(t, l.Close())
+	_, err = s.Start(t.Context(), operation("start"), v)
+	require.NoError(t, err)
+	require.Equal(t, "127.0.0.1:"+port, await(t, s, "r1-green", strategies.StateHealthy).Address)
+}
+
+func TestCommandMissing(t *testing.T) {
+	b := newBench(t, "EXPOSE 8080\n")
+	s := open(t, b.name)
+	v := b.version("r1", "serve")
+	v.Command = []string{"/nothing", conformance.Secret}
+	_, err := s.Start(t.Context(), operation("start"), v)
+	require.ErrorContains(t, err, "next: mend release.service.command or the image")
+	require.NotContains(t, err.Error(), conformance.Secret)
+}
+
+func TestEngineNotThere(t *testing.T) {
+	t.Setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+	s := open(t, "shop")
+	_, err := s.List(t.Context())
+	require.ErrorContains(t, err, "cannot be reached")
+	require.ErrorContains(t, err, "next: docker info; start Docker, or set DOCKER_HOST")
+	t.Setenv("DOCKER_HOST", "tcp://user:word@192.0.2.1:2375")
+	_, err = New("shop")
+	require.ErrorContains(t, err, "on another machine")
+	require.NotContains(t, err.Error(), "word@")
+	t.Setenv("DOCKER_HOST", "")
+	_, err = New("../shop")
+	require.ErrorContains(t, err, "next: set release.application")
+}
+
+func TestPortOf(t *testing.T) {
+	set := func(ports ...string) map[string]struct{} {
+		m := map[string]struct{}{}
+		for _, p := range ports {
+			m[p] = struct{}{}
+		}
+		return m
+	}
+	port, err := portOf(0, set("53/udp", "8080/tcp"), "shop")
+	require.NoError(t, err)
+	require.Equal(t, "8080/tcp", port.String())
+	port, err = portOf(81, set("80/tcp", "81/tcp"), "shop")
+	require.NoError(t, err)
+	require.Equal(t, "81/tcp", port.String())
+	for _, exposed := range []map[string]struct{}{nil, set("80/tcp", "81/tcp")} {
+		_, err = portOf(0, exposed, "shop")
+		require.ErrorContains(t, err, "exposes "+strconv.Itoa(len(exposed))+" ports")
+	}
+	_, err = portOf(70000, nil, "shop")
+	require.ErrorContains(t, err, "next: set release.service.port")
+}
+
+func TestSecrets(t *testing.T) {
+	s := hide(map[string]string{
+		"URL": "postgres://shop:p%40ssword@db/shop", "KEY": "abc def", "PEM": "BEGIN\nsecretline\nEND", "LONG": "abc defgh", "N": "1",
+	})
+	require.Equal(t, "to $URL as $URL or $URL with $KEY, $KEY, $PEM; $LONG; 1 of 1",
+		s.text("to postgres://shop:p%40ssword@db/shop as p@ssword or p%40ssword with abc def, abc+def, secretline; abc defgh; 1 of 1"))
+	err := s.in(errors.Join(strategies.ErrStaleFence, errors.New("abc def")))
+	require.ErrorIs(t, err, strategies.ErrStaleFence)
+	require.NotContains(t, err.Error(), "abc def")
+}

@@ -1,0 +1,72 @@
+package docker
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// secrets replaces the values of an environment, any of which may be a secret, by the names of their
+// variables.
+type secrets struct{ *strings.Replacer }
+
+// shortest is how long a value has to be to be replaced. Shorter ones would be found in every other word.
+const shortest = 3
+
+func hide(env map[string]string) secrets {
+	var list []string
+	for key, value := range env {
+		list = append(list, key+"="+value)
+	}
+	return hideList(list)
+}
+
+// hideList is hide for NAME=value.
+func hideList(env []string) secrets {
+	type pair struct{ value, name string }
+	var pairs []pair
+	add := func(name string, values ...string) {
+		for _, v := range values {
+			if len(v) >= shortest {
+				pairs = append(pairs, pair{v, "$" + name})
+			}
+		}
+	}
+	for _, e := range env {
+		key, value, _ := strings.Cut(e, "=")
+		add(key, value, url.QueryEscape(value), url.PathEscape(value))
+		if lines := strings.Split(value, "\n"); len(lines) > 1 {
+			add(key, lines...)
+		}
+		if u, err := url.Parse(value); err == nil && u.User != nil {
+			password, _ := u.User.Password()
+			add(key, password, url.PathEscape(password), url.QueryEscape(password))
+		}
+	}
+	// The longest first: a value may be part of another.
+	slices.SortStableFunc(pairs, func(a, b pair) int { return len(b.value) - len(a.value) })
+	var list []string
+	for _, p := range pairs {
+		list = append(list, p.value, p.name)
+	}
+	return secrets{strings.NewReplacer(list...)}
+}
+
+func (s secrets) text(t string) string { return s.Replace(t) }
+
+// in takes the values out of an error's text.
+func (s secrets) in(err error) error {
+	if shown := s.text(err.Error()); shown != err.Error() {
+		return &hidden{text: shown, err: err}
+	}
+	return err
+}
+
+// hidden is an error that shows another text.
+type hidden struct {
+	text string
+	err  error
+}
+
+func (h *hidden) Error() string { return h.text }
+func (h *hidden) Unwrap() error { return h.err }

@@ -1,0 +1,174 @@
+package docker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+
+	"github.com/switchbackdb/switchback/strategies"
+)
+
+// labelHealth keeps the path of the health probe with the container, for runs that know only its ID.
+const labelHealth = "switchback.health"
+
+// instance describes a container.
+func instance(c container.InspectResponse, state strategies.State, detail string) strategies.Instance {
+	l := c.Config.Labels
+	i := strategies.Instance{
+		ID: l[labelInstance], Release: l[labelRelease], Version: l[labelVersion], Slot: strategies.Slot(l[labelSlot]),
+		Address: address(c), State: state, Detail: detail,
+	}
+	if begun, err := time.Parse(time.RFC3339Nano, c.State.StartedAt); err == nil && begun.Year() > 1 {
+		i.Started = begun
+	}
+	return i
+}
+
+// name is the container's name without the slash that the engine puts before it.
+func name(c container.InspectResponse) string { return strings.TrimPrefix(c.Name, "/") }
+
+// address is where the container's port is published; empty while it does not run.
+func address(c container.InspectResponse) string {
+	if c.NetworkSettings == nil || c.HostConfig == nil {
+		return ""
+	}
+	for port := range c.HostConfig.PortBindings { // we bind one
+		for _, b := range c.NetworkSettings.Ports[port] {
+			return net.JoinHostPort(loopback, b.HostPort)
+		}
+	}
+	return ""
+}
+
+// state looks at a container once.
+func (s *Service) state(ctx context.Context, c container.InspectResponse) strategies.Instance {
+	secrets := hideList(c.Config.Env)
+	switch c.State.Status {
+	case container.StateCreated:
+		return instance(c, strategies.StateStopped, strings.TrimSuffix("was made, but never ran: "+secrets.text(c.State.Error), ": "))
+	case container.StateRunning:
+		state, detail := s.health(ctx, c)
+		return instance(c, state, secrets.text(detail))
+	case container.StatePaused:
+		return instance(c, strategies.StateFailing, "is paused; next: docker unpause "+name(c))
+	case container.StateRestarting:
+		return instance(c, strategies.StateFailing, fmt.Sprintf("exited with code %d and is being restarted", c.State.ExitCode))
+	}
+	return instance(c, strategies.StateStopped, s.ending(ctx, c, secrets))
+}
+
+// health is what the container's own healthcheck says and, where a path is configured, whether that answers
+// from here. A container with neither is never started.
+func (s *Service) health(ctx context.Context, c container.InspectResponse) (strategies.State, string) {
+	if h := c.State.Health; h != nil {
+		switch h.Status {
+		case container.Starting:
+			return strategies.StateStarting, "its healthcheck has not succeeded yet" + lastProbe(h)
+		case container.Unhealthy:
+			return strategies.StateFailing, fmt.Sprintf("its healthcheck failed %d times in a row%s", h.FailingStreak, lastProbe(h))
+		}
+	}
+	if path := c.Config.Labels[labelHealth]; path != "" {
+		if err := s.ask(ctx, address(c), path); err != nil {
+			return strategies.StateStarting, err.Error()
+		}
+	}
+	return strategies.StateHealthy, ""
+}
+
+// lastProbe is what the last run of a healthcheck printed.
+func lastProbe(h *container.Health) string {
+	if len(h.Log) == 0 {
+		return ""
+	}
+	last := h.Log[len(h.Log)-1]
+	return fmt.Sprintf(": exit code %d %s", last.ExitCode, strings.TrimSpace(last.Output))
+}
+
+func (s *Service) ask(ctx context.Context, address, path string) error {
+	if address == "" {
+		return errors.New("it publishes no port")
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := s.probe.Do(req)
+	if err != nil {
+		return err
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("GET %s answers %s", path, resp.Status)
+	}
+	return nil
+}
+
+// ending says how a container ended and what it said last.
+func (s *Service) ending(ctx context.Context, c container.InspectResponse, secrets secrets) string {
+	says := "exited with code " + strconv.Itoa(c.State.ExitCode)
+	if c.State.OOMKilled {
+		says += ", killed by the kernel: out of memory"
+	}
+	if c.State.Error != "" {
+		says += ": " + secrets.text(c.State.Error)
+	}
+	lines, err := s.lastLines(ctx, c, secrets)
+	switch {
+	case err != nil:
+		return says + "; next: docker logs " + name(c)
+	case lines == "":
+		return says + "; it printed nothing"
+	}
+	return says + "; its last lines:\n" + lines
+}
+
+// What is shown of a log: so many lines and bytes, and so many bytes of it are read for that.
+const (
+	shownLines = 10
+	shownBytes = 2000
+	readBytes  = 1 << 20
+)
+
+var errLong = errors.New("its last lines are too long to show")
+
+// lastLines are the last lines that a container printed. Values of its environment are replaced before anything
+// is cut, so that no half of one is left.
+func (s *Service) lastLines(ctx context.Context, c container.InspectResponse, secrets secrets) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	stream, err := s.engine.ContainerLogs(ctx, c.ID, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(shownLines)})
+	if err != nil {
+		return "", err
+	}
+	defer stream.Close()
+	limited := &io.LimitedReader{R: stream, N: readBytes}
+	var out bytes.Buffer
+	if c.Config.Tty {
+		_, err = io.Copy(&out, limited)
+	} else {
+		_, err = stdcopy.StdCopy(&out, &out, limited)
+	}
+	if limited.N == 0 {
+		return "", errLong
+	}
+	if err != nil {
+		return "", err
+	}
+	text := strings.TrimSpace(secrets.text(strings.ToValidUTF8(out.String(), "?")))
+	if len(text) > shownBytes {
+		text = "…" + strings.ToValidUTF8(text[len(text)-shownBytes:], "")
+	}
+	return text, nil
+}

@@ -1,0 +1,120 @@
+package integration
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/moby/moby/client"
+	"github.com/stretchr/testify/require"
+
+	"github.com/switchbackdb/switchback/drivers/service/docker"
+	"github.com/switchbackdb/switchback/integration/servers"
+)
+
+// shopSecret is in the shop's environment, and must be nowhere else.
+const shopSecret = "the-shops-s3cret"
+
+const dockerConfig = `  application: %[1]s
+  service:
+    driver: docker
+    image: %[2]s
+    command: [shop, --version, "{{version}}", --listen, "{{address}}", --db, /data/shop.db]
+    env: {SECRET: "${SHOP_SECRET}"}
+    volumes: [".:/data"]
+    health: /healthz
+`
+
+// dockerStage is a stage whose shop runs in containers. The returned text is its configuration of the release.
+func dockerStage(t *testing.T) (s *stage, engine *client.Client, config string) {
+	t.Helper()
+	slow(t)
+	t.Setenv("SHOP_SECRET", shopSecret)
+	path, err := program.Path()
+	require.NoError(t, err)
+	engine = servers.Docker(t)
+	// The database's files belong to whoever runs the tests.
+	image := servers.Image(t, engine, path, fmt.Sprintf("USER %d:%d\nEXPOSE 8080\nENTRYPOINT [\"/program\"]\n", os.Getuid(), os.Getgid()))
+	s = emptyStage(t)
+	application := servers.Application(t, engine, "switchback.application")
+	service, err := docker.New(application)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = service.Close() })
+	s.service = service
+	config = fmt.Sprintf(dockerConfig, application, image)
+	s.set(config)
+	return s, engine, config
+}
+
+// TestReleaseDocker takes the database change and containers of a new version out and back under load.
+func TestReleaseDocker(t *testing.T) {
+	s, engine, config := dockerStage(t)
+	s.is("v1", "at first")
+	s.load()
+	said := run(t, s.dir, "release", "start", "--version", "v2")
+	s.is("v2", "out")
+	said += run(t, s.dir, "release", "rollback")
+	s.is("v1", "back")
+	said += run(t, s.dir, "release", "start", "--version", "v2", "--strategy", "canary", "--pause")
+	said += run(t, s.dir, "release", "promote")
+	s.is("v2", "out as a canary")
+
+	// What cannot be started is known before anything is changed.
+	file := filepath.Join(s.dir, "switchback.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(stageConfig+strings.Replace(config, "image: switchback-test:", "image: nowhere/shop:", 1)), 0o600))
+	c := start(t, s.dir, nil, "release", "start", "--version", "v3")
+	require.Equal(t, 3, c.end(t), c.out.String())
+	require.Contains(t, c.out.String(), "next: docker pull nowhere/shop:")
+	s.is("v2", "an image that is not there")
+	require.NoError(t, os.WriteFile(file, []byte(stageConfig+config), 0o600))
+
+	said += c.out.String() + run(t, s.dir, "release", "status", "--all", "--json") + run(t, s.dir, "history", "--json")
+	require.NotContains(t, said, shopSecret)
+	require.NoError(t, filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		require.NotContains(t, string(content), shopSecret, path)
+		return err
+	}))
+	instances, err := s.service.List(t.Context())
+	require.NoError(t, err)
+	require.NotEmpty(t, instances)
+	containers, err := engine.ContainerList(t.Context(), client.ContainerListOptions{All: true, Filters: make(client.Filters).Add("label", "switchback.application")})
+	require.NoError(t, err)
+	for _, c := range containers.Items {
+		require.NotContains(t, fmt.Sprint(c.Labels), shopSecret)
+	}
+}
+
+// TestCrashReleaseDocker kills the command at every mark between two calls of the engine.
+func TestCrashReleaseDocker(t *testing.T) {
+	s, _, _ := dockerStage(t)
+	s.load()
+	out := marks(t, s.dir, "release", "start", "--version", "v2")
+	s.is("v2", "undisturbed")
+	back := marks(t, s.dir, "release", "rollback")
+	s.is("v1", "undisturbed")
+	outAt, backAt := engineMarks(out), engineMarks(back)
+	require.NotEmpty(t, outAt)
+	require.NotEmpty(t, backAt)
+	for i := range max(len(outAt), len(backAt)) {
+		s.killedOut(outAt[i%len(outAt)], out)
+		s.killedBack(backAt[i%len(backAt)], back)
+	}
+	t.Logf("killed at %d marks out and %d back", len(outAt), len(backAt))
+}
+
+// engineMarks are the marks of the Docker driver, counted from 1.
+func engineMarks(names []string) (list []int) {
+	for i, name := range names {
+		if strings.HasPrefix(name, "docker: ") {
+			list = append(list, i+1)
+		}
+	}
+	return list
+}

@@ -1,0 +1,215 @@
+package conformance
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/switchbackdb/switchback/strategies"
+)
+
+// Application builds the application that services are tested with, one static binary, and returns its path.
+func Application(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "application")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "github.com/switchbackdb/switchback/strategies/conformance/testdata/application")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, string(out))
+	return path
+}
+
+// How long things may take on a busy machine, and how often they are looked at.
+const (
+	patience = 30 * time.Second
+	look     = 20 * time.Millisecond
+)
+
+// Secret is in the environment of every application that the suite starts.
+const Secret = "s3cret-of-the-suite/&+"
+
+// service is a service under test, and a second client of it.
+type service struct {
+	s, other strategies.Service
+	version  strategies.Version // how the driver starts the application
+}
+
+// version is the application in a release, behaving as mode says.
+func (s service) in(release, mode string) strategies.Version {
+	v := s.version
+	v.Release, v.Slot, v.Name = release, strategies.Green, "v-"+release
+	v.Env = map[string]string{"MODE": mode, "LISTEN": "{{address}}", "NAME": "{{version}}", "SECRET": Secret}
+	return v
+}
+
+func (s service) await(t *testing.T, id string, want strategies.State) (got strategies.Instance) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var err error
+		got, err = s.other.Observe(t.Context(), id)
+		require.NoError(t, err)
+		return got.State == want
+	}, patience, look, "want %s", want)
+	require.NotContains(t, got.Detail, Secret)
+	return got
+}
+
+// Service tests a service. Each call of open gives another client of the same service, which has no instance at
+// first; version says how the driver starts the application, whose name, mode and release the suite sets.
+func Service(t *testing.T, version strategies.Version, open func(*testing.T) strategies.Service) {
+	s := service{open(t), open(t), version}
+	t.Run("knows nothing at first", s.knowsNothing)
+	t.Run("starts once, however often the same is asked", s.startsOnce)
+	t.Run("refuses a stale fence", s.refusesStale)
+	t.Run("stops, and starts the same again", s.stopsAndStarts)
+	t.Run("kills what does not stop in its time", s.killsStubborn)
+	t.Run("tells starting from healthy", s.tellsIll)
+	t.Run("tells what ended by itself, and no secret", s.tellsEnded)
+	t.Run("removes what is stopped, once or again", s.removes)
+	t.Run("refuses names that are none", s.refusesNames)
+}
+
+func op(id string, fence int64) strategies.Operation {
+	return strategies.Operation{ID: id, Fence: fence}
+}
+
+func (s service) knowsNothing(t *testing.T) {
+	list, err := s.s.List(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, list)
+	i, err := s.s.Observe(t.Context(), "r0-green")
+	require.NoError(t, err)
+	require.Equal(t, strategies.Instance{ID: "r0-green", State: strategies.StateAbsent}, i)
+	require.NoError(t, s.s.Stop(t.Context(), op("none", 1), "r0-green", time.Second))
+	require.NoError(t, s.s.Remove(t.Context(), op("none", 1), "r0-green"))
+}
+
+func (s service) startsOnce(t *testing.T) {
+	var all sync.WaitGroup
+	for n := range 4 {
+		client := []strategies.Service{s.s, s.other}[n%2]
+		all.Go(func() {
+			if _, err := client.Start(t.Context(), op("start", 5), s.in("r1", "serve")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	i := s.await(t, "r1-green", strategies.StateHealthy)
+	require.Equal(t, []string{"r1", "v-r1", "green"}, []string{i.Release, i.Version, string(i.Slot)})
+	require.WithinDuration(t, time.Now(), i.Started, time.Minute)
+	again, err := s.other.Start(t.Context(), op("start", 5), s.in("r1", "serve"))
+	require.NoError(t, err)
+	require.Equal(t, i.Address, again.Address)
+	require.Equal(t, i.Started, again.Started)
+	require.Equal(t, "v-r1", answer(t, i.Address))
+
+	_, err = s.s.Start(t.Context(), op("start", 5), s.in("r0", "serve"))
+	require.NoError(t, err)
+	s.await(t, "r0-green", strategies.StateHealthy)
+	list, err := s.other.List(t.Context())
+	require.NoError(t, err)
+	require.Len(t, list, 2)
+	require.Equal(t, []string{"r0-green", "r1-green"}, []string{list[0].ID, list[1].ID})
+	require.NotEqual(t, list[0].Address, list[1].Address)
+}
+
+// answer is what the application at the address says.
+func answer(t *testing.T, address string) string {
+	t.Helper()
+	resp, err := http.Get("http://" + address + "/healthz")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return string(body)
+}
+
+func (s service) refusesStale(t *testing.T) {
+	_, err := s.other.Start(t.Context(), op("late", 4), s.in("r2", "serve"))
+	require.ErrorIs(t, err, strategies.ErrStaleFence)
+	require.ErrorIs(t, s.other.Stop(t.Context(), op("late", 4), "r1-green", 0), strategies.ErrStaleFence)
+	require.ErrorIs(t, s.other.Remove(t.Context(), op("late", 4), "r1-green"), strategies.ErrStaleFence)
+	// Stopping, too, is seen by a run that is late.
+	require.NoError(t, s.s.Stop(t.Context(), op("stop", 7), "r0-green", patience))
+	_, err = s.other.Start(t.Context(), op("late", 6), s.in("r0", "serve"))
+	require.ErrorIs(t, err, strategies.ErrStaleFence)
+	s.await(t, "r0-green", strategies.StateStopped)
+	s.await(t, "r1-green", strategies.StateHealthy)
+}
+
+func (s service) stopsAndStarts(t *testing.T) {
+	before := s.await(t, "r1-green", strategies.StateHealthy)
+	require.Error(t, s.s.Remove(t.Context(), op("remove", 7), "r1-green"), "it runs")
+	for range 2 { // the second time as after a crash
+		require.NoError(t, s.s.Stop(t.Context(), op("stop", 7), "r1-green", patience))
+	}
+	s.await(t, "r1-green", strategies.StateStopped)
+	_, err := http.Get("http://" + before.Address + "/healthz")
+	require.Error(t, err, "it still answers")
+
+	_, err = s.other.Start(t.Context(), op("back", 7), s.in("r1", "serve"))
+	require.NoError(t, err)
+	require.Equal(t, "v-r1", answer(t, s.await(t, "r1-green", strategies.StateHealthy).Address))
+}
+
+func (s service) killsStubborn(t *testing.T) {
+	_, err := s.s.Start(t.Context(), op("start", 7), s.in("stubborn", "stubborn"))
+	require.NoError(t, err)
+	s.await(t, "stubborn-green", strategies.StateHealthy)
+	begun := time.Now()
+	require.NoError(t, s.s.Stop(t.Context(), op("stop", 7), "stubborn-green", time.Second))
+	require.GreaterOrEqual(t, time.Since(begun), time.Second, "it was given no time")
+	s.await(t, "stubborn-green", strategies.StateStopped)
+}
+
+func (s service) tellsIll(t *testing.T) {
+	_, err := s.s.Start(t.Context(), op("start", 7), s.in("ill", "ill"))
+	require.NoError(t, err)
+	var i strategies.Instance
+	require.Eventually(t, func() bool {
+		i, err = s.other.Observe(t.Context(), "ill-green")
+		require.NoError(t, err)
+		require.Contains(t, []strategies.State{strategies.StateStarting, strategies.StateFailing}, i.State)
+		require.NotContains(t, i.Detail, Secret)
+		return i.Detail != ""
+	}, patience, look)
+	require.NoError(t, s.s.Stop(t.Context(), op("stop", 7), "ill-green", time.Second))
+}
+
+func (s service) tellsEnded(t *testing.T) {
+	_, err := s.s.Start(t.Context(), op("start", 7), s.in("failed", "fail"))
+	require.NoError(t, err)
+	require.NotEmpty(t, s.await(t, "failed-green", strategies.StateStopped).Detail)
+}
+
+func (s service) removes(t *testing.T) {
+	require.NoError(t, s.s.Stop(t.Context(), op("stop", 7), "r1-green", patience))
+	list, err := s.s.List(t.Context())
+	require.NoError(t, err)
+	require.Len(t, list, 5)
+	for _, i := range list {
+		for range 2 {
+			require.NoError(t, s.other.Remove(t.Context(), op("remove", 7), i.ID))
+		}
+		s.await(t, i.ID, strategies.StateAbsent)
+	}
+	list, err = s.s.List(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, list)
+}
+
+func (s service) refusesNames(t *testing.T) {
+	_, err := s.s.Start(t.Context(), op("start", 7), s.in("../r1", "serve"))
+	require.Error(t, err)
+	i, err := s.s.Observe(t.Context(), "../../etc/passwd")
+	require.NoError(t, err)
+	require.Equal(t, strategies.StateAbsent, i.State)
+}
