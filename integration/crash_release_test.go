@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -27,7 +26,8 @@ import (
 type stage struct {
 	t        *testing.T
 	dir      string
-	url      string // of the proxy
+	url      string // of the router
+	router   strategies.Router
 	fails    atomic.Int64
 	requests atomic.Int64
 	failure  atomic.Value
@@ -48,6 +48,32 @@ release:
 // newStage sets the stage; more is added to its configuration of the release.
 func newStage(t *testing.T, more ...string) *stage {
 	t.Helper()
+	s := newShop(t, more...)
+	address, err := servers.FreeAddress(t.Context())
+	require.NoError(t, err)
+	s.url = "http://" + address
+	socket := filepath.Join(s.dir, ".switchback", "proxy.sock")
+	s.router = proxy.NewRouter(socket)
+	start(t, s.dir, nil, "proxy", "--quiet", "--listen", address)
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(socket)
+		return err == nil
+	}, 10*time.Second, 10*time.Millisecond)
+	s.first()
+	return s
+}
+
+// first releases v1, and puts the change there that v2 takes along.
+func (s *stage) first() {
+	s.t.Helper()
+	run(s.t, s.dir, "release", "start", "--version", "v1")
+	require.NoError(s.t, os.CopyFS(filepath.Join(s.dir, "changes"), os.DirFS("../cmd/switchback/demo/changes")))
+	run(s.t, s.dir, "sum")
+}
+
+// newShop is the demo's shop, with no router yet and nothing released.
+func newShop(t *testing.T, more ...string) *stage {
+	t.Helper()
 	slow(t)
 	path, err := program.Path()
 	require.NoError(t, err)
@@ -67,20 +93,7 @@ func newStage(t *testing.T, more ...string) *stage {
 		require.NoError(t, err)
 	}
 	require.NoError(t, db.Close())
-
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	s.url = "http://" + l.Addr().String()
-	require.NoError(t, l.Close())
-	start(t, dir, nil, "proxy", "--quiet", "--listen", strings.TrimPrefix(s.url, "http://"))
 	t.Cleanup(s.stopShops)
-	require.Eventually(t, func() bool {
-		_, err := os.Stat(filepath.Join(dir, ".switchback", "proxy.sock"))
-		return err == nil
-	}, 10*time.Second, 10*time.Millisecond)
-	run(t, dir, "release", "start", "--version", "v1")
-	require.NoError(t, os.CopyFS(filepath.Join(dir, "changes"), os.DirFS("../cmd/switchback/demo/changes")))
-	run(t, dir, "sum")
 	return s
 }
 
@@ -153,7 +166,7 @@ func (s *stage) newest() (name, status string) {
 // database.
 func (s *stage) is(version, when string) {
 	s.t.Helper()
-	routing, err := proxy.NewRouter(filepath.Join(s.dir, ".switchback", "proxy.sock")).Observe(s.t.Context())
+	routing, err := s.router.Observe(s.t.Context())
 	require.NoError(s.t, err, when)
 	require.Len(s.t, routing.Backends, 1, when)
 	require.Equal(s.t, version, routing.Backends[0].Version, when)

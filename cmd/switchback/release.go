@@ -17,7 +17,6 @@ import (
 	"github.com/switchbackdb/switchback/drivers/analysis"
 	"github.com/switchbackdb/switchback/drivers/discovery/etcd"
 	"github.com/switchbackdb/switchback/drivers/discovery/file"
-	"github.com/switchbackdb/switchback/drivers/router/proxy"
 	"github.com/switchbackdb/switchback/drivers/service/process"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/snapshot"
@@ -55,20 +54,19 @@ func releaseCommand() *cli.Command {
 // machine puts the parts together that the configuration names.
 func (t *target) machine(c *cli.Context) (*strategies.Machine, error) {
 	r := t.config.Release
-	for _, part := range []struct{ key, driver, known string }{
-		{"service.driver", r.Service.Driver, "process"},
-		{"router.driver", r.Router.Driver, "proxy"},
-	} {
-		if part.driver != part.known {
-			return nil, fmt.Errorf("%s: release.%s is %q; this version knows %q", config.FileName, part.key, part.driver, part.known)
-		}
+	if r.Service.Driver != "process" {
+		return nil, t.config.Fault("release.service.driver", fmt.Sprintf("is %q; this version knows \"process\"", r.Service.Driver))
+	}
+	router, err := t.router()
+	if err != nil {
+		return nil, err
 	}
 	registry, err := t.discovery(r.Discovery)
 	if err != nil {
 		return nil, err
 	}
 	m := &strategies.Machine{
-		Service: process.New(r.Service.State), Router: proxy.NewRouter(r.Router.Admin), Discovery: registry,
+		Service: process.New(r.Service.State), Router: router, Discovery: registry,
 		Folder: t.folder, Resolve: config.Substitute, Observer: t.out, Poll: strategies.DefaultPoll,
 	}
 	m.Judge = func(g strategies.Gate) (strategies.Judge, error) {
