@@ -6,6 +6,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -33,6 +34,7 @@ type Config struct {
 	Lint         Lint                   `yaml:"lint,omitempty"`
 	Release      Release                `yaml:"release,omitempty"`
 	dir          string
+	text         []byte
 }
 
 // Environment is one database.
@@ -174,8 +176,15 @@ type Healthcheck struct {
 
 // Router is what splits traffic.
 type Router struct {
-	Driver string `yaml:"driver,omitempty"` // "proxy"
+	Driver string `yaml:"driver,omitempty"` // "proxy" (default) or "nginx"
 	Admin  string `yaml:"admin,omitempty"`  // admin socket of the proxy; default ".switchback/proxy.sock"
+	// The rest is of nginx.
+	Include string        `yaml:"include,omitempty"` // the path that nginx.conf includes in its http block
+	Name    string        `yaml:"name,omitempty"`    // of the variable that proxy_pass names; default "switchback"
+	Beacon  string        `yaml:"beacon,omitempty"`  // a loopback HOST:PORT or unix:PATH; default "127.0.0.1:8911"
+	Test    []string      `yaml:"test,omitempty"`    // default [nginx, -t]
+	Reload  []string      `yaml:"reload,omitempty"`  // default [nginx, -s, reload]
+	Timeout time.Duration `yaml:"timeout,omitempty"` // of each of the two, and of the proof; default 10s
 }
 
 // Discovery is the service registry.
@@ -202,12 +211,27 @@ func Load(dir string) (*Config, error) {
 	case err != nil:
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	default:
+		c.text = data
 		if err := yaml.UnmarshalWithOptions(data, c, yaml.Strict()); err != nil {
 			return nil, migrate.YAMLError(file, err)
 		}
 	}
 	c.defaults()
 	return c, nil
+}
+
+// Fault is an error about the value of a key, such as release.router.driver, at its line of the file: that of the
+// block it would be in when it is not there.
+func (c *Config) Fault(key, reason string) error {
+	fault := &migrate.FolderError{Path: filepath.Join(c.dir, FileName), Reason: key + " " + reason}
+	for place := key; place != "" && fault.Line == 0; place = place[:max(0, strings.LastIndexByte(place, '.'))] {
+		if path, err := yaml.PathString("$." + place); err == nil {
+			if node, err := path.ReadNode(bytes.NewReader(c.text)); err == nil {
+				fault.Line = node.GetToken().Position.Line
+			}
+		}
+	}
+	return fault
 }
 
 func (c *Config) defaults() {
@@ -234,7 +258,7 @@ func (c *Config) defaults() {
 	set(&c.Release.Router.Driver, "proxy")
 	set(&c.Release.Discovery.Driver, "file")
 	set(&c.Release.Discovery.Prefix, "switchback")
-	for _, file := range []*string{&c.Release.Discovery.CA, &c.Release.Discovery.Cert, &c.Release.Discovery.Key} {
+	for _, file := range []*string{&c.Release.Discovery.CA, &c.Release.Discovery.Cert, &c.Release.Discovery.Key, &c.Release.Router.Include} {
 		if *file != "" {
 			*file = c.path(*file)
 		}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -27,8 +26,9 @@ import (
 type stage struct {
 	t        *testing.T
 	dir      string
-	url      string // of the proxy
+	url      string // of the router
 	service  strategies.Service
+	router   strategies.Router
 	fails    atomic.Int64
 	requests atomic.Int64
 	failure  atomic.Value
@@ -50,6 +50,38 @@ const processConfig = `  application: shop
 
 // newStage sets the stage, the shop running in processes; more is added to its configuration of the release.
 func newStage(t *testing.T, more ...string) *stage {
+	t.Helper()
+	s := newShop(t, more...)
+	s.proxied()
+	s.first()
+	return s
+}
+
+// proxied starts the built-in proxy as the router.
+func (s *stage) proxied() {
+	s.t.Helper()
+	address, err := servers.FreeAddress(s.t.Context())
+	require.NoError(s.t, err)
+	s.url = "http://" + address
+	socket := filepath.Join(s.dir, ".switchback", "proxy.sock")
+	s.router = proxy.NewRouter(socket)
+	start(s.t, s.dir, nil, "proxy", "--quiet", "--listen", address)
+	require.Eventually(s.t, func() bool {
+		_, err := os.Stat(socket)
+		return err == nil
+	}, 10*time.Second, 10*time.Millisecond)
+}
+
+// first releases v1, and puts the change there that v2 takes along.
+func (s *stage) first() {
+	s.t.Helper()
+	run(s.t, s.dir, "release", "start", "--version", "v1")
+	require.NoError(s.t, os.CopyFS(filepath.Join(s.dir, "changes"), os.DirFS("../cmd/switchback/demo/changes")))
+	run(s.t, s.dir, "sum")
+}
+
+// newShop is the demo's shop, with no router yet and nothing released.
+func newShop(t *testing.T, more ...string) *stage {
 	t.Helper()
 	slow(t)
 	path, err := program.Path()
@@ -82,23 +114,10 @@ func emptyStage(t *testing.T) *stage {
 	return s
 }
 
-// set configures the release, starts the router and takes v1 out.
+// set configures the release.
 func (s *stage) set(release string) {
-	t, dir := s.t, s.dir
-	t.Helper()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "switchback.yaml"), []byte(stageConfig+release), 0o600))
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	s.url = "http://" + l.Addr().String()
-	require.NoError(t, l.Close())
-	start(t, dir, nil, "proxy", "--quiet", "--listen", strings.TrimPrefix(s.url, "http://"))
-	require.Eventually(t, func() bool {
-		_, err := os.Stat(filepath.Join(dir, ".switchback", "proxy.sock"))
-		return err == nil
-	}, 10*time.Second, 10*time.Millisecond)
-	run(t, dir, "release", "start", "--version", "v1")
-	require.NoError(t, os.CopyFS(filepath.Join(dir, "changes"), os.DirFS("../cmd/switchback/demo/changes")))
-	run(t, dir, "sum")
+	s.t.Helper()
+	require.NoError(s.t, os.WriteFile(filepath.Join(s.dir, "switchback.yaml"), []byte(stageConfig+release), 0o600))
 }
 
 func (s *stage) stopShops() {
@@ -170,7 +189,7 @@ func (s *stage) newest() (name, status string) {
 // database.
 func (s *stage) is(version, when string) {
 	s.t.Helper()
-	routing, err := proxy.NewRouter(filepath.Join(s.dir, ".switchback", "proxy.sock")).Observe(s.t.Context())
+	routing, err := s.router.Observe(s.t.Context())
 	require.NoError(s.t, err, when)
 	require.Len(s.t, routing.Backends, 1, when)
 	require.Equal(s.t, version, routing.Backends[0].Version, when)

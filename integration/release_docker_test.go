@@ -46,6 +46,8 @@ func dockerStage(t *testing.T) (s *stage, engine *client.Client, config string) 
 	s.service = service
 	config = fmt.Sprintf(dockerConfig, application, image)
 	s.set(config)
+	s.proxied()
+	s.first()
 	return s, engine, config
 }
 

@@ -16,7 +16,6 @@ import (
 	"github.com/switchbackdb/switchback/drivers/analysis"
 	"github.com/switchbackdb/switchback/drivers/discovery/etcd"
 	"github.com/switchbackdb/switchback/drivers/discovery/file"
-	"github.com/switchbackdb/switchback/drivers/router/proxy"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/snapshot"
 	"github.com/switchbackdb/switchback/strategies"
@@ -53,12 +52,9 @@ func releaseCommand() *cli.Command {
 // machine puts the parts together that the configuration names.
 func (t *target) machine(c *cli.Context) (*strategies.Machine, error) {
 	r := t.config.Release
-	for _, part := range []struct{ key, driver, known string }{
-		{"router.driver", r.Router.Driver, "proxy"},
-	} {
-		if part.driver != part.known {
-			return nil, fmt.Errorf("%s: release.%s is %q; this version knows %q", config.FileName, part.key, part.driver, part.known)
-		}
+	router, err := t.router()
+	if err != nil {
+		return nil, err
 	}
 	service, err := t.service(r)
 	if err != nil {
@@ -69,7 +65,7 @@ func (t *target) machine(c *cli.Context) (*strategies.Machine, error) {
 		return nil, err
 	}
 	m := &strategies.Machine{
-		Service: service, Router: proxy.NewRouter(r.Router.Admin), Discovery: registry,
+		Service: service, Router: router, Discovery: registry,
 		Folder: t.folder, Resolve: config.Substitute, Observer: t.out, Poll: strategies.DefaultPoll,
 	}
 	m.Judge = func(g strategies.Gate) (strategies.Judge, error) {

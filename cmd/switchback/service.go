@@ -24,7 +24,7 @@ func (t *target) service(r config.Release) (strategies.Service, error) {
 		t.closers = append(t.closers, s.Close)
 		return s, nil
 	}
-	return nil, fmt.Errorf("%s: release.service.driver is %q; this version knows \"process\" and \"docker\"", config.FileName, r.Service.Driver)
+	return nil, t.config.Fault("release.service.driver", fmt.Sprintf("is %q; this version knows \"process\" and \"docker\"", r.Service.Driver))
 }
 
 // candidate is the version that a release starts, as the configuration describes it.

@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/switchbackdb/switchback/drivers/router/proxy"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/strategies"
 )
@@ -34,24 +32,16 @@ func trafficStatus(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	routing, err := p.observe(c.Context, proxy.NewRouter(p.config.Release.Router.Admin))
+	router, err := p.router()
+	if err != nil {
+		return err
+	}
+	routing, err := p.observe(c.Context, router)
 	if err != nil {
 		return err
 	}
 	p.printRouting(routing)
 	return p.out.document(routing)
-}
-
-// observe asks the router what it does now, before anything is changed.
-func (p *project) observe(ctx context.Context, router strategies.Router) (strategies.Routing, error) {
-	routing, err := router.Observe(ctx)
-	if errors.Is(err, proxy.ErrNotRunning) {
-		return routing, fmt.Errorf("%w\n  state: nothing was changed\n  next: switchback proxy --listen ADDRESS --admin %s, in a terminal or service of its own", err, p.config.Release.Router.Admin)
-	}
-	if err != nil {
-		return routing, fmt.Errorf("%w\n  state: nothing was changed", err)
-	}
-	return routing, nil
 }
 
 func (p *project) printRouting(routing strategies.Routing) {
@@ -76,7 +66,10 @@ func trafficSet(c *cli.Context) error {
 		return err
 	}
 	defer t.close()
-	router := proxy.NewRouter(t.config.Release.Router.Admin)
+	router, err := t.router()
+	if err != nil {
+		return err
+	}
 	routing, err := t.observe(c.Context, router)
 	if err != nil {
 		return err
@@ -95,6 +88,7 @@ func trafficSet(c *cli.Context) error {
 		e := migrate.Entry{Seq: seq, Status: migrate.Done}
 		if err != nil {
 			e.Status, e.Error = migrate.Failed, err.Error()
+			err = fmt.Errorf("%w\n  next: switchback traffic status says who gets how much", err)
 		}
 		if ferr := s.Finish(ctx, e); err == nil {
 			err = ferr

@@ -94,7 +94,7 @@ func (s *Server) putRouting(w http.ResponseWriter, r *http.Request) {
 		writeAdminError(w, http.StatusConflict, codeStaleFence, err)
 	case errors.Is(err, errOperationReused):
 		writeAdminError(w, http.StatusConflict, codeReused, err)
-	case errors.Is(err, ErrInvalidRouting):
+	case errors.Is(err, strategies.ErrInvalidRouting):
 		writeAdminError(w, http.StatusUnprocessableEntity, codeInvalid, err)
 	default:
 		writeAdminError(w, http.StatusInternalServerError, codeInternal, err)
@@ -106,9 +106,9 @@ func (s *Server) putRouting(w http.ResponseWriter, r *http.Request) {
 // not happen.
 func (s *Server) shift(in shiftRequest) (strategies.Routing, error) {
 	if in.Operation == "" {
-		return strategies.Routing{}, fmt.Errorf("%w: no operation given", ErrInvalidRouting)
+		return strategies.Routing{}, fmt.Errorf("%w: no operation given", strategies.ErrInvalidRouting)
 	}
-	if err := Validate(in.Backends); err != nil {
+	if err := strategies.CheckBackends(in.Backends); err != nil {
 		return strategies.Routing{}, err
 	}
 	s.mu.Lock()
@@ -143,7 +143,7 @@ func (s *Server) shift(in shiftRequest) (strategies.Routing, error) {
 
 func (s *Server) getConnections(w http.ResponseWriter, r *http.Request) {
 	address := r.URL.Query().Get("address")
-	if err := validateAddress(address); err != nil {
+	if err := strategies.CheckAddress(address); err != nil {
 		writeAdminError(w, http.StatusBadRequest, codeInvalid, err)
 		return
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/switchbackdb/switchback/drivers/router/proxy"
 	"github.com/switchbackdb/switchback/strategies"
+	"github.com/switchbackdb/switchback/strategies/conformance"
 )
 
 // running is a proxy under test with the client that moves its traffic.
@@ -154,32 +155,9 @@ func TestShiftIsFollowedAtOnce(t *testing.T) {
 	}
 }
 
-func TestOperationIsIdempotent(t *testing.T) {
+func TestRouter(t *testing.T) {
 	p := start(t)
-	blue, green := app(t, "blue"), app(t, "green")
-	first := p.shift(t, "op", 1, split(blue, green, 50))
-	require.Equal(t, first, p.shift(t, "op", 1, split(blue, green, 50)), "the same operation again")
-
-	_, err := p.Shift(t.Context(), strategies.Operation{ID: "op", Fence: 1}, split(blue, green, 60))
-	require.ErrorContains(t, err, "already carried out with other backends")
-
-	later := p.shift(t, "op", 2, split(blue, green, 50))
-	require.Equal(t, first.Generation, later.Generation, "traffic did not change")
-	require.Equal(t, int64(2), later.Fence, "the later holder shuts out the earlier one")
-	_, err = p.Shift(t.Context(), strategies.Operation{ID: "op", Fence: 1}, split(blue, green, 50))
-	require.ErrorIs(t, err, strategies.ErrStaleFence)
-}
-
-func TestStaleFenceIsRefused(t *testing.T) {
-	p := start(t)
-	blue, green := app(t, "blue"), app(t, "green")
-	before := p.shift(t, "new", 7, split(blue, green, 0))
-	_, err := p.Shift(t.Context(), strategies.Operation{ID: "old", Fence: 6}, split(blue, green, 100))
-	require.ErrorIs(t, err, strategies.ErrStaleFence)
-	require.ErrorContains(t, err, p.config.AdminSocket)
-	after, err := p.Observe(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, before, after)
+	conformance.Router(t, p.url, func(*testing.T) strategies.Router { return proxy.NewRouter(p.config.AdminSocket) })
 }
 
 func TestRoutingSurvivesRestart(t *testing.T) {
@@ -353,5 +331,5 @@ func TestMalformedAdminInput(t *testing.T) {
 		})
 	}
 	_, err := p.Shift(t.Context(), strategies.Operation{ID: "x", Fence: 2}, split("nowhere", "127.0.0.1:1", 5))
-	require.ErrorIs(t, err, proxy.ErrInvalidRouting)
+	require.ErrorIs(t, err, strategies.ErrInvalidRouting)
 }

@@ -57,7 +57,7 @@ func (r *Router) Observe(ctx context.Context) (strategies.Routing, error) {
 	return routing, err
 }
 
-// Shift puts backends in force (see Validate) and confirms it by observing. The same operation with
+// Shift puts backends in force (see strategies.CheckBackends) and confirms it by observing. The same operation with
 // the same backends changes nothing. A fence smaller than one the proxy has seen gives
 // strategies.ErrStaleFence; a routing that somebody else changed right after gives
 // strategies.ErrForeignChange.
@@ -184,7 +184,7 @@ func (r *Router) refused(resp *http.Response) error {
 	case codeStaleFence:
 		failure.kind = strategies.ErrStaleFence
 	case codeInvalid:
-		failure.kind = ErrInvalidRouting
+		failure.kind = strategies.ErrInvalidRouting
 	}
 	return failure
 }

@@ -44,9 +44,9 @@ func TestValidateProperties(t *testing.T) {
 	valid := 0
 	rapid.Check(t, func(t *rapid.T) {
 		list := backends().Draw(t, "backends")
-		err := Validate(list)
+		err := strategies.CheckBackends(list)
 		if err != nil {
-			if !errors.Is(err, ErrInvalidRouting) {
+			if !errors.Is(err, strategies.ErrInvalidRouting) {
 				t.Fatalf("error of another kind: %v", err)
 			}
 			return

@@ -36,7 +36,7 @@ func readState(path string) (strategies.Routing, error) {
 	if err := decodeStrict(f, &routing); err != nil {
 		return strategies.Routing{}, corrupt(path, err)
 	}
-	if err := Validate(routing.Backends); err != nil {
+	if err := strategies.CheckBackends(routing.Backends); err != nil {
 		return strategies.Routing{}, corrupt(path, err)
 	}
 	return routing, nil
