@@ -93,6 +93,26 @@ func TestReleaseDocker(t *testing.T) {
 	}
 }
 
+// TestRestartedDocker has the stable version's container come back on another port: the next release finds it there,
+// and so does the way back.
+func TestRestartedDocker(t *testing.T) {
+	s, engine, _ := dockerStage(t)
+	before, err := s.service.Observe(t.Context(), "v1-green")
+	require.NoError(t, err)
+	containers, err := engine.ContainerList(t.Context(), client.ContainerListOptions{Filters: make(client.Filters).Add("publish", before.Address[strings.LastIndex(before.Address, ":")+1:])})
+	require.NoError(t, err)
+	require.Len(t, containers.Items, 1)
+	_, err = engine.ContainerRestart(t.Context(), containers.Items[0].ID, client.ContainerRestartOptions{})
+	require.NoError(t, err)
+	after, err := s.service.Observe(t.Context(), "v1-green")
+	require.NoError(t, err)
+	require.NotEqual(t, before.Address, after.Address)
+	run(t, s.dir, "release", "start", "--version", "v2")
+	s.is("v2", "out")
+	run(t, s.dir, "release", "rollback")
+	s.is("v1", "back")
+}
+
 // TestCrashReleaseDocker kills the command at every mark between two calls of the engine.
 func TestCrashReleaseDocker(t *testing.T) {
 	s, _, _ := dockerStage(t)

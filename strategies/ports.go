@@ -1,7 +1,7 @@
 // Package strategies takes a release through its steps: the database's phases and the
 // application's traffic in one journal, forwards and, when something fails, backwards.
 //
-// The package knows nothing of containers, proxies or registries. It defines here the three
+// The package knows nothing of container engines, proxies or registries. It defines here the three
 // small interfaces it needs of them; the packages below drivers/ implement them.
 package strategies
 

@@ -192,6 +192,22 @@ func TestHealthcheckQuicker(t *testing.T) {
 	await(t, s, "r1-green", strategies.StateHealthy)
 }
 
+// TestListensInside only: the port is published, but nobody is reached through it.
+func TestListensInside(t *testing.T) {
+	b := newBench(t, probed)
+	s := open(t, b.name)
+	v := b.version("r1", "serve")
+	v.Env["LISTEN"] = "127.0.0.1:8080"
+	_, err := s.Start(t.Context(), operation("start"), v)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		i, err := s.Observe(t.Context(), "r1-green")
+		require.NoError(t, err)
+		require.NotEqual(t, strategies.StateHealthy, i.State, "its own healthcheck is content")
+		return strings.HasSuffix(i.Detail, "nothing listens inside, or not on 0.0.0.0")
+	}, 30*time.Second, 20*time.Millisecond)
+}
+
 func TestPaused(t *testing.T) {
 	b := newBench(t, plain)
 	s := open(t, b.name)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/moby/moby/api/pkg/stdcopy"
@@ -105,6 +106,9 @@ func (s *Service) ask(ctx context.Context, address, path string) error {
 		return err
 	}
 	resp, err := s.probe.Do(req)
+	if errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: nothing listens inside, or not on 0.0.0.0", err)
+	}
 	if err != nil {
 		return err
 	}
