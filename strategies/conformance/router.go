@@ -120,13 +120,27 @@ func (r *routed) shift(t *testing.T, fence int64, green int) strategies.Routing 
 // ask is who answers.
 func (r *routed) ask(t *testing.T) string {
 	t.Helper()
-	resp, err := http.Get(r.url + "/")
+	body, err := fetch(t.Context(), r.url)
 	require.NoError(t, err)
+	return body
+}
+
+// fetch is what a GET is answered.
+func fetch(ctx context.Context, url string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/", nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, resp.StatusCode, "%s", body)
-	return string(body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s %s", resp.Status, body)
+	}
+	return string(body), err
 }
 
 func (r *routed) drains(t *testing.T) {
@@ -142,14 +156,11 @@ func (r *routed) drains(t *testing.T) {
 	require.NoError(t, err)
 	answer := make(chan string, 1)
 	go func() {
-		resp, err := http.Get(r.url)
+		body, err := fetch(t.Context(), r.url)
 		if err != nil {
-			answer <- err.Error()
-			return
+			body = err.Error()
 		}
-		defer resp.Body.Close()
-		body, _ := io.ReadAll(resp.Body)
-		answer <- string(body)
+		answer <- body
 	}()
 	<-arrived
 	_, err = r.Drain(t.Context(), address)
@@ -209,7 +220,7 @@ func (r *routed) load(t *testing.T) (stop func() (sent int)) {
 				if n%2 == 1 {
 					client, method = fresh, http.MethodPost
 				}
-				if err := r.send(client, method, n); err != nil {
+				if err := r.send(t.Context(), client, method, n); err != nil {
 					t.Errorf("request %d: %v", n, err)
 				}
 			}
@@ -230,8 +241,8 @@ func (r *routed) load(t *testing.T) (stop func() (sent int)) {
 	}
 }
 
-func (r *routed) send(client *http.Client, method string, n int64) error {
-	req, err := http.NewRequest(method, r.url+"/orders", strings.NewReader("order"))
+func (r *routed) send(ctx context.Context, client *http.Client, method string, n int64) error {
+	req, err := http.NewRequestWithContext(ctx, method, r.url+"/orders", strings.NewReader("order"))
 	if err != nil {
 		return err
 	}

@@ -156,8 +156,8 @@ func TestReloadThatDoesNotTakeIsFlippedBack(t *testing.T) {
 	s := start(t)
 	blue, green := app(t, "blue"), app(t, "green")
 	s.shift(t, blue)
-	_, err := s.router(t, func(o *Options) { o.Reload, o.Timeout = []string{"true"}, time.Second }).Shift(t.Context(), s.op(), all(green))
-	require.ErrorContains(t, err, "1s after the reload NGINX still serves generation 1")
+	_, err := s.router(t, func(o *Options) { o.Reload, o.Timeout = []string{"true"}, 3*time.Second }).Shift(t.Context(), s.op(), all(green))
+	require.ErrorContains(t, err, "3s after the reload NGINX still serves generation 1")
 	require.ErrorContains(t, err, "NGINX serves generation 1 as before")
 	s.serves(t, "blue", blue, 1)
 
