@@ -17,6 +17,7 @@ func tableFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "table", Usage: "restore this `TABLE` alone, or SCHEMA.TABLE, beside the live one; with --into: into that database"},
 		&cli.BoolFlag{Name: "merge", Usage: "with --table: put those rows back into the live table that are missing there by primary key"},
+		&cli.BoolFlag{Name: "schema-only", Usage: "with --into: the schema without rows, into an empty database"},
 		&cli.StringFlag{Name: "as", Usage: "with --table: the `NAME` of the copy", DefaultText: "TABLE_restored_DAY_ID"},
 	}
 }
@@ -24,6 +25,16 @@ func tableFlags() []cli.Flag {
 // tableFlagsFit refuses flags that do not go together.
 func tableFlagsFit(c *cli.Context) error {
 	refused := func(text string) error { return errors.New(text + "\n  state: nothing was changed") }
+	if c.Bool("schema-only") {
+		if c.String("into") == "" {
+			return refused("--schema-only makes an empty database, which --into names")
+		}
+		for _, other := range []string{"table", "replace", "undo", "mask", "dry-run", "merge"} {
+			if c.IsSet(other) {
+				return refused("--schema-only makes an empty database, and does not go with --" + other)
+			}
+		}
+	}
 	if !c.IsSet("table") {
 		if c.IsSet("as") {
 			return refused("--as names the copy of a table: it goes with --table")
