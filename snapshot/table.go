@@ -82,6 +82,7 @@ type TableRestored struct {
 	Missing  int64  `json:"missing"`           // of the snapshot's rows, by their keys; those of a merge are back
 	Removed  int64  `json:"removed,omitempty"` // were not in the snapshot
 	Changed  int64  `json:"changed,omitempty"` // were otherwise in the snapshot
+	Differ   int64  `json:"differ,omitempty"`  // are otherwise in spite of that: a trigger has written them
 	DryRun   bool   `json:"dry_run,omitempty"`
 	Finished string `json:"took"`
 }

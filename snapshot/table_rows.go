@@ -235,8 +235,7 @@ func (g *merging) putBack(ctx context.Context, r *TableRestored) error {
 // selfReferring runs f, which writes rows of a table that may point to each other. MySQL checks that row by row, in
 // whatever order they come, so there it is checked afterwards.
 func (g *merging) selfReferring(ctx context.Context, f func() error) error {
-	mysql := g.dialect.Engine == migrate.MySQL || g.dialect.Engine == migrate.MariaDB
-	if !mysql || !slices.ContainsFunc(g.table.Constraints, func(k *schema.Constraint) bool { return g.pointsHere(g.schema, k) }) {
+	if !g.mysql() || !slices.ContainsFunc(g.table.Constraints, func(k *schema.Constraint) bool { return g.pointsHere(g.schema, k) }) {
 		return f()
 	}
 	before, err := g.orphans(ctx)

@@ -47,7 +47,7 @@ func snapshotCommand() *cli.Command {
 				Name: "restore", Usage: "put a snapshot in the place of the database it came from, which is kept; or one table of it beside the live one", ArgsUsage: "ID",
 				Flags: runFlags(append(append(storeFlags(), tableFlags()...),
 					&cli.StringFlag{Name: "into", Usage: "restore into the empty database at `URL` instead, or env:NAME; an SQLite file must not exist"},
-					&cli.BoolFlag{Name: "replace", Usage: "with --into: put it in the place of what is there, which is kept"},
+					&cli.BoolFlag{Name: "replace", Usage: "with --into: put it in the place of what is there, which is kept; with --table: the live rows become the snapshot's"},
 					maskFlag(),
 					&cli.StringFlag{Name: "undo", Usage: "put back the database that a restore has displaced, by the `NAME` under which it is kept"},
 					&cli.BoolFlag{Name: "dry-run", Usage: "say what would be lost, and change nothing"})...),

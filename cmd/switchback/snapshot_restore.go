@@ -56,6 +56,9 @@ func snapshotRestore(c *cli.Context) error {
 		if c.Bool("replace") {
 			return p.restoreElsewhere(c, store, m, into, o)
 		}
+		if c.Bool("schema-only") {
+			return p.restoreSchema(c.Context, store, m, into, o)
+		}
 		return p.restoreInto(c.Context, store, m, into, o)
 	}
 	if c.Bool("replace") {
@@ -312,6 +315,14 @@ func (p *project) restoreInto(ctx context.Context, store *snapshot.Store, m *sna
 	return p.out.document(map[string]any{"id": m.ID, "rows": m.Rows()})
 }
 
+// restoreSchema makes a new database with the schema of a snapshot, and no rows.
+func (p *project) restoreSchema(ctx context.Context, store *snapshot.Store, m *snapshot.Manifest, into string, o snapshot.BuildOptions) error {
+	if _, err := store.Model(ctx, m, o.Keys); errors.Is(err, snapshot.ErrNoModel) {
+		return fmt.Errorf("restore the schema of snapshot %s: %w\n  state: nothing was changed\n  next: the same without --schema-only", m.ID, err)
+	}
+	return p.restoreInto(ctx, store, m.SchemaOnly(), into, o)
+}
+
 func (p *project) restoreIntoFile(ctx context.Context, store *snapshot.Store, m *snapshot.Manifest, url string, o snapshot.BuildOptions) (err error) {
 	file, ok := strings.CutPrefix(url, "sqlite:")
 	if !ok {
@@ -326,7 +337,11 @@ func (p *project) restoreIntoFile(ctx context.Context, store *snapshot.Store, m 
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	copied := sqlite.NewCopy(dir)
-	if err := store.Proven(ctx, m, copied, o); err != nil {
+	var site snapshot.Site = copied
+	if len(m.SchemaOnly().Parts) == len(m.Parts) {
+		site = sqlite.SchemaCopy{Copy: copied}
+	}
+	if err := store.Proven(ctx, m, site, o); err != nil {
 		return err
 	}
 	// A link, unlike a rename, fails when somebody made the file meanwhile.

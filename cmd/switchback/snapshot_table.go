@@ -17,6 +17,7 @@ func tableFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "table", Usage: "restore this `TABLE` alone, or SCHEMA.TABLE, beside the live one; with --into: into that database"},
 		&cli.BoolFlag{Name: "merge", Usage: "with --table: put those rows back into the live table that are missing there by primary key"},
+		&cli.BoolFlag{Name: "schema-only", Usage: "with --into: the schema without rows, into an empty database"},
 		&cli.StringFlag{Name: "as", Usage: "with --table: the `NAME` of the copy", DefaultText: "TABLE_restored_DAY_ID"},
 	}
 }
@@ -24,6 +25,16 @@ func tableFlags() []cli.Flag {
 // tableFlagsFit refuses flags that do not go together.
 func tableFlagsFit(c *cli.Context) error {
 	refused := func(text string) error { return errors.New(text + "\n  state: nothing was changed") }
+	if c.Bool("schema-only") {
+		if c.String("into") == "" {
+			return refused("--schema-only makes an empty database, which --into names")
+		}
+		for _, other := range []string{"table", "replace", "undo", "mask", "dry-run", "merge"} {
+			if c.IsSet(other) {
+				return refused("--schema-only makes an empty database, and does not go with --" + other)
+			}
+		}
+	}
 	if !c.IsSet("table") {
 		if c.IsSet("as") {
 			return refused("--as names the copy of a table: it goes with --table")
@@ -33,16 +44,16 @@ func tableFlagsFit(c *cli.Context) error {
 		}
 		return nil
 	}
-	if c.Bool("merge") && c.IsSet("as") {
-		return refused("--as names a copy, and --merge makes none")
+	if (c.Bool("merge") || c.Bool("replace")) && c.IsSet("as") {
+		return refused("--as names a copy, and --merge and --replace make none")
 	}
 	for _, other := range []string{"undo", "mask"} {
 		if c.IsSet(other) {
 			return refused("--" + other + " is about a whole database, and does not go with --table")
 		}
 	}
-	if c.Bool("replace") {
-		return refused("--replace puts a whole database in the place of another, and does not go with --table")
+	if c.Bool("merge") && c.Bool("replace") {
+		return refused("--merge keeps the live rows, and --replace does not: want one of them")
 	}
 	if c.String("table") == "" {
 		return refused("--table wants the name of a table")
@@ -77,7 +88,10 @@ func (p *project) restoreTable(c *cli.Context, store *snapshot.Store, m *snapsho
 	if d := c.Duration("lock-timeout"); d > 0 {
 		o.LockTimeout = d
 	}
-	if c.Bool("merge") {
+	switch {
+	case c.Bool("replace"):
+		return t.replaceTable(c, store, shelf, m, o)
+	case c.Bool("merge"):
 		return t.mergeTable(c, store, shelf, m, o)
 	}
 	r, err := store.Lay(c.Context, shelf, m, o)
@@ -120,6 +134,24 @@ func (t *target) mergeTable(c *cli.Context, store *snapshot.Store, shelf snapsho
 		t.out.printf("%s rows of %s in the snapshot are missing in %s, which has %s now; nothing was changed", count(r.Missing), count(r.Rows), r.Table, count(*r.RowsNow))
 	} else {
 		t.out.printf("%s: %s rows of %s were missing and are back", r.Table, count(r.Missing), count(r.Rows))
+	}
+	return t.out.document(r)
+}
+
+// replaceTable makes the rows of the live table those of the snapshot.
+func (t *target) replaceTable(c *cli.Context, store *snapshot.Store, shelf snapshot.Shelf, m *snapshot.Manifest, o snapshot.TableOptions) error {
+	r, err := t.intoTable(c, shelf, m, o, store.ReplaceRows)
+	if err != nil {
+		return err
+	}
+	done := fmt.Sprintf("%s rows back, %s changed, %s removed", count(r.Missing), count(r.Changed), count(r.Removed))
+	if r.DryRun {
+		t.out.printf("%s has %s rows now and would have the snapshot's %s: %s; nothing was changed", r.Table, count(*r.RowsNow), count(r.Rows), done)
+	} else {
+		t.out.printf("%s has the %s rows of the snapshot again: %s", r.Table, count(r.Rows), done)
+	}
+	if r.Differ > 0 {
+		t.out.printf("  warning: %s of them are otherwise than in the snapshot: a trigger of the table has written to them", count(r.Differ))
 	}
 	return t.out.document(r)
 }

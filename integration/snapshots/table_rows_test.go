@@ -105,7 +105,7 @@ func TestTableMergeRefused(t *testing.T) {
 // TestTableRowsKilled kills the command at every mark: the live rows are as they were or as they should be, and the
 // same command goes through.
 func TestTableRowsKilled(t *testing.T) {
-	for _, how := range []string{"--merge"} {
+	for _, how := range []string{"--merge", "--replace"} {
 		t.Run(how, func(t *testing.T) {
 			servers.Each(t, servers.Main(), func(t *testing.T, url string) {
 				s := newShop(t, url)
@@ -131,4 +131,40 @@ func TestTableRowsKilled(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTableReplace makes the rows of a table those of the snapshot, whatever was done to them.
+func TestTableReplace(t *testing.T) {
+	servers.Each(t, tableKinds(), func(t *testing.T, url string) {
+		s := newShop(t, url)
+		before, columns := s.model(), "id, name, email, score, boss"
+		s.exec("CREATE TABLE kept AS SELECT " + columns + " FROM customers")
+		s.exec("CREATE TABLE noted AS SELECT * FROM notes")
+		change := func() {
+			s.exec("UPDATE customers SET boss = NULL", "DELETE FROM orders WHERE customer = 6", "DELETE FROM customers WHERE id IN (6, 7)",
+				"UPDATE customers SET name = 'ADA', email = NULL WHERE id = 1", "INSERT INTO customers (id, name) VALUES (100, 'later')",
+				"UPDATE customers SET boss = 100 WHERE id = 3", "INSERT INTO notes VALUES (9, 'new')", "UPDATE notes SET text = 'b' WHERE customer = 1")
+		}
+		change()
+		r, err := s.store.ReplaceRows(t.Context(), nil, s.shelf(), s.m, "test", snapshot.TableOptions{Table: "customers", LockTimeout: time.Second})
+		require.NoError(t, err)
+		require.Equal(t, []int64{2, 3, 1}, []int64{r.Missing, r.Changed, r.Removed})
+		require.Equal(t, 6, s.number("SELECT count(*) FROM customers"), "a dry run changes nothing")
+		r, err = s.into(s.store.ReplaceRows, "customers")
+		require.NoError(t, err)
+		require.Equal(t, []int64{2, 3, 1, 0}, []int64{r.Missing, r.Changed, r.Removed, r.Differ})
+		s.sameRows("customers", "kept", columns)
+		require.Equal(t, 4, s.number("SELECT count(*) FROM orders"), "rows of other tables stay")
+		_, err = s.into(s.store.ReplaceRows, "notes")
+		require.NoError(t, err)
+		s.sameRows("notes", "noted", "customer, text")
+		require.Equal(t, before, s.model("kept", "noted"))
+
+		// A row of another table points to what would go.
+		s.exec("INSERT INTO customers (id, name) VALUES (100, 'later')", "INSERT INTO orders (customer, total) VALUES (100, 1)")
+		_, err = s.into(s.store.ReplaceRows, "customers")
+		require.ErrorContains(t, err, "1 rows of orders point to rows that the snapshot does not have")
+		require.Equal(t, 8, s.number("SELECT count(*) FROM customers"))
+		require.Empty(t, s.leftBehind())
+	})
 }
