@@ -165,8 +165,12 @@ func (g *merging) replace(ctx context.Context, r *TableRestored) error {
 	if err != nil {
 		return fmt.Errorf("replace the rows: %w\n  next: the same without --replace, and take the rows from the copy", err)
 	}
-	if n, err := countRows(ctx, g.conn, "SELECT count(*) FROM "+g.live); err != nil || n != r.Rows {
-		return fmt.Errorf("the table would have %d rows, not %d: a trigger or a rule has a hand in it (%w)", n, r.Rows, err)
+	n, err := countRows(ctx, g.conn, "SELECT count(*) FROM "+g.live)
+	if err != nil {
+		return fmt.Errorf("count the rows of %s: %w", r.Table, err)
+	}
+	if n != r.Rows {
+		return fmt.Errorf("the table would have %d rows, not %d: a trigger or a rule has a hand in it\n  next: the same without --replace, and take the rows from the copy", n, r.Rows)
 	}
 	if len(g.key) > 0 {
 		if r.Differ, err = g.differing(ctx); err != nil {

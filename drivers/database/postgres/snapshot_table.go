@@ -142,8 +142,7 @@ func (l *laid) Rows(ctx context.Context) (path string, columns []string, err err
 // Conn implements snapshot.Laid.
 func (l *laid) Conn() *sql.Conn { return l.conn }
 
-// sequencesQuery lists the sequences from which columns of a table have their numbers, with the largest number
-// that each may give.
+// sequencesQuery lists the sequences from which columns of a table have their numbers, and by how much each counts.
 const sequencesQuery = `
 SELECT DISTINCT s.oid::regclass::text, quote_ident(a.attname), q.seqincrement::text
 FROM pg_attribute a
