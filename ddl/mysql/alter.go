@@ -235,7 +235,13 @@ func (a *alteration) visibility(x, now *schema.Index) bool {
 	return true
 }
 
+// indexedExpression finds a part of an index that is an expression: (`name`, (lower(`code`))).
+var indexedExpression = regexp.MustCompile(`[(,]\s*\(`)
+
 func (a *alteration) indexCost(x *schema.Index) cost {
+	if indexedExpression.MatchString(x.Definition) {
+		return unknown // an expression is a hidden column, which the server does not add beside writers
+	}
 	if strings.HasPrefix(x.Definition, "FULLTEXT") || strings.HasPrefix(x.Definition, "SPATIAL") || strings.Contains(x.Definition, "USING") || strings.Contains(x.Definition, "OVERLAPS") || a.mariadb {
 		return unknown
 	}
