@@ -59,8 +59,8 @@ type Laid interface {
 	Advance(ctx context.Context, schema, table string) error
 	// Commit ends the transaction, and makes the new table appear.
 	Commit(ctx context.Context) error
-	// Close takes back what was not committed.
-	Close() error
+	// Close takes back what was not committed; its context is not the one that was cancelled.
+	Close(ctx context.Context) error
 }
 
 // TableOptions say which table goes back, and how.
@@ -155,7 +155,7 @@ func (s *Store) lay(ctx context.Context, shelf Shelf, f *found, as string, o Tab
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
+	defer func() { err = errors.Join(err, l.Close(context.WithoutCancel(ctx))) }()
 	failpoint.Hit("restore table: begun")
 	var done int64
 	err = s.eachChunk(ctx, f.manifest, o.Keys, 1, func(ctx context.Context, _ int, u *unpacker, _ int, c Chunk, p Part) error {

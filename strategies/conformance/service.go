@@ -121,10 +121,17 @@ func (s service) startsOnce(t *testing.T) {
 	require.NotEqual(t, list[0].Address, list[1].Address)
 }
 
+func ask(t *testing.T, address string) (*http.Response, error) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/healthz", nil)
+	require.NoError(t, err)
+	return http.DefaultClient.Do(req)
+}
+
 // answer is what the application at the address says.
 func answer(t *testing.T, address string) string {
 	t.Helper()
-	resp, err := http.Get("http://" + address + "/healthz")
+	resp, err := ask(t, address)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
@@ -152,7 +159,10 @@ func (s service) stopsAndStarts(t *testing.T) {
 		require.NoError(t, s.s.Stop(t.Context(), op("stop", 7), "r1-green", patience))
 	}
 	s.await(t, "r1-green", strategies.StateStopped)
-	_, err := http.Get("http://" + before.Address + "/healthz")
+	resp, err := ask(t, before.Address)
+	if err == nil {
+		_ = resp.Body.Close()
+	}
 	require.Error(t, err, "it still answers")
 
 	_, err = s.other.Start(t.Context(), op("back", 7), s.in("r1", "serve"))

@@ -61,7 +61,7 @@ func (d *Database) Lay(ctx context.Context, t snapshot.LaidTable) (_ snapshot.La
 	l := &laid{t: t, site: d.site()}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, l.Close())
+			err = errors.Join(err, l.Close(context.WithoutCancel(ctx)))
 		}
 	}()
 	name, options := restoring, append([]string{"options"}, tied...)
@@ -171,11 +171,10 @@ func (l *laid) Commit(ctx context.Context) error {
 func (l *laid) name() string { return l.rows.table.Name }
 
 // Close implements snapshot.Laid.
-func (l *laid) Close() error {
+func (l *laid) Close(ctx context.Context) error {
 	if l.conn == nil {
 		return nil
 	}
-	ctx := context.Background()
 	if l.begun {
 		_, _ = l.conn.ExecContext(ctx, "ROLLBACK")
 	}

@@ -61,22 +61,27 @@ var tied = []string{
 }
 
 // Lay implements snapshot.Shelf. All of it is one transaction.
-func (d *Database) Lay(ctx context.Context, t snapshot.LaidTable) (snapshot.Laid, error) {
+func (d *Database) Lay(ctx context.Context, t snapshot.LaidTable) (_ snapshot.Laid, err error) {
 	l := &laid{t: t, pool: d.sessions(t.LockTimeout)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.Close(context.WithoutCancel(ctx)))
+		}
+	}()
 	name := t.As
 	if name == "" {
 		name = staged
 	}
 	if parent := partitionOf(t); parent != "" {
-		return nil, errors.Join(fmt.Errorf("%s is a partition of %s\n  next: the same with --table %s", t.Table, parent, parent), l.Close())
+		return nil, fmt.Errorf("%s is a partition of %s\n  next: the same with --table %s", t.Table, parent, parent)
 	}
 	empty, one, err := snapshot.Bare(t.Model, t.Schema, t.Table, name, tied...)
 	if err != nil {
-		return nil, errors.Join(err, l.Close())
+		return nil, err
 	}
 	table := one.Schemas[0].Tables[0]
 	if schema.Value(table.Options, "foreign") != "" {
-		return nil, errors.Join(fmt.Errorf("%s is a foreign table, whose rows are elsewhere", t.Table), l.Close())
+		return nil, fmt.Errorf("%s is a foreign table, whose rows are elsewhere", t.Table)
 	}
 	for _, k := range table.Constraints {
 		if k.Type == schema.PrimaryKey {
@@ -90,7 +95,7 @@ func (d *Database) Lay(ctx context.Context, t snapshot.LaidTable) (snapshot.Laid
 	}
 	statements, err := scriptOf(empty, one)
 	if err != nil {
-		return nil, errors.Join(err, l.Close())
+		return nil, err
 	}
 	l.path = quotedName(t.Schema, name)
 	if t.As == "" {
@@ -101,11 +106,11 @@ func (d *Database) Lay(ctx context.Context, t snapshot.LaidTable) (snapshot.Laid
 		}
 	}
 	if l.conn, err = l.pool.Conn(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("connect: %w", err), l.Close())
+		return nil, fmt.Errorf("connect: %w", err)
 	}
 	for _, s := range append([]string{"BEGIN"}, statements...) {
 		if _, err := simple(ctx, l.conn, s); err != nil {
-			return nil, errors.Join(fmt.Errorf("make the table %s: %w", name, failed(s, err)), l.Close())
+			return nil, fmt.Errorf("make the table %s: %w", name, failed(s, err))
 		}
 	}
 	return l, nil
@@ -189,10 +194,10 @@ func (l *laid) Commit(ctx context.Context) error {
 }
 
 // Close implements snapshot.Laid.
-func (l *laid) Close() error {
+func (l *laid) Close(ctx context.Context) error {
 	var err error
 	if l.conn != nil {
-		rollback(context.Background(), l.conn)
+		rollback(ctx, l.conn)
 		err = l.conn.Close()
 	}
 	return errors.Join(err, l.pool.Close())

@@ -46,10 +46,10 @@ func (d *Database) Lay(ctx context.Context, t snapshot.LaidTable) (snapshot.Laid
 	}
 	l := &laid{t: t, copied: Copy{dir}}
 	if err := l.copied.Prepare(ctx, nil, nil); err != nil {
-		return nil, errors.Join(err, l.Close())
+		return nil, errors.Join(err, l.Close(ctx))
 	}
 	if l.conn, err = d.db.Conn(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("connect to %s: %w", d.path, err), l.Close())
+		return nil, errors.Join(fmt.Errorf("connect to %s: %w", d.path, err), l.Close(ctx))
 	}
 	return l, nil
 }
@@ -129,7 +129,7 @@ func (l *laid) Commit(ctx context.Context) error {
 }
 
 // Close implements snapshot.Laid. The connection is not used again, and what it has not committed is not done.
-func (l *laid) Close() error {
+func (l *laid) Close(context.Context) error {
 	var err error
 	if l.conn != nil {
 		_ = l.conn.Raw(func(any) error { return driver.ErrBadConn })

@@ -25,7 +25,7 @@ func (s *Service) plan(ctx context.Context, v strategies.Version) (*client.Conta
 	image := v.Filler("")(v.Container.Image)
 	found, err := s.engine.ImageInspect(ctx, image)
 	if errdefs.IsNotFound(err) {
-		return nil, fmt.Errorf("the engine has no image %s\n  next: docker pull %s, or: docker load -i FILE, or: docker build -t %s .", image, image, image)
+		return nil, fmt.Errorf("the engine has no image %s\n  next: docker pull %s, or: docker load -i FILE, or build it with: docker build . -t %s", image, image, image)
 	}
 	if err != nil {
 		return nil, explain(err)
