@@ -213,10 +213,10 @@ func (r *run) insertNew(ctx context.Context, c *migrate.Change, one *subject, be
 }
 
 // writtenTo tells whether a version of the application would write to a table: one that was there before, or a new one
-// with a key. What a change puts aside for its way back has none, or the name of the attic.
+// with a key. What a change puts aside for its way back has none, or a name of ours, as items_switchback_old.
 func writtenTo(t place, before *schema.Database) bool {
 	in := before.Schema(t.in)
-	return in != nil && in.Table(t.Name) != nil || len(primaryKey(t.Table)) > 0 && !strings.HasPrefix(t.Name, "switchback_")
+	return in != nil && in.Table(t.Name) != nil || len(primaryKey(t.Table)) > 0 && !strings.Contains(t.Name, "switchback_")
 }
 
 // kept looks for what the new version wrote.

@@ -15,17 +15,18 @@ import (
 )
 
 // TestMatrixIsProven has the gate look at what plan writes for each case. Both say what a way back is, and were written
-// apart: the one must let the other pass. On servers it takes long, for the scratch databases that it makes anew.
+// apart: the one must let the other pass. On servers it takes long, for the scratch databases that it makes anew, so
+// that without the long run only a second table of MySQL is looked at there.
 func TestMatrixIsProven(t *testing.T) {
 	for _, engine := range engines() {
-		if engine != "sqlite" && !thorough() {
+		if engine != "sqlite" && (testing.Short() || !thorough() && engine != "mysql") {
 			continue
 		}
 		t.Run(engine, func(t *testing.T) {
 			server := scratchOf(t, engine)
 			for _, c := range cases() {
 				c = c.on(engine)
-				if !strings.HasPrefix(c.verdict(engine), works) {
+				if !strings.HasPrefix(c.verdict(engine), works) || engine != "sqlite" && !thorough() && c.name != "add check" {
 					continue
 				}
 				t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
