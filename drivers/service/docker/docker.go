@@ -122,10 +122,7 @@ func (s *Service) Start(ctx context.Context, op strategies.Operation, v strategi
 	if !validName.MatchString(id) {
 		return fail(errors.New("the name of a release is letters, digits, dots, dashes and underscores"))
 	}
-	if err := s.enter(ctx, op); err != nil {
-		return fail(err)
-	}
-	c, err := s.find(ctx, id)
+	c, err := s.held(ctx, op, id)
 	if errors.Is(err, strategies.ErrNotFound) {
 		c, err = s.create(ctx, op, v)
 	}
@@ -186,10 +183,7 @@ func (s *Service) List(ctx context.Context) ([]strategies.Instance, error) {
 // Stop implements strategies.Service: the image's stop signal first, SIGKILL after grace.
 func (s *Service) Stop(ctx context.Context, op strategies.Operation, id string, grace time.Duration) error {
 	fail := func(err error) error { return fmt.Errorf("stop %s: %w", id, err) }
-	if err := s.enter(ctx, op); err != nil {
-		return fail(err)
-	}
-	c, err := s.find(ctx, id)
+	c, err := s.held(ctx, op, id)
 	if errors.Is(err, strategies.ErrNotFound) {
 		return nil
 	}
@@ -207,10 +201,7 @@ func (s *Service) Stop(ctx context.Context, op strategies.Operation, id string, 
 // Remove implements strategies.Service. An instance that still runs is not removed.
 func (s *Service) Remove(ctx context.Context, op strategies.Operation, id string) error {
 	fail := func(err error) error { return fmt.Errorf("remove %s: %w", id, err) }
-	if err := s.enter(ctx, op); err != nil {
-		return fail(err)
-	}
-	c, err := s.find(ctx, id)
+	c, err := s.held(ctx, op, id)
 	if errors.Is(err, strategies.ErrNotFound) {
 		return nil
 	}
@@ -241,6 +232,14 @@ func (s *Service) find(ctx context.Context, id string) (container.InspectRespons
 		return container.InspectResponse{}, strategies.ErrNotFound
 	}
 	return s.inspect(ctx, found.Items[0].ID)
+}
+
+// held passes the fence of an operation and returns the container of its instance, or ErrNotFound.
+func (s *Service) held(ctx context.Context, op strategies.Operation, id string) (container.InspectResponse, error) {
+	if err := s.enter(ctx, op); err != nil {
+		return container.InspectResponse{}, err
+	}
+	return s.find(ctx, id)
 }
 
 func (s *Service) inspect(ctx context.Context, containerID string) (container.InspectResponse, error) {
