@@ -142,10 +142,8 @@ func alikeTables(drop, add Change) likeness {
 }
 
 func primaryKey(t *schema.Table) string {
-	for _, c := range t.Constraints {
-		if c.Type == schema.PrimaryKey {
-			return c.Definition
-		}
+	if key := t.PrimaryKey(); key != nil {
+		return key.Definition
 	}
 	return ""
 }

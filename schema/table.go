@@ -26,6 +26,24 @@ func (t *Table) Index(name string) *Index { return find(t.Indexes, name) }
 // Constraint returns the constraint of that name, or nil.
 func (t *Table) Constraint(name string) *Constraint { return find(t.Constraints, name) }
 
+// PrimaryKey returns the primary key, or nil.
+func (t *Table) PrimaryKey() *Constraint {
+	for _, c := range t.Constraints {
+		if c.Type == PrimaryKey {
+			return c
+		}
+	}
+	return nil
+}
+
+// KeyColumns are the columns of the primary key; nil where there is none.
+func (t *Table) KeyColumns() []string {
+	if key := t.PrimaryKey(); key != nil {
+		return key.Columns
+	}
+	return nil
+}
+
 // Kind implements Object.
 func (t *Table) Kind() Kind { return KindTable }
 

@@ -117,11 +117,7 @@ func newMerging(shelf Shelf, f *found, l Laid, t *schema.Table, model *schema.Da
 	if len(gone) > 0 {
 		return nil, fmt.Errorf("the live table has no columns %s any more, or computes them\n  next: the same without --merge and --replace makes a copy beside it", strings.Join(gone, ", "))
 	}
-	for _, k := range t.Constraints {
-		if k.Type == schema.PrimaryKey {
-			g.key = k.Columns
-		}
-	}
+	g.key = t.KeyColumns()
 	for _, k := range g.key {
 		if !slices.Contains(g.columns, k) {
 			return nil, fmt.Errorf("the column %s of the primary key was not in the snapshot, so rows cannot be told apart\n  next: the same without --merge and --replace makes a copy beside it", k)

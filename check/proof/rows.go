@@ -28,7 +28,7 @@ type tableRows struct {
 // readRows reads a table, each value as the text that the server writes of it.
 func readRows(ctx context.Context, db Database, in string, t *schema.Table) (*tableRows, error) {
 	d := db.Dialect()
-	out := &tableRows{keys: primaryKey(t), rows: map[string][]string{}}
+	out := &tableRows{keys: t.KeyColumns(), rows: map[string][]string{}}
 	var selected []string
 	for _, c := range t.Columns {
 		out.columns = append(out.columns, c.Name)
@@ -79,16 +79,6 @@ func asText(d migrate.Dialect, column string) string {
 		return "quote(" + column + ")"
 	}
 	return "IF(" + column + " IS NULL, NULL, IF(CONVERT(CAST(" + column + " AS BINARY) USING utf8mb4) IS NULL, HEX(" + column + "), CONVERT(CAST(" + column + " AS BINARY) USING utf8mb4)))"
-}
-
-// primaryKey are the columns of a table's primary key; nil where it has none.
-func primaryKey(t *schema.Table) []string {
-	for _, k := range t.Constraints {
-		if k.Type == schema.PrimaryKey {
-			return k.Columns
-		}
-	}
-	return nil
 }
 
 func (t *tableRows) keyOf(row []string) string {

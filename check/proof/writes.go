@@ -125,7 +125,7 @@ func (f *filler) writes(t place) []string {
 		return nil
 	}
 	list := []string{f.statement(t, row, -1, 0), f.statement(t, row, -1, 0)}
-	key := primaryKey(t.Table)
+	key := t.KeyColumns()
 	if len(key) == 0 {
 		return list
 	}
@@ -216,7 +216,7 @@ func (r *run) insertNew(ctx context.Context, c *migrate.Change, one *subject, be
 // with a key. What a change puts aside for its way back has none, or a name of ours, as items_switchback_old.
 func writtenTo(t place, before *schema.Database) bool {
 	in := before.Schema(t.in)
-	return in != nil && in.Table(t.Name) != nil || len(primaryKey(t.Table)) > 0 && !strings.Contains(t.Name, "switchback_")
+	return in != nil && in.Table(t.Name) != nil || len(t.KeyColumns()) > 0 && !strings.Contains(t.Name, "switchback_")
 }
 
 // kept looks for what the new version wrote.

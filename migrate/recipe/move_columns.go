@@ -52,11 +52,7 @@ func (o MoveColumns) recipe(p *planner) (recipe, error) {
 		return nil, &Error{o, fmt.Sprintf("%s has to be a new table in a schema that is there", to), ""}
 	}
 	r := &moveColumns{op: o, from: from, to: to, attic: map[string]string{}, made: &schema.Table{Name: to.Name, Owner: t.Owner, Grants: t.Grants}}
-	for _, k := range t.Constraints {
-		if k.Type == schema.PrimaryKey {
-			r.key = k
-		}
-	}
+	r.key = t.PrimaryKey()
 	if r.key == nil || len(r.key.Columns) != len(o.Key) {
 		return nil, &Error{o, fmt.Sprintf("the new table takes the primary key of %s over, which has to have as many columns as are named", from), ""}
 	}

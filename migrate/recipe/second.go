@@ -52,11 +52,7 @@ func newSecond(p *planner, op Operation, name Table, form func(*schema.Table) er
 		return nil, err
 	}
 	r := &second{op: op, engine: g, table: table, new: Table{table.Schema, table.Name + secondNew}, old: Table{table.Schema, table.Name + secondOld}, there: map[string]string{}, back: map[string]string{}}
-	for _, k := range t.Constraints {
-		if k.Type == schema.PrimaryKey {
-			r.key = k.Columns
-		}
-	}
+	r.key = t.KeyColumns()
 	if err := r.possible(p, t); err != nil {
 		return nil, err
 	}

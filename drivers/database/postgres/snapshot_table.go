@@ -83,10 +83,8 @@ func (d *Database) Lay(ctx context.Context, t snapshot.LaidTable) (_ snapshot.La
 	if schema.Value(table.Options, "foreign") != "" {
 		return nil, fmt.Errorf("%s is a foreign table, whose rows are elsewhere", t.Table)
 	}
-	for _, k := range table.Constraints {
-		if k.Type == schema.PrimaryKey {
-			k.Name = automaticName(name, "", "pkey")
-		}
+	if k := table.PrimaryKey(); k != nil {
+		k.Name = automaticName(name, "", "pkey")
 	}
 	for _, c := range table.Columns {
 		if c.Generated == "" {

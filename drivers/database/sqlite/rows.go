@@ -52,12 +52,8 @@ func (r *rowReader) Integer(t *schema.Table, column string) bool {
 	if c == nil || !strings.EqualFold(c.Type, "integer") || strings.Contains(strings.ToUpper(t.Source), "WITHOUT") {
 		return false
 	}
-	for _, k := range t.Constraints {
-		if k.Type == schema.PrimaryKey {
-			return len(k.Columns) == 1 && k.Columns[0] == column && !strings.Contains(strings.ToUpper(k.Definition), "DESC")
-		}
-	}
-	return false
+	k := t.PrimaryKey()
+	return k != nil && len(k.Columns) == 1 && k.Columns[0] == column && !strings.Contains(strings.ToUpper(k.Definition), "DESC")
 }
 
 // Estimate implements data.Side. It is only asked where there are checksums.
