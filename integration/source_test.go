@@ -404,34 +404,42 @@ func TestScratchAfterKill(t *testing.T) {
 	})
 }
 
-// containers lists those of scratch servers.
-func containers(t *testing.T) []string {
+// containers lists those of scratch servers, in the states given or in any.
+func containers(t *testing.T, states ...string) []string {
 	t.Helper()
-	out, err := exec.Command("docker", "ps", "--all", "--quiet", "--filter", "label=switchback.scratch").Output()
+	args := []string{"ps", "--all", "--quiet", "--filter", "label=switchback.scratch"}
+	for _, s := range states {
+		args = append(args, "--filter", "status="+s)
+	}
+	out, err := exec.Command("docker", args...).Output()
 	require.NoError(t, err)
 	return strings.Fields(string(out))
 }
 
 // TestScratchInDocker starts servers for a file: the container goes after success, and with a command that
-// was killed.
+// was killed, at whatever moment of the server's start.
 func TestScratchInDocker(t *testing.T) {
 	onServers(t, servers.Main(), func(t *testing.T, k servers.Kind) {
 		before := containers(t)
 		// Those of other tests may go meanwhile.
-		added := func() []string {
-			return slices.DeleteFunc(containers(t), func(id string) bool { return slices.Contains(before, id) })
+		added := func(states ...string) []string {
+			return slices.DeleteFunc(containers(t, states...), func(id string) bool { return slices.Contains(before, id) })
 		}
 		file := filepath.Join(t.TempDir(), "a.sql")
 		require.NoError(t, os.WriteFile(file, []byte("CREATE TABLE a (id int PRIMARY KEY);"), 0o600))
 		require.Contains(t, run(t, "", "schema", "show", file, "--scratch", "docker:"+k.Image), "table a")
 		require.Empty(t, added())
 
-		c := start(t, "", nil, "diff", "empty", slowFile(t, k), "--scratch", "docker:"+k.Image)
-		require.Eventually(t, func() bool { return len(added()) > 0 }, time.Minute, 100*time.Millisecond)
-		require.NoError(t, c.Process.Kill())
-		c.end(t)
-		require.Eventually(t, func() bool { return len(added()) == 0 }, 30*time.Second, 200*time.Millisecond,
-			"the container outlives the command that started it")
+		for _, after := range []time.Duration{0, 400 * time.Millisecond, 900 * time.Millisecond} {
+			c := start(t, "", nil, "diff", "empty", slowFile(t, k), "--scratch", "docker:"+k.Image)
+			// One that was not yet started would be left to the next run.
+			require.Eventually(t, func() bool { return len(added("running")) > 0 }, time.Minute, 20*time.Millisecond)
+			time.Sleep(after)
+			require.NoError(t, c.Process.Kill())
+			c.end(t)
+			require.Eventually(t, func() bool { return len(added()) == 0 }, 30*time.Second, 50*time.Millisecond,
+				"the container outlives the command that started it, killed after %s", after)
+		}
 	})
 }
 

@@ -61,8 +61,9 @@ func recipeFor(image string) (recipe, error) {
 }
 
 // watch runs a server until the container's standard input is closed. That is held by whoever started the
-// container, so the server ends with that process, however that ends; and the container with its server.
-const watch = `exec 3<&0; "$@" & server=$!; { cat <&3 >/dev/null; kill -TERM $server; } & wait $server`
+// container, so the server ends with that process, however that ends; and the container with its server. It is
+// killed, not asked: MariaDB loses a SIGTERM that reaches it while it starts, and nothing it holds is to be kept.
+const watch = `exec 3<&0; "$@" & server=$!; { cat <&3 >/dev/null; kill -KILL $server; } & wait $server`
 
 // containerServer is a server in a container that was started for it.
 type containerServer struct {
