@@ -98,7 +98,7 @@ type LintRule struct {
 // Release says how the application is started and how traffic reaches it.
 type Release struct {
 	Application string        `yaml:"application,omitempty"` // its name in service discovery; default "app"
-	Strategy    string        `yaml:"strategy,omitempty"`    // "bluegreen" (default) or "canary"
+	Strategy    string        `yaml:"strategy,omitempty"`    // "bluegreen" (default), "canary" or "rolling"
 	Service     Service       `yaml:"service,omitempty"`
 	Router      Router        `yaml:"router,omitempty"`
 	Discovery   Discovery     `yaml:"discovery,omitempty"`
@@ -108,7 +108,19 @@ type Release struct {
 	Healthy     time.Duration `yaml:"healthy,omitempty"` // how long the candidate may take to become healthy
 	Drain       time.Duration `yaml:"drain,omitempty"`   // how long requests under way may take
 	Grace       time.Duration `yaml:"grace,omitempty"`   // how long an instance may take to stop
+	Rolling     Rolling       `yaml:"rolling,omitempty"` // of the strategy rolling
 	Analysis    []Gate        `yaml:"analysis,omitempty"`
+}
+
+// Rolling is how fast a rolling release replaces instances. A driver refuses what its orchestrator does not know.
+type Rolling struct {
+	Replicas    int           `yaml:"replicas,omitempty"`    // how many instances; default as many as there are, at first one
+	Parallelism int           `yaml:"parallelism,omitempty"` // how many are replaced at a time
+	Delay       time.Duration `yaml:"delay,omitempty"`       // between one that was replaced and the next
+	Order       string        `yaml:"order,omitempty"`       // start-first or stop-first
+	Surge       string        `yaml:"surge,omitempty"`       // how many more there may be meanwhile: 1, 25%
+	Unavailable string        `yaml:"unavailable,omitempty"` // how many fewer there may be meanwhile: 0, 25%
+	Monitor     time.Duration `yaml:"monitor,omitempty"`     // how long a new instance has to stay healthy
 }
 
 // Gate is something that has to hold before the candidate gets more traffic, or is promoted. Exactly one of its
@@ -176,7 +188,7 @@ type Healthcheck struct {
 
 // Router is what splits traffic.
 type Router struct {
-	Driver string `yaml:"driver,omitempty"` // "proxy" (default) or "nginx"
+	Driver string `yaml:"driver,omitempty"` // "proxy" (default), "nginx", or "none" where all releases are rolling
 	Admin  string `yaml:"admin,omitempty"`  // admin socket of the proxy; default ".switchback/proxy.sock"
 	// The rest is of nginx.
 	Include string        `yaml:"include,omitempty"` // the path that nginx.conf includes in its http block

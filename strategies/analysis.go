@@ -124,9 +124,12 @@ func (m *Machine) watch(ctx context.Context, s *migrate.Session, r *Release, d t
 	for _, g := range gates {
 		most = max(most, d+g.Within)
 	}
-	health := probed{m: m, id: r.Plan.Green()}
+	look, err := m.health(ctx, r)
+	if err != nil {
+		return "", err
+	}
 	_, err = m.wait(ctx, s, r, most, func() (bool, error) {
-		if err := health.look(ctx); err != nil {
+		if err := look(ctx); err != nil {
 			return false, err
 		}
 		over := time.Since(w.Began) - d
@@ -144,6 +147,11 @@ func (m *Machine) window(ctx context.Context, r *Release) (Window, error) {
 	w := Window{Began: time.Now()}
 	if len(r.Plan.Gates) == 0 {
 		return w, nil
+	}
+	if r.Plan.Strategy == Rolling {
+		now, err := m.Roller.Rollout(ctx)
+		w.Green = Backend{Slot: Green, Release: r.Plan.Release, Version: r.Plan.Candidate.Name, Address: now.Address, Weight: totalWeight}
+		return w, err
 	}
 	backends, err := m.backends(ctx, r, 100)
 	for _, b := range backends {
@@ -207,6 +215,15 @@ func (m *Machine) close(ctx context.Context, s *migrate.Session, r *Release, gat
 		note = note[len("; "):]
 	}
 	return note, nil
+}
+
+// health returns what looks once whether the candidate is still healthy.
+func (m *Machine) health(ctx context.Context, r *Release) (look func(context.Context) error, err error) {
+	if r.Plan.Strategy == Rolling {
+		now, err := m.Roller.Rollout(ctx)
+		return (&manned{m: m, release: r.Plan.Release, want: now.Wanted}).look, err
+	}
+	return (&probed{m: m, id: r.Plan.Green()}).look, nil
 }
 
 // probed watches the health of an instance.

@@ -20,6 +20,8 @@ func (m *Machine) back(ctx context.Context, s *migrate.Session, r *Release, i in
 		return m.undrain(ctx, s, r, i)
 	case Shift:
 		return m.shiftBack(ctx, s, r, i)
+	case Roll:
+		return m.rollBack(ctx, s, r, i)
 	case Register:
 		return "", m.Discovery.Deregister(ctx, operation(s, r, i, "deregister"), r.Plan.Key(r.Plan.Green()))
 	case Start:

@@ -33,6 +33,8 @@ func (m *Machine) forward(ctx context.Context, s *migrate.Session, r *Release, i
 		return m.clear(ctx, s, r, i)
 	case Shift:
 		return m.shiftForward(ctx, s, r, i)
+	case Roll:
+		return m.roll(ctx, s, r, i)
 	case Bake:
 		return m.watch(ctx, s, r, r.Plan.Timing.Bake)
 	case Promote:
@@ -49,22 +51,15 @@ func (m *Machine) forward(ctx context.Context, s *migrate.Session, r *Release, i
 
 // preflight looks whether everything the release needs is there, before it changes anything.
 func (m *Machine) preflight(ctx context.Context, s *migrate.Session, r *Release) error {
-	if _, err := m.Router.Observe(ctx); err != nil {
-		return err
+	ready := m.readyToShift
+	if r.Plan.Strategy == Rolling {
+		ready = m.readyToRoll
 	}
-	if err := m.untouched(ctx, r); err != nil {
-		return err
-	}
-	if _, err := m.Discovery.List(ctx); err != nil {
+	if err := ready(ctx, r); err != nil {
 		return err
 	}
 	if _, err := m.environment(r.Plan.Candidate); err != nil {
 		return err
-	}
-	if c, ok := m.Service.(Checker); ok {
-		if err := c.Check(ctx, r.Plan.Candidate); err != nil {
-			return err
-		}
 	}
 	if _, err := m.judges(r); err != nil {
 		return err
@@ -91,6 +86,23 @@ func (m *Machine) preflight(ctx context.Context, s *migrate.Session, r *Release)
 	}
 	_, err = migrate.PlanForward(folder, state, m.forwardOptions(r, migrate.Expand, migrate.Backfill, migrate.Contract))
 	return err
+}
+
+// readyToShift looks at the parts of a release that shifts traffic.
+func (m *Machine) readyToShift(ctx context.Context, r *Release) error {
+	if _, err := m.Router.Observe(ctx); err != nil {
+		return err
+	}
+	if err := m.untouched(ctx, r); err != nil {
+		return err
+	}
+	if _, err := m.Discovery.List(ctx); err != nil {
+		return err
+	}
+	if c, ok := m.Service.(Checker); ok {
+		return c.Check(ctx, r.Plan.Candidate)
+	}
+	return nil
 }
 
 func (m *Machine) snapshot(ctx context.Context, r *Release) (string, error) {
@@ -345,6 +357,10 @@ func (m *Machine) stop(ctx context.Context, s *migrate.Session, r *Release, i in
 // retire forgets stopped instances of releases before blue's. Blue itself is kept: a rollback starts it
 // again.
 func (m *Machine) retire(ctx context.Context, s *migrate.Session, r *Release, i int) (string, error) {
+	stable := r.Plan.Candidate.Name + " is the stable version"
+	if r.Plan.Strategy == Rolling {
+		return stable, nil // the orchestrator has ended blue's instances one by one
+	}
 	list, err := m.Service.List(ctx)
 	if err != nil {
 		return "", err
@@ -358,5 +374,5 @@ func (m *Machine) retire(ctx context.Context, s *migrate.Session, r *Release, i 
 			return "", err
 		}
 	}
-	return r.Plan.Candidate.Name + " is the stable version", nil
+	return stable, nil
 }

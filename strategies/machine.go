@@ -15,9 +15,12 @@ import (
 // Machine takes releases through their steps. Its fields say what it works with; the journal says where
 // a release stands, so any Machine with the same parts can take up what another left.
 type Machine struct {
+	// Service, Router and Discovery are what blue/green and canary releases need; nil where there are none.
 	Service   Service
 	Router    Router
 	Discovery Discovery
+	// Roller is what rolling releases need, and all they need; nil where the service replaces nothing by itself.
+	Roller Roller
 	// Snapshot takes a snapshot of the target, proves that it can be restored and returns its ID.
 	// Nil where the engine has none.
 	Snapshot func(ctx context.Context, note string) (string, error)
@@ -37,7 +40,8 @@ type Machine struct {
 
 // Observer is told how a release goes on. Its methods are called from the machine's goroutine.
 type Observer interface {
-	// ReleaseStep is called when a step begins (with Begun or Undoing) and when it has ended.
+	// ReleaseStep is called when a step begins (with Begun or Undoing), when one under way has come further, which is
+	// in its note, and when it has ended.
 	ReleaseStep(r *Release, step StepStatus, took time.Duration)
 	// ReleaseTurned is called when the release is turned back.
 	ReleaseTurned(r *Release)
@@ -71,6 +75,9 @@ func (m *Machine) Begin(ctx context.Context, s *migrate.Session, p Plan) (*Relea
 		}
 	}
 	r := newRelease(p, 0, "")
+	if err := m.Equipped(&p); err != nil {
+		return nil, err
+	}
 	text, err := detail{Release: p.Release, Plan: &p}.encode()
 	if err != nil {
 		return nil, err
@@ -89,6 +96,9 @@ func (m *Machine) Begin(ctx context.Context, s *migrate.Session, p Plan) (*Relea
 // An error is a way back that is stuck, or a run that was cut off: by its context, or by losing the
 // lock. The journal knows how far it came, and Continue can be called again.
 func (m *Machine) Continue(ctx context.Context, s *migrate.Session, r *Release) error {
+	if err := m.Equipped(&r.Plan); err != nil {
+		return err
+	}
 	for {
 		if err := m.listen(ctx, s, r); err != nil {
 			return err
@@ -109,6 +119,17 @@ func (m *Machine) Continue(ctx context.Context, s *migrate.Session, r *Release) 
 			return err
 		}
 	}
+}
+
+// Equipped tells whether the parts are there that a plan's strategy needs.
+func (m *Machine) Equipped(p *Plan) error {
+	switch {
+	case p.Strategy == Rolling && m.Roller == nil:
+		return fmt.Errorf("release %s is rolling: it needs a service that replaces instances by itself\n  next: set release.service.driver to swarm, or another release.strategy, see docs/releases.md", p.Release)
+	case p.Strategy != Rolling && (m.Service == nil || m.Router == nil || m.Discovery == nil):
+		return fmt.Errorf("release %s is %s: it needs a service of which two versions run side by side, and a router\n  next: set release.strategy to rolling, or release.service.driver to docker or process, see docs/releases.md", p.Release, p.Strategy)
+	}
+	return nil
 }
 
 // unpin lets go of the snapshot of a release that is final.

@@ -23,6 +23,7 @@ const (
 	Register  Kind = "register"  // store green's key in service discovery
 	Clear     Kind = "clear"     // remove candidates that earlier releases left
 	Shift     Kind = "shift"     // give green its share of traffic
+	Roll      Kind = "roll"      // of a rolling release: have the orchestrator replace blue's instances by green's
 	Bake      Kind = "bake"      // watch green under its traffic
 	Promote   Kind = "promote"   // wait for `release promote`
 	Drain     Kind = "drain"     // wait until blue has nothing under way
@@ -66,6 +67,9 @@ type Stable struct {
 	Instance string   `json:"instance,omitempty"` // empty when the service does not know it
 	Address  string   `json:"address"`            // where it was at the beginning; a restart gives it another
 	Spec     *Version `json:"spec,omitempty"`     // how it is started again
+	// Of a rolling release alone, to find its instances again as they were:
+	Replicas int           `json:"replicas,omitempty"`
+	Grace    time.Duration `json:"grace,omitempty"`
 }
 
 // Plan is all that a release is going to do, as plain data. It is journalled before the first step, and
@@ -79,6 +83,7 @@ type Plan struct {
 	Changes     []string `json:"changes"`               // pending changes, in order
 	NoSnapshot  string   `json:"no_snapshot,omitempty"` // why there is no snapshot
 	Steps       []Step   `json:"steps"`
+	Pace        *Pace    `json:"pace,omitempty"`  // of a rolling release
 	Gates       []Gate   `json:"gates,omitempty"` // judged between two shifts and while baking
 	Timing      Timing   `json:"timing"`
 }
@@ -93,17 +98,20 @@ func (p *Plan) Key(instance string) string { return p.Application + "/" + instan
 const (
 	BlueGreen = "bluegreen" // all traffic at once, unless steps are given
 	Canary    = "canary"    // a little traffic first, then more
+	Rolling   = "rolling"   // the orchestrator replaces the instances, some at a time; nobody shifts traffic
 )
 
-// Shares are the candidate's shares of traffic that a strategy takes when none are given.
+// Shares are the candidate's shares of traffic that a strategy takes when none are given. A rolling release has none.
 func Shares(strategy string) ([]int, error) {
 	switch strategy {
 	case BlueGreen:
 		return []int{100}, nil
 	case Canary:
 		return []int{5, 25, 50, 100}, nil
+	case Rolling:
+		return nil, nil
 	}
-	return nil, fmt.Errorf("there is no strategy %q; there are %s and %s", strategy, BlueGreen, Canary)
+	return nil, fmt.Errorf("there is no strategy %q; there are %s, %s and %s", strategy, BlueGreen, Canary, Rolling)
 }
 
 // Outline says what of a release is wanted, beside its plan.
@@ -116,7 +124,7 @@ type Outline struct {
 
 // Steps returns the steps of a release by its strategy. A canary's are those of blue/green, by which the candidate
 // is started, found healthy and registered; then what earlier candidates have left is removed, traffic grows share by
-// share, and the candidate is promoted to stable.
+// share, and the candidate is promoted to stable. A rolling release hands all that to the orchestrator in one step.
 func Steps(p *Plan, o Outline) []Step {
 	var steps []Step
 	add := func(when bool, s Step) {
@@ -128,9 +136,11 @@ func Steps(p *Plan, o Outline) []Step {
 	add(p.NoSnapshot == "" && len(p.Changes) > 0, Step{Kind: Snapshot})
 	add(slices.Contains(o.Pending, migrate.Expand), Step{Kind: Expand})
 	add(slices.Contains(o.Pending, migrate.Backfill), Step{Kind: Backfill})
-	add(true, Step{Kind: Start})
-	add(true, Step{Kind: Healthy})
-	add(true, Step{Kind: Register})
+	rolling := p.Strategy == Rolling
+	add(rolling, Step{Kind: Roll})
+	add(!rolling, Step{Kind: Start})
+	add(!rolling, Step{Kind: Healthy})
+	add(!rolling, Step{Kind: Register})
 	add(p.Strategy == Canary, Step{Kind: Clear})
 	for _, share := range o.Shares {
 		// With no blue there is nothing to share traffic with.
@@ -138,8 +148,8 @@ func Steps(p *Plan, o Outline) []Step {
 	}
 	add(true, Step{Kind: Bake})
 	add(o.Pause, Step{Kind: Promote})
-	add(p.Blue != nil, Step{Kind: Drain})
-	add(p.Blue != nil, Step{Kind: Stop})
+	add(!rolling && p.Blue != nil, Step{Kind: Drain})
+	add(!rolling && p.Blue != nil, Step{Kind: Stop})
 	add(o.Contract && slices.Contains(o.Pending, migrate.Contract), Step{Kind: Contract})
 	add(true, Step{Kind: Retire})
 	return steps

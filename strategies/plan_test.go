@@ -3,6 +3,7 @@ package strategies
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -53,6 +54,22 @@ func TestSteps(t *testing.T) {
 			"preflight start healthy register clear shift-5 shift-100 bake promote drain stop retire",
 		},
 		{
+			"rolling",
+			Plan{Blue: blue, Strategy: Rolling, Changes: []string{"1_a"}},
+			phases,
+			nil,
+			true, true,
+			"preflight snapshot expand backfill roll bake promote contract retire",
+		},
+		{
+			"the first, rolling",
+			Plan{Strategy: Rolling},
+			nil,
+			nil,
+			false, true,
+			"preflight roll bake retire",
+		},
+		{
 			"contract later, no snapshot",
 			Plan{Blue: blue, Changes: []string{"1_a"}, NoSnapshot: "tried it"},
 			phases,
@@ -77,4 +94,30 @@ func TestCheckShares(t *testing.T) {
 	for _, bad := range [][]int{nil, {50}, {0, 100}, {50, 50, 100}, {60, 50, 100}, {50, 101}, {-1, 100}} {
 		require.Error(t, CheckShares(bad), bad)
 	}
+}
+
+func TestCheckPace(t *testing.T) {
+	require.NoError(t, CheckPace(Pace{}))
+	require.NoError(t, CheckPace(Pace{Replicas: 3, Parallelism: 1, Delay: time.Second, Order: StopFirst, Surge: "25%", Unavailable: "0", Monitor: time.Minute}))
+	for word, bad := range map[string]Pace{
+		"replicas": {Replicas: -1}, "parallelism": {Parallelism: -1}, "delay": {Delay: -1}, "monitor": {Monitor: -1},
+		"order": {Order: "both"}, "surge": {Surge: "101%"}, "unavailable": {Unavailable: "-1"},
+	} {
+		var wrong *PaceError
+		require.ErrorAs(t, CheckPace(bad), &wrong)
+		require.Equal(t, word, wrong.Word)
+	}
+}
+
+// TestProgress has a step say how far it has come, until it has ended.
+func TestProgress(t *testing.T) {
+	r := newRelease(Plan{Steps: []Step{{Kind: Preflight}, {Kind: Roll}}}, 1, "")
+	entry := func(status migrate.Status) migrate.Entry {
+		return migrate.Entry{Direction: migrate.Forward, Status: status}
+	}
+	r.apply(entry(migrate.Started), detail{Step: 2})
+	r.apply(entry(migrate.Done), detail{Step: 2, Progress: "2 of 4 are v2"})
+	require.Equal(t, StepStatus{Step: Step{Kind: Roll}, State: Begun, Note: "2 of 4 are v2"}, r.Steps[1])
+	r.apply(entry(migrate.Done), detail{Step: 2, Note: "4 of 4 are v2"})
+	require.Equal(t, StepStatus{Step: Step{Kind: Roll}, State: Done, Note: "4 of 4 are v2"}, r.Steps[1])
 }

@@ -1,7 +1,7 @@
 // Package strategies takes a release through its steps: the database's phases and the
 // application's traffic in one journal, forwards and, when something fails, backwards.
 //
-// The package knows nothing of container engines, proxies or registries. It defines here the three
+// The package knows nothing of container engines, proxies or registries. It defines here the
 // small interfaces it needs of them; the packages below drivers/ implement them.
 package strategies
 
@@ -130,6 +130,95 @@ type Service interface {
 type Checker interface {
 	// Check returns what a Start of v would be refused for.
 	Check(ctx context.Context, v Version) error
+}
+
+// Pace is how fast a rolling release replaces instances. Not every orchestrator knows every word of it: what is
+// zero is the driver's to fill in, what a driver does not know it refuses.
+type Pace struct {
+	// Replicas is how many instances there are to be. 0 keeps as many as there are, and is one where there is none.
+	Replicas    int           `json:"replicas,omitempty"`
+	Parallelism int           `json:"parallelism,omitempty"` // how many are replaced at a time
+	Delay       time.Duration `json:"delay,omitempty"`       // between one that was replaced and the next
+	Order       Order         `json:"order,omitempty"`       // which comes first, the new or the end of the old
+	Surge       string        `json:"surge,omitempty"`       // how many more there may be meanwhile: 1, 25%
+	Unavailable string        `json:"unavailable,omitempty"` // how many fewer there may be meanwhile: 0, 25%
+	Monitor     time.Duration `json:"monitor,omitempty"`     // how long a new instance has to stay healthy
+}
+
+// Order says what comes first when an instance is replaced.
+type Order string
+
+// The orders.
+const (
+	StartFirst Order = "start-first" // the new one is healthy before the old one ends
+	StopFirst  Order = "stop-first"  // the old one ends before the new one starts
+)
+
+// PaceError is about a word of a pace that is wrong, or that an orchestrator does not know.
+type PaceError struct {
+	Word   string // as it is configured: "surge"
+	Reason string // the rest of the sentence: `is "1": …`
+}
+
+func (e *PaceError) Error() string { return e.Word + " " + e.Reason }
+
+// Replacement is what the instances of an application are to be replaced by.
+type Replacement struct {
+	Version Version
+	// Over is the release whose definition may be replaced; empty where there may be none yet.
+	Over  string
+	Pace  Pace
+	Grace time.Duration // how long an instance may take to stop, from then on
+}
+
+// RollState is where the replacing of instances stands.
+type RollState string
+
+// The states of a rollout.
+const (
+	RollAbsent RollState = "absent"  // there is no definition, or it was withdrawn
+	RollGoing  RollState = "rolling" // instances are being replaced
+	RollDone   RollState = "done"    // as many as wanted are of the definition in force, healthy, and no other is left
+	RollHalted RollState = "halted"  // it goes no further by itself: on request, or because new instances failed
+)
+
+// Rollout is what an orchestrator does with an application, as observed.
+type Rollout struct {
+	State     RollState
+	Release   string // of the definition in force, and what follows of the operation that put it there
+	Version   string // Version.Name
+	Operation string
+	Fence     int64
+	// Foreign says what somebody else has made of the definition since; empty when it is as the operation left it.
+	Foreign string
+	Wanted  int    // how many instances there are to be
+	Updated int    // how many there are of the definition in force, healthy or not yet
+	Healthy int    // how many of those are healthy
+	Old     int    // how many there are of any other definition, stopping ones included
+	Address string // host:port where the application answers to this machine; empty when it does not
+	Detail  string // why it stands where it does: what failed, of which instance; never a secret
+	Look    string // the command that shows a person more
+}
+
+// Roller is an orchestrator that replaces the instances of an application by itself, one definition in force at a
+// time. It keeps release, operation and fence with the definition, and has no opinion of its own about going back.
+type Roller interface {
+	// Prepare makes a replacement explicit, so that it means the same for ever: words of the pace that were left out
+	// are filled in, the image is one that no tag can move. It changes nothing. Its errors are what a Roll would be
+	// refused for, a *PaceError for a word of the pace. Preparing again what was prepared gives the same.
+	Prepare(ctx context.Context, r Replacement) (Replacement, error)
+	// Roll puts the definition of r in force and returns once that is accepted: the instances are replaced then. What
+	// the same operation has put in force already is left as it is, and goes on if it was halted. A definition
+	// in force that is neither that of r.Over nor that of r's own release, or that somebody has changed
+	// since, is left alone: ErrForeignChange.
+	Roll(ctx context.Context, op Operation, r Replacement) error
+	// Rollout returns where it stands.
+	Rollout(ctx context.Context) (Rollout, error)
+	// Halt stops the replacing of instances by the release where it is. A Roll of the operation that began it goes on.
+	Halt(ctx context.Context, op Operation, release string) error
+	// Withdraw ends all instances, the way back of a first release. Withdrawing what is not there is no error, withdrawing
+	// what is another release's is ErrForeignChange.
+	Withdraw(ctx context.Context, op Operation, release string) error
 }
 
 // Backend is one side of a router.

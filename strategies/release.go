@@ -114,6 +114,8 @@ type detail struct {
 	Turn    string  `json:"turn,omitempty"`    // why the release is turned back
 	Request request `json:"request,omitempty"` // what somebody asked for
 	Note    string  `json:"note,omitempty"`    // what the step made
+	// Progress is how far a step that is under way has come.
+	Progress string `json:"progress,omitempty"`
 }
 
 func (d detail) encode() (string, error) {
@@ -166,6 +168,8 @@ func (r *Release) apply(e migrate.Entry, d detail) {
 		r.Held, r.HeldFor = false, ""
 	case d.Request == promote:
 		r.Promoted = true
+	case d.Progress != "" && d.Step > 0 && d.Step <= len(r.Steps):
+		r.Steps[d.Step-1].Note = d.Progress
 	case d.Step > 0 && d.Step <= len(r.Steps):
 		r.applyStep(&r.Steps[d.Step-1], e, d)
 	}

@@ -39,7 +39,7 @@ func StableOf(releases []*Release) *Stable {
 	for i := len(releases) - 1; i >= 0; i-- {
 		if r := releases[i]; r.Status() == Stabilised {
 			spec := r.Plan.Candidate
-			return &Stable{Release: r.Plan.Release, Version: spec.Name, Instance: r.Plan.Green(), Spec: &spec}
+			return &Stable{Release: r.Plan.Release, Version: spec.Name, Instance: r.Plan.Green(), Spec: &spec, Grace: r.Plan.Timing.Grace}
 		}
 	}
 	return nil
@@ -51,7 +51,7 @@ func RequestAbort(ctx context.Context, runner *migrate.Runner, r *Release) error
 	return ask(ctx, runner, r, abort)
 }
 
-// RequestPause asks it to stop before its next step.
+// RequestPause asks it to stop before its next step, or where it is in the midst of a rolling one.
 func RequestPause(ctx context.Context, runner *migrate.Runner, r *Release) error {
 	return ask(ctx, runner, r, pause)
 }

@@ -25,7 +25,7 @@ func releaseCommand() *cli.Command {
 	start := runFlags(
 		&cli.StringFlag{Name: "version", Usage: "the version of the application to release, `NAME`", Required: true},
 		&cli.StringFlag{Name: "name", Usage: "the release's own `NAME`", DefaultText: "the version"},
-		&cli.StringFlag{Name: "strategy", Usage: "`NAME`: bluegreen, or canary, which begins with a little traffic", DefaultText: "bluegreen"},
+		&cli.StringFlag{Name: "strategy", Usage: "`NAME`: bluegreen; canary, which begins with a little traffic; or rolling, where the service replaces the instances", DefaultText: "bluegreen, or what the service knows"},
 		&cli.IntSliceFlag{Name: "step", Usage: "the candidate's `SHARE` of traffic in percent; once for each step", DefaultText: "100; of a canary 5, 25, 50, 100"},
 		&cli.DurationFlag{Name: "bake", Usage: "how long all traffic is watched on the candidate", DefaultText: "10s"},
 		&cli.BoolFlag{Name: "pause", Usage: "stop after that, until: switchback release promote"},
@@ -41,7 +41,7 @@ func releaseCommand() *cli.Command {
 			{Name: "plan", Usage: "every step of that, without doing any", Flags: start, Action: releasePlan},
 			{Name: "status", Usage: "where the newest release stands", Flags: targetFlags(&cli.BoolFlag{Name: "all", Usage: "every release"}), Action: releaseStatus},
 			{Name: "promote", Usage: "let a release past its pause", Flags: runFlags(), Action: releasePromote},
-			{Name: "pause", Usage: "stop a running release before its next step", Flags: targetFlags(), Action: releasePause},
+			{Name: "pause", Usage: "stop a running release before its next step, a rolling one where it is", Flags: targetFlags(), Action: releasePause},
 			{Name: "resume", Usage: "go on with a release that was paused or cut off", Flags: runFlags(), Action: releaseResume},
 			{Name: "abort", Usage: "bring back a release that is not done yet", Flags: runFlags(), Action: releaseAbort},
 			{Name: "rollback", Usage: "bring back the newest release, done or not", Flags: runFlags(), Action: releaseRollback},
@@ -52,21 +52,9 @@ func releaseCommand() *cli.Command {
 // machine puts the parts together that the configuration names.
 func (t *target) machine(c *cli.Context) (*strategies.Machine, error) {
 	r := t.config.Release
-	router, err := t.router()
-	if err != nil {
+	m := &strategies.Machine{Folder: t.folder, Resolve: config.Substitute, Observer: t.out, Poll: strategies.DefaultPoll}
+	if err := t.parts(m); err != nil {
 		return nil, err
-	}
-	service, err := t.service(r)
-	if err != nil {
-		return nil, err
-	}
-	registry, err := t.discovery(r.Discovery)
-	if err != nil {
-		return nil, err
-	}
-	m := &strategies.Machine{
-		Service: service, Router: router, Discovery: registry,
-		Folder: t.folder, Resolve: config.Substitute, Observer: t.out, Poll: strategies.DefaultPoll,
 	}
 	m.Judge = func(g strategies.Gate) (strategies.Judge, error) {
 		return analysis.New(g, analysis.Parts{Router: m.Router, Target: t.db.DB(), Resolve: config.Substitute, Dir: r.Service.Dir})
@@ -85,6 +73,23 @@ func (t *target) machine(c *cli.Context) (*strategies.Machine, error) {
 		m.Snapshot = func(_ context.Context, note string) (string, error) { return t.provenSnapshot(c, note) }
 	}
 	return m, nil
+}
+
+// parts opens what of the outside the configuration names. What replaces instances by itself needs neither a router
+// nor a registry.
+func (t *target) parts(m *strategies.Machine) (err error) {
+	r := t.config.Release
+	if m.Roller, err = t.roller(r); err != nil || m.Roller != nil {
+		return err
+	}
+	if m.Router, err = t.router(); err != nil {
+		return err
+	}
+	if m.Service, err = t.service(r); err != nil {
+		return err
+	}
+	m.Discovery, err = t.discovery(r.Discovery)
+	return err
 }
 
 // discovery is the service registry that the configuration names.
@@ -175,6 +180,7 @@ func releasePlan(c *cli.Context) error {
 		for i, s := range plan.Steps {
 			t.out.printf("  %2d %s", i+1, s)
 		}
+		t.printPace(plan)
 		for _, g := range plan.Gates {
 			t.out.printf("  gate %s (%s): every %s; without data %s after %s more", g.Name, g.Kind, g.Every, g.Otherwise, g.Within)
 		}
@@ -210,7 +216,14 @@ func (t *target) plan(c *cli.Context, m *strategies.Machine) (*strategies.Plan, 
 	if p.Candidate, err = candidate(cfg.Service, p.Release, c.String("version")); err != nil {
 		return nil, err
 	}
-	if p.Blue, err = t.blue(c.Context, m, releases); err != nil {
+	shares, err := t.shares(c, p.Strategy)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Equipped(p); err != nil {
+		return nil, err
+	}
+	if err := t.beside(c.Context, m, p, releases); err != nil {
 		return nil, err
 	}
 	pending, err := t.pending(c.Context, p)
@@ -220,24 +233,41 @@ func (t *target) plan(c *cli.Context, m *strategies.Machine) (*strategies.Plan, 
 	if len(p.Changes) > 0 && m.Snapshot == nil && p.NoSnapshot == "" {
 		return nil, fmt.Errorf("there are no snapshots of %s in this version of switchback\n  state: nothing was changed\n  next: take a backup with the engine's own tool, then add: --no-snapshot REASON", t.db.Dialect().Engine)
 	}
-	shares, err := strategies.Shares(p.Strategy)
-	if err != nil {
-		return nil, fmt.Errorf("%s: release.strategy: %w", config.FileName, err)
-	}
-	if len(cfg.Steps) > 0 {
-		shares = cfg.Steps
-	}
-	if c.IsSet("step") {
-		shares = c.IntSlice("step")
-	}
-	if err := strategies.CheckShares(shares); err != nil {
-		return nil, err
-	}
 	if p.Gates, err = gates(m, cfg.Analysis); err != nil {
 		return nil, err
 	}
 	p.Steps = strategies.Steps(p, strategies.Outline{Pending: pending, Shares: shares, Pause: c.Bool("pause"), Contract: !c.Bool("no-contract")})
 	return p, nil
+}
+
+// shares are the candidate's shares of traffic, step by step. A rolling release has none.
+func (t *target) shares(c *cli.Context, strategy string) ([]int, error) {
+	shares, err := strategies.Shares(strategy)
+	if err != nil {
+		return nil, fmt.Errorf("%s: release.strategy: %w", config.FileName, err)
+	}
+	if strategy == strategies.Rolling {
+		if c.IsSet("step") {
+			return nil, errors.New("a rolling release takes no shares of traffic: its instances take them as they are replaced\n  next: leave out --step")
+		}
+		return nil, nil
+	}
+	if len(t.config.Release.Steps) > 0 {
+		shares = t.config.Release.Steps
+	}
+	if c.IsSet("step") {
+		shares = c.IntSlice("step")
+	}
+	return shares, strategies.CheckShares(shares)
+}
+
+// beside puts what is there now into a plan: blue, and of a rolling release how its instances are replaced.
+func (t *target) beside(ctx context.Context, m *strategies.Machine, p *strategies.Plan, releases []*strategies.Release) (err error) {
+	if p.Strategy == strategies.Rolling {
+		return t.rolling(ctx, m, p, releases)
+	}
+	p.Blue, err = t.blue(ctx, m, releases)
+	return err
 }
 
 // gates are the gates of the configuration, as a plan has them. Each can be judged.
@@ -465,7 +495,7 @@ func releasePause(c *cli.Context) error {
 		if err := strategies.RequestPause(c.Context, t.runner, r); err != nil {
 			return err
 		}
-		t.out.printf("release %s pauses before its next step\n  next: switchback release resume", r.Plan.Release)
+		t.out.printf("release %s pauses before its next step, or where it is when that replaces instances\n  next: switchback release resume", r.Plan.Release)
 		return t.out.document(map[string]string{"release": r.Plan.Release, "asked": "pause"})
 	})
 }
@@ -549,8 +579,11 @@ func (o *output) ReleaseStep(_ *strategies.Release, s strategies.StepStatus, too
 		strategies.Done: "▸", strategies.Failed: "✗", strategies.Undone: "◂", strategies.Stuck: "✗",
 	}
 	mark, ended := marks[s.State]
-	if !ended {
+	if !ended && s.Note == "" {
 		return
+	}
+	if !ended {
+		mark = "·" // it has come further
 	}
 	note, _, _ := strings.Cut(s.Note, "\n")
 	o.clear()

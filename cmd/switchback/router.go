@@ -11,6 +11,9 @@ import (
 	"github.com/switchbackdb/switchback/strategies"
 )
 
+// noRouter is the driver of where an orchestrator moves traffic by itself.
+const noRouter = "none"
+
 // router is the router that the configuration names.
 func (p *project) router() (strategies.Router, error) {
 	r := p.config.Release.Router
@@ -24,8 +27,10 @@ func (p *project) router() (strategies.Router, error) {
 			return nil, p.config.Fault("release.router."+wrong.Option, wrong.Reason)
 		}
 		return router, err
+	case noRouter:
+		return nil, p.config.Fault("release.router.driver", "is \"none\": there is no traffic to look at or to shift; without a router there are rolling releases alone")
 	}
-	return nil, p.config.Fault("release.router.driver", fmt.Sprintf("is %q; this version knows \"proxy\" and \"nginx\"", r.Driver))
+	return nil, p.config.Fault("release.router.driver", fmt.Sprintf("is %q; this version knows \"proxy\", \"nginx\" and \"none\"", r.Driver))
 }
 
 // observe asks the router what it does now, before anything is changed.

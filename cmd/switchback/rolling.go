@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/switchbackdb/switchback/config"
+	"github.com/switchbackdb/switchback/strategies"
+)
+
+// roller is the orchestrator that the configuration names; nil when the service replaces nothing by itself.
+func (t *target) roller(config.Release) (strategies.Roller, error) {
+	return nil, nil
+}
+
+// rolling puts into a plan what is in force, and by what it is replaced in which pace.
+func (t *target) rolling(ctx context.Context, m *strategies.Machine, p *strategies.Plan, releases []*strategies.Release) error {
+	now, err := m.Roller.Rollout(ctx)
+	if err != nil {
+		return fmt.Errorf("%w\n  state: nothing was changed", err)
+	}
+	if p.Blue, err = inForce(now, releases); err != nil {
+		return err
+	}
+	c := t.config.Release.Rolling
+	to := strategies.Replacement{Version: p.Candidate, Grace: p.Timing.Grace, Pace: strategies.Pace{
+		Replicas: c.Replicas, Parallelism: c.Parallelism, Delay: c.Delay, Order: strategies.Order(c.Order),
+		Surge: c.Surge, Unavailable: c.Unavailable, Monitor: c.Monitor,
+	}}
+	to, err = m.Roller.Prepare(ctx, to)
+	var wrong *strategies.PaceError
+	if errors.As(err, &wrong) {
+		return t.config.Fault("release.rolling."+wrong.Word, wrong.Reason)
+	}
+	if err != nil {
+		return fmt.Errorf("%w\n  state: nothing was changed", err)
+	}
+	p.Candidate, p.Pace = to.Version, &to.Pace
+	return nil
+}
+
+// inForce is the stable version, whose definition the orchestrator has to have; nil when there is none yet.
+func inForce(now strategies.Rollout, releases []*strategies.Release) (*strategies.Stable, error) {
+	blue := strategies.StableOf(releases)
+	if blue != nil {
+		i := slices.IndexFunc(releases, func(r *strategies.Release) bool { return r.Plan.Release == blue.Release })
+		if s := releases[i].Plan.Strategy; s != strategies.Rolling {
+			return nil, fmt.Errorf("release %s is the stable one, and it is %s: a rolling release replaces the instances of another rolling one\n  next: go on with --strategy %s, or bring that one back: switchback release rollback", blue.Release, s, s)
+		}
+	}
+	reason := now.Foreign
+	switch {
+	case reason != "":
+	case now.State == strategies.RollAbsent && blue != nil:
+		return nil, fmt.Errorf("release %s is the stable one, but nothing of it is there any more: %w\n  state: nothing was changed\n  next: switchback release rollback puts the one before it there, then the same again", blue.Release, strategies.ErrForeignChange)
+	case now.State != strategies.RollAbsent && (blue == nil || blue.Release != now.Release):
+		reason = fmt.Sprintf("release %s is in force, which is not the stable one here", now.Release)
+	}
+	if reason != "" {
+		return nil, fmt.Errorf("%s: %w\n  state: nothing was changed\n  next: %s", reason, strategies.ErrForeignChange, now.Look)
+	}
+	if blue != nil {
+		blue.Replicas = now.Wanted
+	}
+	return blue, nil
+}
+
+// printPace says how a rolling release replaces instances.
+func (t *target) printPace(plan *strategies.Plan) {
+	p := plan.Pace
+	if p == nil {
+		return
+	}
+	words := []string{"as many instances as there are"}
+	if p.Replicas > 0 {
+		words[0] = fmt.Sprintf("%d instances", p.Replicas)
+	}
+	if p.Parallelism > 0 {
+		words = append(words, fmt.Sprintf("%d at a time", p.Parallelism))
+	}
+	if p.Order != "" {
+		words = append(words, string(p.Order))
+	}
+	if p.Delay > 0 {
+		words = append(words, fmt.Sprintf("%s between", p.Delay))
+	}
+	if p.Surge != "" {
+		words = append(words, p.Surge+" more meanwhile")
+	}
+	if p.Unavailable != "" {
+		words = append(words, p.Unavailable+" fewer meanwhile")
+	}
+	words = append(words, fmt.Sprintf("each watched for %s", p.Monitor))
+	t.out.printf("  roll: %s", strings.Join(words, ", "))
+}
