@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -14,6 +13,7 @@ import (
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 
+	"github.com/switchbackdb/switchback/drivers/service/engine"
 	"github.com/switchbackdb/switchback/strategies"
 )
 
@@ -23,64 +23,28 @@ func (s *Service) plan(ctx context.Context, v strategies.Version) (*client.Conta
 		return nil, errors.New("no image is configured\n  next: set release.service.image, see docs/releases.md")
 	}
 	image := v.Filler("")(v.Container.Image)
-	found, err := s.engine.ImageInspect(ctx, image)
-	if errdefs.IsNotFound(err) {
-		return nil, fmt.Errorf("the engine has no image %s\n  next: docker pull %s, or: docker load -i FILE, or build it with: docker build . -t %s", image, image, image)
-	}
+	found, err := engine.Inspect(ctx, s.engine, image)
 	if err != nil {
-		return nil, explain(err)
+		return nil, err
 	}
-	var exposed map[string]struct{}
-	var probe *container.HealthConfig
-	if found.Config != nil {
-		exposed, probe = found.Config.ExposedPorts, found.Config.Healthcheck
-	}
-	port, err := portOf(v.Container.Port, exposed, image)
+	port, err := found.Port(v.Container.Port)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.checkNetwork(ctx, v.Container.Network); err != nil {
 		return nil, err
 	}
-	health := healthcheck(v.Container.Healthcheck)
-	if v.Health == "" && !probes(probe) && !probes(health) {
+	health := engine.Healthcheck(v.Container.Healthcheck)
+	if v.Health == "" && !found.Probed(health) {
 		return nil, fmt.Errorf("nothing says when %s is healthy: its image has no HEALTHCHECK\n  next: set release.service.health to the path of a health probe, or release.service.healthcheck.command", image)
 	}
-	fill := v.Filler(fmt.Sprintf("0.0.0.0:%d", port.Num()))
 	config := &container.Config{Image: image, Healthcheck: health, ExposedPorts: network.PortSet{port: {}}}
-	for _, arg := range v.Command {
-		config.Cmd = append(config.Cmd, fill(arg))
-	}
-	for key, value := range v.Env {
-		config.Env = append(config.Env, key+"="+fill(value))
-	}
+	config.Cmd, config.Env = engine.Filled(v, port)
 	return &client.ContainerCreateOptions{Config: config, HostConfig: &container.HostConfig{
 		NetworkMode:  container.NetworkMode(v.Container.Network),
 		Binds:        v.Container.Volumes,
 		PortBindings: network.PortMap{port: {{HostIP: netip.MustParseAddr(loopback), HostPort: v.Container.Ports}}},
 	}}, nil
-}
-
-// portOf is the port that the application listens on inside.
-func portOf(configured int, exposed map[string]struct{}, image string) (network.Port, error) {
-	wanted := strconv.Itoa(configured)
-	if configured == 0 {
-		var tcp []string
-		for p := range exposed {
-			if number, protocol, _ := strings.Cut(p, "/"); protocol == "" || protocol == "tcp" {
-				tcp = append(tcp, number)
-			}
-		}
-		if len(tcp) != 1 {
-			return network.Port{}, fmt.Errorf("the image %s exposes %d ports: which one is the application's?\n  next: set release.service.port", image, len(tcp))
-		}
-		wanted = tcp[0]
-	}
-	port, err := network.ParsePort(wanted + "/tcp")
-	if err != nil || port.Num() == 0 {
-		return network.Port{}, fmt.Errorf("port %s is none\n  next: set release.service.port to where the application listens inside its container", wanted)
-	}
-	return port, nil
 }
 
 // checkNetwork refuses a network on which no port can be published, and one that is not there.
@@ -96,24 +60,7 @@ func (s *Service) checkNetwork(ctx context.Context, name string) error {
 	if errdefs.IsNotFound(err) {
 		return fmt.Errorf("there is no network %s\n  next: docker network create %s", name, name)
 	}
-	return explain(err)
-}
-
-// healthcheck is what differs from the image's; the engine takes what is zero from there.
-func healthcheck(h *strategies.Healthcheck) *container.HealthConfig {
-	if h == nil {
-		return nil
-	}
-	c := &container.HealthConfig{Interval: h.Interval, Timeout: h.Timeout, StartPeriod: h.StartPeriod, Retries: h.Retries}
-	if len(h.Command) > 0 {
-		c.Test = append([]string{"CMD"}, h.Command...)
-	}
-	return c
-}
-
-// probes tells whether a healthcheck runs anything.
-func probes(h *container.HealthConfig) bool {
-	return h != nil && len(h.Test) > 0 && h.Test[0] != "NONE"
+	return engine.Explain(err)
 }
 
 // create makes the container of a version. Where another attempt has made it meanwhile, that one is taken.
@@ -134,7 +81,7 @@ func (s *Service) create(ctx context.Context, op strategies.Operation, v strateg
 			return s.inspect(ctx, made.ID)
 		}
 		if !errdefs.IsConflict(err) {
-			return container.InspectResponse{}, explain(err)
+			return container.InspectResponse{}, engine.Explain(err)
 		}
 		c, err := s.inspect(ctx, o.Name)
 		switch {

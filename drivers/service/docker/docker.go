@@ -26,6 +26,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
+	"github.com/switchbackdb/switchback/drivers/service/engine"
 	"github.com/switchbackdb/switchback/internal/failpoint"
 	"github.com/switchbackdb/switchback/strategies"
 )
@@ -115,9 +116,9 @@ func (s *Service) Check(ctx context.Context, v strategies.Version) error {
 // attempt or stopped since, is started; one that runs is left as it is.
 func (s *Service) Start(ctx context.Context, op strategies.Operation, v strategies.Version) (strategies.Instance, error) {
 	id := strategies.InstanceID(v.Release, v.Slot)
-	secrets := hide(v.Env)
+	secrets := engine.Hide(v.Env)
 	fail := func(err error) (strategies.Instance, error) {
-		return strategies.Instance{}, fmt.Errorf("start %s: %w", id, secrets.in(err))
+		return strategies.Instance{}, fmt.Errorf("start %s: %w", id, secrets.In(err))
 	}
 	if !validName.MatchString(id) {
 		return fail(errors.New("the name of a release is letters, digits, dots, dashes and underscores"))
@@ -163,7 +164,7 @@ func (s *Service) Observe(ctx context.Context, id string) (strategies.Instance, 
 func (s *Service) List(ctx context.Context) ([]strategies.Instance, error) {
 	found, err := s.engine.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: s.ours()})
 	if err != nil {
-		return nil, fmt.Errorf("list the containers of %s: %w", s.application, explain(err))
+		return nil, fmt.Errorf("list the containers of %s: %w", s.application, engine.Explain(err))
 	}
 	var list []strategies.Instance
 	for _, f := range found.Items {
@@ -193,7 +194,7 @@ func (s *Service) Stop(ctx context.Context, op strategies.Operation, id string, 
 	failpoint.Hit("docker: stopping")
 	seconds := int(math.Ceil(grace.Seconds()))
 	if _, err := s.engine.ContainerStop(ctx, c.ID, client.ContainerStopOptions{Timeout: &seconds}); err != nil && !errdefs.IsNotFound(err) {
-		return fail(explain(err))
+		return fail(engine.Explain(err))
 	}
 	return nil
 }
@@ -212,7 +213,7 @@ func (s *Service) Remove(ctx context.Context, op strategies.Operation, id string
 		return fail(fmt.Errorf("its container %s is running: stop it first", name(c)))
 	}
 	if _, err := s.engine.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{RemoveVolumes: true}); err != nil && !errdefs.IsNotFound(err) {
-		return fail(explain(err))
+		return fail(engine.Explain(err))
 	}
 	return nil
 }
@@ -226,7 +227,7 @@ func (s *Service) ours() client.Filters {
 func (s *Service) find(ctx context.Context, id string) (container.InspectResponse, error) {
 	found, err := s.engine.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: s.ours().Add("label", labelInstance+"="+id)})
 	if err != nil {
-		return container.InspectResponse{}, explain(err)
+		return container.InspectResponse{}, engine.Explain(err)
 	}
 	if len(found.Items) == 0 {
 		return container.InspectResponse{}, strategies.ErrNotFound
@@ -248,7 +249,7 @@ func (s *Service) inspect(ctx context.Context, containerID string) (container.In
 		return container.InspectResponse{}, strategies.ErrNotFound
 	}
 	if err != nil {
-		return container.InspectResponse{}, explain(err)
+		return container.InspectResponse{}, engine.Explain(err)
 	}
 	return found.Container, nil
 }

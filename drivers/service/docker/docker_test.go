@@ -2,9 +2,7 @@ package docker
 
 import (
 	"context"
-	"errors"
 	"net"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -290,37 +288,4 @@ func TestEngineNotThere(t *testing.T) {
 	t.Setenv("DOCKER_HOST", "")
 	_, err = New("../shop")
 	require.ErrorContains(t, err, "next: set release.application")
-}
-
-func TestPortOf(t *testing.T) {
-	set := func(ports ...string) map[string]struct{} {
-		m := map[string]struct{}{}
-		for _, p := range ports {
-			m[p] = struct{}{}
-		}
-		return m
-	}
-	port, err := portOf(0, set("53/udp", "8080/tcp"), "shop")
-	require.NoError(t, err)
-	require.Equal(t, "8080/tcp", port.String())
-	port, err = portOf(81, set("80/tcp", "81/tcp"), "shop")
-	require.NoError(t, err)
-	require.Equal(t, "81/tcp", port.String())
-	for _, exposed := range []map[string]struct{}{nil, set("80/tcp", "81/tcp")} {
-		_, err = portOf(0, exposed, "shop")
-		require.ErrorContains(t, err, "exposes "+strconv.Itoa(len(exposed))+" ports")
-	}
-	_, err = portOf(70000, nil, "shop")
-	require.ErrorContains(t, err, "next: set release.service.port")
-}
-
-func TestSecrets(t *testing.T) {
-	s := hide(map[string]string{
-		"URL": "postgres://shop:p%40ssword@db/shop", "KEY": "abc def", "PEM": "BEGIN\nsecretline\nEND", "LONG": "abc defgh", "N": "1",
-	})
-	require.Equal(t, "to $URL as $URL or $URL with $KEY, $KEY, $PEM; $LONG; 1 of 1",
-		s.text("to postgres://shop:p%40ssword@db/shop as p@ssword or p%40ssword with abc def, abc+def, secretline; abc defgh; 1 of 1"))
-	err := s.in(errors.Join(strategies.ErrStaleFence, errors.New("abc def")))
-	require.ErrorIs(t, err, strategies.ErrStaleFence)
-	require.NotContains(t, err.Error(), "abc def")
 }

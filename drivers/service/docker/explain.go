@@ -4,19 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/moby/moby/client"
+	"github.com/switchbackdb/switchback/drivers/service/engine"
 )
-
-// explain says what to do where the engine did not answer.
-func explain(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case client.IsErrConnectionFailed(err), strings.Contains(err.Error(), "permission denied while trying to connect"):
-		return fmt.Errorf("the Docker engine cannot be reached: %w\n  next: docker info; start Docker, or set DOCKER_HOST", err)
-	}
-	return fmt.Errorf("the Docker engine: %w", err)
-}
 
 // explainStart says what to do where a container that was made does not start.
 func explainStart(name string, err error) error {
@@ -27,5 +16,5 @@ func explainStart(name string, err error) error {
 	case strings.Contains(text, "OCI runtime"), strings.Contains(text, "executable file not found"), strings.Contains(text, "no such file or directory"):
 		return fmt.Errorf("the container %s cannot run its command: %w\n  next: mend release.service.command or the image", name, err)
 	}
-	return explain(err)
+	return engine.Explain(err)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/moby/moby/client"
 
+	"github.com/switchbackdb/switchback/drivers/service/engine"
 	"github.com/switchbackdb/switchback/strategies"
 )
 
@@ -15,7 +16,7 @@ import (
 func (s *Service) enter(ctx context.Context, op strategies.Operation) error {
 	found, err := s.engine.VolumeList(ctx, client.VolumeListOptions{Filters: s.ours().Add("label", labelFence)})
 	if err != nil {
-		return explain(err)
+		return engine.Explain(err)
 	}
 	fences := map[string]int64{}
 	var seen int64
@@ -37,7 +38,7 @@ func (s *Service) enter(ctx context.Context, op strategies.Operation) error {
 		Name:   s.application + "-fence-" + fence,
 		Labels: map[string]string{labelApplication: s.application, labelFence: fence},
 	}); err != nil {
-		return fmt.Errorf("keep the fence %d: %w", op.Fence, explain(err))
+		return fmt.Errorf("keep the fence %d: %w", op.Fence, engine.Explain(err))
 	}
 	for name := range fences {
 		// One that stays is smaller, and does no harm.

@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,10 +12,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
-	"github.com/moby/moby/client"
 
+	"github.com/switchbackdb/switchback/drivers/service/engine"
 	"github.com/switchbackdb/switchback/strategies"
 )
 
@@ -54,13 +52,13 @@ func address(c container.InspectResponse) string {
 
 // state looks at a container once.
 func (s *Service) state(ctx context.Context, c container.InspectResponse) strategies.Instance {
-	secrets := hideList(c.Config.Env)
+	secrets := engine.HideList(c.Config.Env)
 	switch c.State.Status {
 	case container.StateCreated:
-		return instance(c, strategies.StateStopped, strings.TrimSuffix("was made, but never ran: "+secrets.text(c.State.Error), ": "))
+		return instance(c, strategies.StateStopped, strings.TrimSuffix("was made, but never ran: "+secrets.Text(c.State.Error), ": "))
 	case container.StateRunning:
 		state, detail := s.health(ctx, c)
-		return instance(c, state, secrets.text(detail))
+		return instance(c, state, secrets.Text(detail))
 	case container.StatePaused:
 		return instance(c, strategies.StateFailing, "is paused; next: docker unpause "+name(c))
 	case container.StateRestarting:
@@ -120,15 +118,15 @@ func (s *Service) ask(ctx context.Context, address, path string) error {
 }
 
 // ending says how a container ended and what it said last.
-func (s *Service) ending(ctx context.Context, c container.InspectResponse, secrets secrets) string {
+func (s *Service) ending(ctx context.Context, c container.InspectResponse, secrets engine.Secrets) string {
 	says := "exited with code " + strconv.Itoa(c.State.ExitCode)
 	if c.State.OOMKilled {
 		says += ", killed by the kernel: out of memory"
 	}
 	if c.State.Error != "" {
-		says += ": " + secrets.text(c.State.Error)
+		says += ": " + secrets.Text(c.State.Error)
 	}
-	lines, err := s.lastLines(ctx, c, secrets)
+	lines, err := engine.LastLines(ctx, s.engine, c, secrets)
 	switch {
 	case err != nil:
 		return says + "; next: docker logs " + name(c)
@@ -136,43 +134,4 @@ func (s *Service) ending(ctx context.Context, c container.InspectResponse, secre
 		return says + "; it printed nothing"
 	}
 	return says + "; its last lines:\n" + lines
-}
-
-// What is shown of a log: so many lines and bytes, and so many bytes of it are read for that.
-const (
-	shownLines = 10
-	shownBytes = 2000
-	readBytes  = 1 << 20
-)
-
-var errLong = errors.New("its last lines are too long to show")
-
-// lastLines are the last lines that a container printed. Values of its environment are replaced before anything
-// is cut, so that no half of one is left.
-func (s *Service) lastLines(ctx context.Context, c container.InspectResponse, secrets secrets) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	stream, err := s.engine.ContainerLogs(ctx, c.ID, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(shownLines)})
-	if err != nil {
-		return "", err
-	}
-	defer stream.Close()
-	limited := &io.LimitedReader{R: stream, N: readBytes}
-	var out bytes.Buffer
-	if c.Config.Tty {
-		_, err = io.Copy(&out, limited)
-	} else {
-		_, err = stdcopy.StdCopy(&out, &out, limited)
-	}
-	if limited.N == 0 {
-		return "", errLong
-	}
-	if err != nil {
-		return "", err
-	}
-	text := strings.TrimSpace(secrets.text(strings.ToValidUTF8(out.String(), "?")))
-	if len(text) > shownBytes {
-		text = "…" + strings.ToValidUTF8(text[len(text)-shownBytes:], "")
-	}
-	return text, nil
 }

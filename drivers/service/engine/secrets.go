@@ -1,4 +1,4 @@
-package docker
+package engine
 
 import (
 	"net/url"
@@ -6,23 +6,24 @@ import (
 	"strings"
 )
 
-// secrets replaces the values of an environment, any of which may be a secret, by the names of their
+// Secrets replaces the values of an environment, any of which may be a secret, by the names of their
 // variables.
-type secrets struct{ *strings.Replacer }
+type Secrets struct{ replacer *strings.Replacer }
 
 // shortest is how long a value has to be to be replaced. Shorter ones would be found in every other word.
 const shortest = 3
 
-func hide(env map[string]string) secrets {
+// Hide returns what hides the values of an environment.
+func Hide(env map[string]string) Secrets {
 	var list []string
 	for key, value := range env {
 		list = append(list, key+"="+value)
 	}
-	return hideList(list)
+	return HideList(list)
 }
 
-// hideList is hide for NAME=value.
-func hideList(env []string) secrets {
+// HideList is Hide for NAME=value.
+func HideList(env []string) Secrets {
 	type pair struct{ value, name string }
 	var pairs []pair
 	add := func(name string, values ...string) {
@@ -49,14 +50,15 @@ func hideList(env []string) secrets {
 	for _, p := range pairs {
 		list = append(list, p.value, p.name)
 	}
-	return secrets{strings.NewReplacer(list...)}
+	return Secrets{strings.NewReplacer(list...)}
 }
 
-func (s secrets) text(t string) string { return s.Replace(t) }
+// Text takes the values out of a text.
+func (s Secrets) Text(t string) string { return s.replacer.Replace(t) }
 
-// in takes the values out of an error's text.
-func (s secrets) in(err error) error {
-	if shown := s.text(err.Error()); shown != err.Error() {
+// In takes the values out of an error's text.
+func (s Secrets) In(err error) error {
+	if shown := s.Text(err.Error()); shown != err.Error() {
 		return &hidden{text: shown, err: err}
 	}
 	return err
