@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/switchbackdb/switchback/check"
+	"github.com/switchbackdb/switchback/check/workload"
 	"github.com/switchbackdb/switchback/internal/sqltoken"
 	"github.com/switchbackdb/switchback/migrate"
 )
@@ -21,22 +22,9 @@ const (
 	BrokenAlready = "query-broken-before"      // it does not work without the changes either
 )
 
-// Query is one query of a version of the application.
-type Query struct {
-	Name string // from a comment "-- name: …" above it; may be empty
-	Text string // with its parameters: $1, ?, :name
-	File string
-	Line int
-}
-
-// Workload is what the two versions of the application ask: blue runs now, green is to come.
-type Workload struct {
-	Blue, Green []Query
-}
-
 // Workload proves that both versions work: blue before the changes and after each expand and backfill, green after
 // all of these and after each contract, in the order in which a release runs the phases.
-func (p *Proof) Workload(ctx context.Context, load Workload) (_ check.Part, err error) {
+func (p *Proof) Workload(ctx context.Context, load workload.Load) (_ check.Part, err error) {
 	begun := time.Now()
 	r := &run{Proof: p}
 	one, err := r.build(ctx, 0)
@@ -44,35 +32,27 @@ func (p *Proof) Workload(ctx context.Context, load Workload) (_ check.Part, err 
 		return check.Part{}, err
 	}
 	defer func() { err = errors.Join(err, one.close()) }()
-	w := &asked{run: r, one: one, blue: distinct(load.Blue), green: distinct(load.Green), known: map[string][]string{}, told: map[string]bool{}}
+	w := &asked{run: r, one: one, blue: workload.Distinct(load.Blue), green: workload.Distinct(load.Green), known: map[string][]string{}, told: map[string]bool{}}
 	if err := w.all(ctx); err != nil {
 		return check.Part{}, err
 	}
 	part := check.Part{Name: "workload", Took: time.Since(begun), Findings: r.findings}
 	part.Looked = fmt.Sprintf("%d queries of blue and %d of green, prepared %d times", len(w.blue), len(w.green), w.prepared)
+	if w.left > 0 {
+		part.Looked += fmt.Sprintf("; %d that a log or a server remembers cannot be asked again", w.left)
+	}
 	return part, nil
-}
-
-// distinct leaves out queries that say the same but for white space: an application that was recorded asks the same
-// over and over.
-func distinct(list []Query) []Query {
-	seen := map[string]bool{}
-	return slices.DeleteFunc(slices.Clone(list), func(q Query) bool {
-		key := strings.Join(strings.Fields(q.Text), " ")
-		old := seen[key]
-		seen[key] = true
-		return old
-	})
 }
 
 // asked is a workload being proven.
 type asked struct {
 	*run
 	one         *subject
-	blue, green []Query
+	blue, green []workload.Query
 	known       map[string][]string // by query: the columns that it gave at first
 	told        map[string]bool     // queries that something was found about
 	prepared    int
+	left        int // recalled ones that cannot be asked again
 }
 
 func (w *asked) all(ctx context.Context) error {
@@ -95,7 +75,7 @@ func (w *asked) all(ctx context.Context) error {
 
 // each runs a phase of each change and asks after it. on is false where one does not run: the proof of the rollback
 // says why.
-func (w *asked) each(ctx context.Context, p migrate.Phase, queries []Query, rule string) (on bool, err error) {
+func (w *asked) each(ctx context.Context, p migrate.Phase, queries []workload.Query, rule string) (on bool, err error) {
 	for _, c := range w.Changes {
 		if !slices.Contains(w.phases(c), p) {
 			continue
@@ -111,7 +91,7 @@ func (w *asked) each(ctx context.Context, p migrate.Phase, queries []Query, rule
 }
 
 // ask prepares queries, in a transaction that comes to nothing.
-func (w *asked) ask(ctx context.Context, queries []Query, rule string, cause check.Place, when string) error {
+func (w *asked) ask(ctx context.Context, queries []workload.Query, rule string, cause check.Place, when string) error {
 	conn, err := w.one.db.DB().Conn(ctx)
 	if err != nil {
 		return err
@@ -128,6 +108,9 @@ func (w *asked) ask(ctx context.Context, queries []Query, rule string, cause che
 		}
 		before, again := w.known[q.Text]
 		switch {
+		case err != nil && q.Recalled && (rule == BrokenAlready || !w.one.db.IsMissing(err)):
+			w.told[q.Text] = true
+			w.left++
 		case err != nil:
 			w.broken(q, rule, cause, when, err)
 		case again && len(before) > 0 && !slices.Equal(before, columns):
@@ -146,9 +129,9 @@ func (w *asked) ask(ctx context.Context, queries []Query, rule string, cause che
 	return nil
 }
 
-func (w *asked) broken(q Query, rule string, cause check.Place, when string, err error) {
+func (w *asked) broken(q workload.Query, rule string, cause check.Place, when string, err error) {
 	w.told[q.Text] = true
-	f := check.Finding{Rule: rule, Severity: check.Error, Place: placeOfQuery(q, cause), Object: label(q), Evidence: q.Text + "\n" + err.Error()}
+	f := check.Finding{Rule: rule, Severity: check.Error, Place: placeOfQuery(q, cause), Object: label(q), Evidence: q.Display() + "\n" + err.Error()}
 	f.Message = fmt.Sprintf("%s does not work %s%s: %s", label(q), when, of(cause), firstLine(err.Error()))
 	switch rule {
 	case BrokenAlready:
@@ -169,11 +152,11 @@ func of(cause check.Place) string {
 	return " of " + cause.Change
 }
 
-func placeOfQuery(q Query, cause check.Place) check.Place {
-	return check.Place{Change: cause.Change, Phase: cause.Phase, File: q.File, Line: q.Line, Text: q.Text}
+func placeOfQuery(q workload.Query, cause check.Place) check.Place {
+	return check.Place{Change: cause.Change, Phase: cause.Phase, File: q.File, Line: q.Line, Text: q.Display()}
 }
 
-func label(q Query) string {
+func label(q workload.Query) string {
 	if q.Name != "" {
 		return "query " + q.Name
 	}
@@ -182,7 +165,7 @@ func label(q Query) string {
 
 // prepare has the server understand a query, and returns the columns that it gives, with their types, where that can
 // be seen without doing any harm: nothing that the query does is kept.
-func (w *asked) prepare(ctx context.Context, conn *sql.Conn, q Query) (columns []string, err error) {
+func (w *asked) prepare(ctx context.Context, conn *sql.Conn, q workload.Query) (columns []string, err error) {
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -45,7 +46,7 @@ that of --from; --since leaves out those that a git commit has.
 			&cli.StringFlag{Name: "from", Usage: "the schema that the changes begin with, a `SOURCE`"},
 			&cli.StringFlag{Name: "scratch", Usage: "where changes are tried: the `URL` of a server where databases may be created, or docker:IMAGE such as docker:postgres:17", EnvVars: []string{"SWITCHBACK_SCRATCH"}},
 			&cli.StringFlag{Name: "since", Usage: "only changes that the git commit `REF` does not have; the others are run before"},
-			&cli.StringSliceFlag{Name: "workload", Usage: "`VERSION=FILE`: the queries of blue, which runs now, or of green, which is to come; can be repeated"},
+			&cli.StringSliceFlag{Name: "workload", Usage: "`VERSION=FROM`: the queries of blue, which runs now, or of green, which is to come, from a file, a slow query log, or what a server remembers: target, env:NAME; can be repeated"},
 			&cli.StringSliceFlag{Name: "only", Usage: "only this `PART`: release, lint, rollback, workload; can be repeated"},
 			&cli.DurationFlag{Name: "snapshot-age", Usage: "the target has a snapshot that was proven by restoring it and is no older than `TIME`"},
 			&cli.BoolFlag{Name: "static", Usage: "only what needs no scratch database"},
@@ -313,13 +314,17 @@ func (g *gate) base() (func(context.Context, proof.Database) error, error) {
 	}, nil
 }
 
-// runAll runs statements one after the other in one session.
+// runAll runs statements one after the other in one session, which ends with them: the script of a schema sets in it
+// what those after it are not to have, such as an empty search_path.
 func runAll(ctx context.Context, db proof.Database, statements []string) error {
 	conn, err := db.DB().Conn(ctx)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() {
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // so that the pool does not take it back
+		_ = conn.Close()
+	}()
 	for _, s := range statements {
 		if _, err := db.Execute(ctx, conn, s); err != nil {
 			return fmt.Errorf("make the schema that the changes begin with in a scratch database: %w\n  in: %s", err, s)

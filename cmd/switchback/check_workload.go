@@ -3,22 +3,20 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/switchbackdb/switchback/check"
-	"github.com/switchbackdb/switchback/check/proof"
-	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/check/workload"
+	"github.com/switchbackdb/switchback/config"
 )
 
 // workload asks what the two versions of the application ask, in each phase.
 func (g *gate) workload(ctx context.Context) (check.Part, error) {
-	files := g.c.StringSlice("workload")
-	if len(files) == 0 {
+	named := g.c.StringSlice("workload")
+	if len(named) == 0 {
 		return check.Part{Skipped: "no --workload"}, nil
 	}
-	load, err := g.readWorkload(files)
+	load, err := g.readWorkload(ctx, named)
 	if err != nil {
 		return check.Part{}, err
 	}
@@ -29,39 +27,69 @@ func (g *gate) workload(ctx context.Context) (check.Part, error) {
 	return p.Workload(ctx, load)
 }
 
-// readWorkload reads files of queries, as the engine splits them.
-func (g *gate) readWorkload(files []string) (load proof.Workload, err error) {
-	for _, text := range files {
-		version, file, _ := strings.Cut(text, "=")
+// readWorkload reads the queries of both versions from where the flag says.
+func (g *gate) readWorkload(ctx context.Context, named []string) (load workload.Load, err error) {
+	for _, text := range named {
+		version, from, _ := strings.Cut(text, "=")
 		queries := &load.Blue
-		switch version {
-		case "blue":
-		case "green":
+		switch {
+		case version == "blue" && from != "":
+		case version == "green" && from != "":
 			queries = &load.Green
 		default:
-			return load, fmt.Errorf("--workload %s: want blue=FILE or green=FILE", text)
+			return load, fmt.Errorf("--workload %s: want blue=FROM or green=FROM, FROM being a file, target, or env:NAME", text)
 		}
-		content, err := os.ReadFile(file)
+		found, err := g.queries(ctx, from)
 		if err != nil {
-			return load, fmt.Errorf("read the workload: %w", err)
+			return load, err
 		}
-		statements, err := migrate.Scan(g.engine, string(content))
-		if err != nil {
-			return load, fmt.Errorf("read the workload %s: %w", file, err)
-		}
-		for _, s := range statements {
-			*queries = append(*queries, proof.Query{Name: queryName(s.Comments), Text: s.Text, File: filepath.ToSlash(file), Line: s.Line})
-		}
+		*queries = append(*queries, found...)
 	}
 	return load, nil
 }
 
-// queryName is the name that a comment above a query gives it, as in sqlc's "-- name: GetUser :one".
-func queryName(comments []string) string {
-	for _, comment := range comments {
-		if name, ok := strings.CutPrefix(strings.TrimSpace(strings.TrimLeft(comment, "-# \t")), "name:"); ok {
-			return strings.Fields(name + " ?")[0]
+// queries reads queries from a file, or from what a server remembers: that of the target or of another environment.
+func (g *gate) queries(ctx context.Context, from string) ([]workload.Query, error) {
+	switch name, env := strings.CutPrefix(from, "env:"); {
+	case env:
+		e, err := g.config.Environment(name)
+		if err != nil {
+			return nil, err
 		}
+		return g.remembered(ctx, from, e)
+	case from == "target" && g.target == nil:
+		return nil, fmt.Errorf("--workload …=target: there is no target\n  next: add --url or --env, or name a file: ./target")
+	case from == "target":
+		return g.remembered(ctx, from, config.Environment{URL: g.target.url})
 	}
-	return ""
+	return workload.Read(g.engine, from)
+}
+
+// remembered reads what the server of an environment remembers, and says what it does not show.
+func (g *gate) remembered(ctx context.Context, name string, e config.Environment) ([]workload.Query, error) {
+	db, err := openDatabase(ctx, e.URL, false)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = db.Close() }()
+	if engine := db.Dialect().Engine; engine != g.engine {
+		return nil, fmt.Errorf("--workload …=%s: that is %s, and the changes are for %s", name, engine, g.engine)
+	}
+	server, ok := db.(interface {
+		Remembered(ctx context.Context) (workload.Memory, error)
+	})
+	if !ok {
+		return nil, fmt.Errorf("--workload …=%s: %s remembers no statements\n  next: give a file of queries", name, g.engine)
+	}
+	memory, err := server.Remembered(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("--workload …=%s: the statements that the server remembers: %w", name, err)
+	}
+	if memory.Hidden > 0 {
+		g.out.line("note: %s: %d statements are cut short, or not for this role to see", memory.From, memory.Hidden)
+	}
+	if len(memory.Queries) == 0 {
+		return nil, fmt.Errorf("--workload …=%s: %s has no statement of this database that can be asked again\n  next: on PostgreSQL, GRANT pg_read_all_stats TO the role of the URL, and let the application run for a while", name, memory.From)
+	}
+	return memory.Queries, nil
 }

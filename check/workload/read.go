@@ -1,0 +1,63 @@
+package workload
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/switchbackdb/switchback/migrate"
+)
+
+// Read reads a file of queries: SQL, split as the engine does, or a slow query log of MySQL or MariaDB, which is
+// known by its headers.
+func Read(engine migrate.Engine, path string) (queries []Query, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the workload: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	r := bufio.NewReaderSize(f, 1<<16)
+	name := filepath.ToSlash(path)
+	if head, _ := r.Peek(1 << 12); isSlowLog(head) {
+		if engine != migrate.MySQL && engine != migrate.MariaDB {
+			return nil, fmt.Errorf("read the workload %s: it is a slow query log of MySQL or MariaDB, and the changes are for %s", path, engine)
+		}
+		queries, err = slowLog(engine, r, name)
+	} else {
+		queries, err = script(engine, r, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the workload %s: %w", path, err)
+	}
+	return queries, nil
+}
+
+// script reads queries that somebody has written down.
+func script(engine migrate.Engine, r io.Reader, name string) ([]Query, error) {
+	content, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	statements, err := migrate.Scan(engine, string(content))
+	if err != nil {
+		return nil, err
+	}
+	var queries []Query
+	for _, s := range statements {
+		queries = append(queries, Query{Name: queryName(s.Comments), Text: s.Text, File: name, Line: s.Line})
+	}
+	return queries, nil
+}
+
+// queryName is the name that a comment above a query gives it, as in sqlc's "-- name: GetUser :one".
+func queryName(comments []string) string {
+	for _, comment := range comments {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(strings.TrimLeft(comment, "-# \t")), "name:"); ok {
+			return strings.Fields(name + " ?")[0]
+		}
+	}
+	return ""
+}
