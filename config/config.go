@@ -33,6 +33,7 @@ type Config struct {
 	Drift        Drift                  `yaml:"drift,omitempty"`
 	Lint         Lint                   `yaml:"lint,omitempty"`
 	Release      Release                `yaml:"release,omitempty"`
+	Agent        Agent                  `yaml:"agent,omitempty"`
 	dir          string
 	text         []byte
 }
@@ -213,6 +214,14 @@ type Discovery struct {
 	Key       string   `yaml:"key,omitempty"`
 }
 
+// Agent says what switchback agent does on this machine. Its registry is that of release.discovery.
+type Agent struct {
+	Name    string        `yaml:"name,omitempty"`    // of its own in the registry; default the machine's
+	Address string        `yaml:"address,omitempty"` // at which others reach this machine; default 127.0.0.1
+	Labels  []string      `yaml:"labels,omitempty"`  // only containers that have all of these: NAME or NAME=VALUE
+	TTL     time.Duration `yaml:"ttl,omitempty"`     // how long its entries outlive it in etcd; default 15s
+}
+
 // Load reads switchback.yaml of a folder. Without one, everything has its default.
 func Load(dir string) (*Config, error) {
 	c := &Config{dir: dir}
@@ -284,6 +293,8 @@ func (c *Config) defaults() {
 	wait(&c.Release.Healthy, 30*time.Second)
 	wait(&c.Release.Drain, 30*time.Second)
 	wait(&c.Release.Grace, 10*time.Second)
+	wait(&c.Agent.TTL, 15*time.Second)
+	set(&c.Agent.Address, "127.0.0.1")
 	for i := range c.Release.Analysis {
 		g := &c.Release.Analysis[i]
 		wait(&g.Every, time.Second)

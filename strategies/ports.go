@@ -258,9 +258,10 @@ type Registration struct {
 	Slot      Slot   `json:"slot"`
 	Version   string `json:"version"`
 	Release   string `json:"release"`
-	State     string `json:"state"` // "up" or "drain"
+	State     string `json:"state"` // "up" or "drain"; "started" where an agent has found it and no release has let it in
 	Operation string `json:"operation"`
 	Fence     int64  `json:"fence"`
+	Agent     string `json:"agent,omitempty"` // of the agent whose entry it is; empty for a release's
 }
 
 // Discovery is a service registry: who is where.

@@ -131,7 +131,7 @@ func commands() []*cli.Command {
 		expandCommand(), backfillCommand(), contractCommand(), purgeCommand(), upCommand(), atticCommand(),
 		rollbackCommand(), rollforwardCommand(), resolveCommand(),
 		importCommand(), lintCommand(), diffCommand(), driftCommand(), schemaCommand(), snapshotCommand(),
-		releaseCommand(), trafficCommand(), proxyCommand(),
+		releaseCommand(), trafficCommand(), proxyCommand(), agentCommand(),
 		demoCommand(), shopCommand(),
 	}
 	for _, c := range all {

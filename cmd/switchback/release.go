@@ -98,22 +98,30 @@ func (t *target) discovery(d config.Discovery) (strategies.Discovery, error) {
 	case "file":
 		return file.New(d.Path), nil
 	case "etcd":
-		o := etcd.Options{Endpoints: d.Endpoints, Prefix: d.Prefix, CA: d.CA, Cert: d.Cert, Key: d.Key}
-		var err error
-		if o.Username, err = config.Substitute(d.Username); err != nil {
-			return nil, fmt.Errorf("%s: release.discovery.username: %w", config.FileName, err)
-		}
-		if o.Password, err = config.Substitute(d.Password); err != nil {
-			return nil, fmt.Errorf("%s: release.discovery.password: %w", config.FileName, err)
-		}
-		registry, err := etcd.New(o)
+		registry, err := openEtcd(d)
 		if err != nil {
 			return nil, err
 		}
 		t.closers = append(t.closers, registry.Close)
 		return registry, nil
 	}
-	return nil, fmt.Errorf("%s: release.discovery.driver is %q; this version knows \"file\" and \"etcd\"", config.FileName, d.Driver)
+	return nil, unknownDiscovery(d)
+}
+
+func openEtcd(d config.Discovery) (*etcd.Discovery, error) {
+	o := etcd.Options{Endpoints: d.Endpoints, Prefix: d.Prefix, CA: d.CA, Cert: d.Cert, Key: d.Key}
+	var err error
+	if o.Username, err = config.Substitute(d.Username); err != nil {
+		return nil, fmt.Errorf("%s: release.discovery.username: %w", config.FileName, err)
+	}
+	if o.Password, err = config.Substitute(d.Password); err != nil {
+		return nil, fmt.Errorf("%s: release.discovery.password: %w", config.FileName, err)
+	}
+	return etcd.New(o)
+}
+
+func unknownDiscovery(d config.Discovery) error {
+	return fmt.Errorf("%s: release.discovery.driver is %q; this version knows \"file\" and \"etcd\"", config.FileName, d.Driver)
 }
 
 // provenSnapshot takes a snapshot and restores it in a scratch database.

@@ -73,6 +73,9 @@ func (d *Discovery) Close() error { return d.client.Close() }
 
 func (d *Discovery) fenceKey() string { return d.prefix + "fence" }
 
+// agentKey is the key of which an agent holds the newest writing.
+func (d *Discovery) agentKey(name string) string { return d.prefix + "agents/" + name }
+
 // instances is what the keys of the instances begin with.
 func (d *Discovery) instances() string { return d.prefix + "instances/" }
 
@@ -143,41 +146,23 @@ func (d *Discovery) fence(ctx context.Context) (seen, revision int64, err error)
 
 // List implements strategies.Discovery. All is of one revision.
 func (d *Discovery) List(ctx context.Context) ([]strategies.Registration, error) {
-	list, _, err := d.list(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("list registrations: %w", err)
-	}
-	return list, nil
-}
-
-// list also returns the revision at which the registrations were so.
-func (d *Discovery) list(ctx context.Context) ([]strategies.Registration, int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var list []strategies.Registration
-	var revision int64
-	end := clientv3.GetPrefixRangeEnd(d.instances())
-	for from := d.instances(); ; {
-		answer, err := d.client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageSize), clientv3.WithRev(revision))
-		if err != nil {
-			return nil, 0, d.explain(err)
+	err := d.each(ctx, func(key string, value []byte, _ entry) error {
+		var r strategies.Registration
+		if err := json.Unmarshal(value, &r); err != nil {
+			return fmt.Errorf("the key %s is no registration of ours: %w", d.key(key), err)
 		}
-		revision = answer.Header.Revision
-		for _, kv := range answer.Kvs {
-			var r strategies.Registration
-			if err := json.Unmarshal(kv.Value, &r); err != nil {
-				return nil, 0, fmt.Errorf("the key %s is no registration of ours: %w", kv.Key, err)
-			}
-			r.Key = strings.TrimPrefix(string(kv.Key), d.instances())
-			list = append(list, r)
-		}
-		if !answer.More {
-			break
-		}
-		from = string(answer.Kvs[len(answer.Kvs)-1].Key) + "\x00"
+		r.Key = key
+		list = append(list, r)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list registrations: %w", d.explain(err))
 	}
 	slices.SortFunc(list, func(a, b strategies.Registration) int { return strings.Compare(a.Key, b.Key) })
-	return list, revision, nil
+	return list, nil
 }
 
 // explain says what to do about an etcd that gives no answer.

@@ -37,9 +37,7 @@ type document struct {
 func (d *Discovery) Register(ctx context.Context, op strategies.Operation, r strategies.Registration) error {
 	r.Operation, r.Fence = op.ID, op.Fence
 	err := d.change(ctx, op, func(doc *document) {
-		doc.remove(r.Key)
-		doc.Registrations = append(doc.Registrations, r)
-		slices.SortFunc(doc.Registrations, func(a, b strategies.Registration) int { return strings.Compare(a.Key, b.Key) })
+		doc.put(r)
 	})
 	if err != nil {
 		return fmt.Errorf("register %s: %w", r.Key, err)
@@ -64,11 +62,30 @@ func (d *Discovery) List(context.Context) ([]strategies.Registration, error) {
 	return doc.Registrations, nil
 }
 
+func (doc *document) put(r strategies.Registration) {
+	doc.remove(r.Key)
+	doc.Registrations = append(doc.Registrations, r)
+	slices.SortFunc(doc.Registrations, func(a, b strategies.Registration) int { return strings.Compare(a.Key, b.Key) })
+}
+
 func (doc *document) remove(key string) {
 	doc.Registrations = slices.DeleteFunc(doc.Registrations, func(r strategies.Registration) bool { return r.Key == key })
 }
 
+// change edits the registrations under an operation's fence.
 func (d *Discovery) change(ctx context.Context, op strategies.Operation, edit func(*document)) error {
+	return d.edit(ctx, func(doc *document) (bool, error) {
+		if op.Fence < doc.Fence {
+			return false, fmt.Errorf("fence %d, seen %d: %w", op.Fence, doc.Fence, strategies.ErrStaleFence)
+		}
+		doc.Fence = op.Fence
+		edit(doc)
+		return true, nil
+	})
+}
+
+// edit changes the file under its lock, if what is called says that it has changed something.
+func (d *Discovery) edit(ctx context.Context, change func(*document) (bool, error)) error {
 	if err := os.MkdirAll(filepath.Dir(d.path), 0o755); err != nil {
 		return err
 	}
@@ -81,11 +98,9 @@ func (d *Discovery) change(ctx context.Context, op strategies.Operation, edit fu
 	if err != nil {
 		return err
 	}
-	if op.Fence < doc.Fence {
-		return fmt.Errorf("fence %d, seen %d: %w", op.Fence, doc.Fence, strategies.ErrStaleFence)
+	if changed, err := change(&doc); err != nil || !changed {
+		return err
 	}
-	doc.Fence = op.Fence
-	edit(&doc)
 	data, err := json.MarshalIndent(doc, "", "  ")
 	if err != nil {
 		return err

@@ -289,3 +289,9 @@ func TestEngineNotThere(t *testing.T) {
 	_, err = New("../shop")
 	require.ErrorContains(t, err, "next: set release.application")
 }
+
+func TestSignalNumber(t *testing.T) {
+	for text, want := range map[string]int{"": 15, "9": 9, "SIGQUIT": 3, "quit": 3, "SIGRTMIN+3": 37, "RTMIN+1": 35, "nothing": 0} {
+		require.Equal(t, want, signalNumber(text), text)
+	}
+}
