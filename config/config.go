@@ -163,19 +163,23 @@ func (g Gate) Kind() (kind string, spec map[string]string, err error) {
 
 // Service is the container service.
 type Service struct {
-	Driver  string            `yaml:"driver,omitempty"` // "process" (default) or "docker"
+	Driver  string            `yaml:"driver,omitempty"` // "process" (default), "docker" or "swarm"
 	Command []string          `yaml:"command,omitempty"`
 	Env     map[string]string `yaml:"env,omitempty"`
 	Dir     string            `yaml:"dir,omitempty"`    // where the command runs; default the file's folder
 	Health  string            `yaml:"health,omitempty"` // path of the health probe
 	State   string            `yaml:"state,omitempty"`  // folder; default ".switchback/process"
-	// The rest is of docker.
+	// The rest is of docker and swarm.
 	Image       string       `yaml:"image,omitempty"`   // {{version}} is put in
 	Port        int          `yaml:"port,omitempty"`    // where the application listens inside; default the only one the image exposes
 	Ports       string       `yaml:"ports,omitempty"`   // of this machine that it may be published on: FIRST-LAST; default any
 	Network     string       `yaml:"network,omitempty"` // default the engine's
 	Volumes     []string     `yaml:"volumes,omitempty"` // SOURCE:TARGET[:ro], a SOURCE that begins with a dot relative to dir
 	Healthcheck *Healthcheck `yaml:"healthcheck,omitempty"`
+	// And this of swarm alone.
+	Publish     int    `yaml:"publish,omitempty"`      // the port of the swarm's machines where the application is reached
+	PublishMode string `yaml:"publish_mode,omitempty"` // ingress (default) or host
+	Endpoint    string `yaml:"endpoint,omitempty"`     // vip (default) or dnsrr
 }
 
 // Healthcheck is what differs from the image's HEALTHCHECK.
@@ -274,8 +278,15 @@ func (c *Config) defaults() {
 	set(&c.Drift.From, "staging")
 	set(&c.Drift.To, "production")
 	set(&c.Release.Application, "app")
-	set(&c.Release.Strategy, "bluegreen")
 	set(&c.Release.Service.Driver, "process")
+	if c.Release.Service.Driver == "swarm" { // it knows no other, and moves traffic itself
+		set(&c.Release.Strategy, "rolling")
+		set(&c.Release.Router.Driver, "none")
+	}
+	set(&c.Release.Strategy, "bluegreen")
+	if c.Release.Service.Publish != 0 {
+		set(&c.Release.Service.PublishMode, "ingress")
+	}
 	set(&c.Release.Router.Driver, "proxy")
 	set(&c.Release.Discovery.Driver, "file")
 	set(&c.Release.Discovery.Prefix, "switchback")

@@ -208,11 +208,16 @@ func (s *stage) is(version, when string) {
 	require.NoError(s.t, err, when)
 	require.Len(s.t, registered, 1, when)
 	require.Equal(s.t, routing.Backends[0].Address, registered[0].Address, when)
+	s.schema(version, when)
+}
 
+// schema wants the database's schema to be the version's.
+func (s *stage) schema(version, when string) {
+	s.t.Helper()
 	db := servers.Open(s.t, "sqlite:"+filepath.Join(s.dir, "shop.db"))
 	defer db.Close()
 	column := map[string]string{"v1": "first_name", "v2": "attic_first_name || full_name"}[version]
-	_, err = db.ExecContext(s.t.Context(), "SELECT "+column+" FROM customers")
+	_, err := db.ExecContext(s.t.Context(), "SELECT "+column+" FROM customers")
 	require.NoError(s.t, err, when)
 	if version == "v1" {
 		_, err = db.ExecContext(s.t.Context(), "SELECT full_name FROM customers")

@@ -63,6 +63,14 @@ type Container struct {
 	Network     string       `json:"network,omitempty"`     // empty for the engine's default
 	Volumes     []string     `json:"volumes,omitempty"`     // SOURCE:TARGET[:ro], the source a volume or an absolute path
 	Healthcheck *Healthcheck `json:"healthcheck,omitempty"` // what differs from the image's
+	Publish     *Publish     `json:"publish,omitempty"`     // of an orchestrator: where all instances are reached from outside
+	Endpoint    string       `json:"endpoint,omitempty"`    // of a swarm: vip, or dnsrr, where its name has the addresses of all
+}
+
+// Publish is a port of the machines under which an orchestrator publishes an application.
+type Publish struct {
+	Port int    `json:"port"`
+	Mode string `json:"mode"` // ingress: on all machines, to all instances; host: on that of an instance, to that one
 }
 
 // Healthcheck is a container's own health probe. What is zero is as the image has it.

@@ -3,6 +3,7 @@ package strategies
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/switchbackdb/switchback/internal/failpoint"
@@ -23,9 +24,11 @@ func replacement(p *Plan) Replacement {
 	return to
 }
 
-// restoration is blue in place of the candidate: as many instances as it had, where the release has changed that.
+// restoration is blue in place of the candidate: as many instances as it had, where the release has changed that, and
+// with no delay. A way back is not taken slowly.
 func restoration(p *Plan) Replacement {
 	to := Replacement{Version: *p.Blue.Spec, Over: p.Release, Pace: *p.Pace, Grace: p.Blue.Grace}
+	to.Pace.Delay = 0
 	if p.Pace.Replicas > 0 {
 		to.Pace.Replicas = p.Blue.Replicas
 	}
@@ -90,7 +93,7 @@ func (m *Machine) replace(ctx context.Context, s *migrate.Session, r *Release, i
 		return "", err
 	}
 	failpoint.Hit("release: rolling")
-	w := watched{m: m, s: s, r: r, i: i, to: to, begun: time.Now(), moved: time.Now(), best: -1}
+	w := watched{m: m, s: s, r: r, i: i, to: to, begun: time.Now(), moved: time.Now(), best: -1, old: math.MaxInt}
 	if _, err := m.wait(ctx, s, r, forever, func() (bool, error) { return w.look(ctx) }); err != nil {
 		return "", err
 	}
@@ -109,7 +112,8 @@ type watched struct {
 	to    Replacement
 	begun time.Time
 	moved time.Time // when it came further the last time
-	best  int       // how far it has come
+	best  int       // how far it has come: the most instances that were healthy
+	old   int       // and the fewest that were left of others
 	told  int       // and how far when that was last journalled
 	says  string    // the same in words
 }
@@ -144,11 +148,18 @@ func (w *watched) look(ctx context.Context) (bool, error) {
 // patience is how long one instance may take to be replaced. An orchestrator may keep the delay after the last one, too,
 // and watch that one for as long again.
 func (w *watched) patience() time.Duration {
-	return w.r.Plan.Timing.Healthy + 2*w.to.Pace.Delay + w.to.Pace.Monitor + w.to.Grace
+	return w.r.Plan.Timing.Healthy + 2*w.to.Pace.Delay + w.to.Pace.Monitor + w.to.Grace + slack
 }
+
+// slack is what an orchestrator takes for itself: a swarm waits two seconds before it stops an instance that it has taken
+// out of DNS.
+const slack = 5 * time.Second
 
 // note keeps how far it has come, and journals it now and then: of many instances not each.
 func (w *watched) note(ctx context.Context, now Rollout) error {
+	if now.Old < w.old {
+		w.old, w.moved = now.Old, time.Now()
+	}
 	if now.Healthy <= w.best {
 		return nil
 	}

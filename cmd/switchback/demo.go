@@ -78,10 +78,15 @@ func shopCommand() *cli.Command {
 	return &cli.Command{
 		Name: "shop", Usage: "the demo's application", Hidden: true,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "version", Required: true}, &cli.StringFlag{Name: "listen", Required: true}, &cli.StringFlag{Name: "db", Required: true},
+			&cli.StringFlag{Name: "version"}, &cli.StringFlag{Name: "listen"}, &cli.StringFlag{Name: "db"},
+			&cli.DurationFlag{Name: "linger", Usage: "how long it answers after it was asked to end"},
+			&cli.StringFlag{Name: "probe", Usage: "ask the shop at this `URL` for its health instead"},
 		},
 		Action: func(c *cli.Context) error {
-			return demo.Shop(c.Context, c.String("version"), c.String("listen"), c.String("db"))
+			if url := c.String("probe"); url != "" {
+				return demo.Probe(c.Context, url)
+			}
+			return demo.Shop(c.Context, c.String("version"), c.String("listen"), c.String("db"), c.Duration("linger"))
 		},
 	}
 }

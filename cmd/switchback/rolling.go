@@ -8,12 +8,24 @@ import (
 	"strings"
 
 	"github.com/switchbackdb/switchback/config"
+	"github.com/switchbackdb/switchback/drivers/service/swarm"
 	"github.com/switchbackdb/switchback/strategies"
 )
 
+// swarmDriver is the driver of a Docker Swarm.
+const swarmDriver = "swarm"
+
 // roller is the orchestrator that the configuration names; nil when the service replaces nothing by itself.
-func (t *target) roller(config.Release) (strategies.Roller, error) {
-	return nil, nil
+func (t *target) roller(r config.Release) (strategies.Roller, error) {
+	if r.Service.Driver != swarmDriver {
+		return nil, nil
+	}
+	o, err := swarm.New(r.Application)
+	if err != nil {
+		return nil, err
+	}
+	t.closers = append(t.closers, o.Close)
+	return o, nil
 }
 
 // rolling puts into a plan what is in force, and by what it is replaced in which pace.

@@ -33,8 +33,9 @@ type customer struct {
 	Name string `json:"name"` // first and last name with one space between
 }
 
-// Shop serves a version of the shop on the address until the context ends.
-func Shop(ctx context.Context, version, address, file string) error {
+// Shop serves a version of the shop on the address until the context ends, and lingers for a while then: who has looked
+// up its address just before is still answered.
+func Shop(ctx context.Context, version, address, file string, linger time.Duration) error {
 	q, ok := shopQueries[version]
 	if !ok {
 		return fmt.Errorf("there is no version %q of the shop", version)
@@ -69,6 +70,7 @@ func Shop(ctx context.Context, version, address, file string) error {
 	ended := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
+		time.Sleep(linger)
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		ended <- server.Shutdown(drain)
@@ -77,6 +79,23 @@ func Shop(ctx context.Context, version, address, file string) error {
 		return err
 	}
 	return <-ended
+}
+
+// Probe asks a shop for its health.
+func Probe(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s", url, resp.Status)
+	}
+	return nil
 }
 
 // openFile opens the shop's database. Those who write share one connection, each in turn: SQLite lets one

@@ -73,9 +73,9 @@ func (s *Service) health(ctx context.Context, c container.InspectResponse) (stra
 	if h := c.State.Health; h != nil {
 		switch h.Status {
 		case container.Starting:
-			return strategies.StateStarting, "its healthcheck has not succeeded yet" + lastProbe(h)
+			return strategies.StateStarting, "its healthcheck has not succeeded yet" + engine.LastProbe(h)
 		case container.Unhealthy:
-			return strategies.StateFailing, fmt.Sprintf("its healthcheck failed %d times in a row%s", h.FailingStreak, lastProbe(h))
+			return strategies.StateFailing, fmt.Sprintf("its healthcheck failed %d times in a row%s", h.FailingStreak, engine.LastProbe(h))
 		}
 	}
 	if path := c.Config.Labels[labelHealth]; path != "" {
@@ -84,15 +84,6 @@ func (s *Service) health(ctx context.Context, c container.InspectResponse) (stra
 		}
 	}
 	return strategies.StateHealthy, ""
-}
-
-// lastProbe is what the last run of a healthcheck printed.
-func lastProbe(h *container.Health) string {
-	if len(h.Log) == 0 {
-		return ""
-	}
-	last := h.Log[len(h.Log)-1]
-	return fmt.Sprintf(": exit code %d %s", last.ExitCode, strings.TrimSpace(last.Output))
 }
 
 func (s *Service) ask(ctx context.Context, address, path string) error {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -13,6 +14,15 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 )
+
+// LastProbe is what the last run of a healthcheck printed.
+func LastProbe(h *container.Health) string {
+	if len(h.Log) == 0 {
+		return ""
+	}
+	last := h.Log[len(h.Log)-1]
+	return fmt.Sprintf(": exit code %d %s", last.ExitCode, strings.TrimSpace(last.Output))
+}
 
 // What is shown of a log: so many lines and bytes, and so many bytes of it are read for that.
 const (

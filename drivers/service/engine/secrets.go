@@ -58,6 +58,9 @@ func (s Secrets) Text(t string) string { return s.replacer.Replace(t) }
 
 // In takes the values out of an error's text.
 func (s Secrets) In(err error) error {
+	if err == nil {
+		return nil
+	}
 	if shown := s.Text(err.Error()); shown != err.Error() {
 		return &hidden{text: shown, err: err}
 	}

@@ -1,0 +1,332 @@
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+	api "github.com/moby/moby/api/types/swarm"
+	"github.com/moby/moby/client"
+	"github.com/stretchr/testify/require"
+
+	"github.com/switchbackdb/switchback/drivers/service/swarm"
+	"github.com/switchbackdb/switchback/integration/servers"
+	"github.com/switchbackdb/switchback/strategies"
+	"github.com/switchbackdb/switchback/strategies/conformance"
+)
+
+const swarmConfig = `  application: %[1]s
+  healthy: %[5]s
+  grace: 2s
+  service:
+    driver: swarm
+    image: %[2]s
+    command: [shop, --version, "{{version}}", --listen, "{{address}}", --db, /data/shop.db, --linger, 300ms]
+    env: {SECRET: "${SHOP_SECRET}"}
+    volumes: [".:/data"]
+    network: %[3]s
+    endpoint: dnsrr
+    healthcheck: {command: [/program, shop, --probe, "http://127.0.0.1:%[6]d/healthz"], interval: 100ms, start_period: 1h}
+  rolling: {%[4]s, monitor: 100ms}
+`
+
+// swarmStage is a stage whose shop runs in tasks of a swarm.
+type swarmStage struct {
+	*stage
+	engine      *client.Client
+	application string
+	image       string
+	network     string
+	roller      *swarm.Orchestrator
+}
+
+// newSwarmStage has nothing released yet.
+func newSwarmStage(t *testing.T) *swarmStage {
+	t.Helper()
+	t.Parallel()
+	path, err := program.Path()
+	require.NoError(t, err)
+	engine := servers.Docker(t)
+	image := servers.Image(t, engine, path, fmt.Sprintf("USER %d:%d\nEXPOSE 8080\nENTRYPOINT [\"/program\"]\n", os.Getuid(), os.Getgid()))
+	s := &swarmStage{stage: emptyStage(t), engine: engine, image: image}
+	s.application = servers.SwarmApplication(t, engine, "switchback.application")
+	s.network = s.application + "-net"
+	made, err := engine.NetworkCreate(t.Context(), s.network, client.NetworkCreateOptions{Driver: "overlay", Attachable: true})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		_ = endShops(ctx, engine, s.application)
+		require.Eventually(t, func() bool {
+			_, err := engine.NetworkRemove(ctx, made.ID, client.NetworkRemoveOptions{})
+			return err == nil
+		}, 30*time.Second, 100*time.Millisecond)
+	})
+	s.roller, err = swarm.New(s.application)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.roller.Close() })
+	return s
+}
+
+// endShops has the shops end, so that their network can be removed.
+func endShops(ctx context.Context, engine *client.Client, application string) error {
+	_, err := engine.ServiceRemove(ctx, application, client.ServiceRemoveOptions{})
+	return err
+}
+
+// paced configures the release.
+func (s *swarmStage) paced(pace, healthy string, port int) {
+	s.set(fmt.Sprintf(swarmConfig, s.application, s.image, s.network, pace, healthy, port))
+}
+
+// runs wants all instances to be of the version, and the schema to be its.
+func (s *swarmStage) runs(version, when string) {
+	s.t.Helper()
+	now, err := s.roller.Rollout(s.t.Context())
+	require.NoError(s.t, err, when)
+	require.Equal(s.t, strategies.RollDone, now.State, "%s: %+v", when, now)
+	require.Equal(s.t, version, now.Version, when)
+	s.schema(version, when)
+}
+
+// asked has a container on the network of the shop ask it for a customer all the time, until the test ends.
+func (s *swarmStage) asked() {
+	t := s.t
+	image := servers.Image(t, s.engine, conformance.Application(t), "ENTRYPOINT [\"/program\"]\n")
+	made, err := s.engine.ContainerCreate(t.Context(), client.ContainerCreateOptions{
+		Config:           &container.Config{Image: image, Cmd: []string{"load", "tasks." + s.application + ":8080/customers/1"}},
+		NetworkingConfig: &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{s.network: {}}},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		seconds := 20
+		_, err := s.engine.ContainerStop(ctx, made.ID, client.ContainerStopOptions{Timeout: &seconds})
+		require.NoError(t, err)
+		logs, err := s.engine.ContainerLogs(ctx, made.ID, client.ContainerLogsOptions{ShowStdout: true})
+		require.NoError(t, err)
+		defer logs.Close()
+		var said strings.Builder
+		_, err = stdcopy.StdCopy(&said, &said, logs)
+		require.NoError(t, err)
+		_, err = s.engine.ContainerRemove(ctx, made.ID, client.ContainerRemoveOptions{Force: true})
+		require.NoError(t, err)
+		var requests, failed int
+		_, err = fmt.Sscanf(said.String(), "%d requests, %d failed", &requests, &failed)
+		require.NoError(t, err, "%q", said.String())
+		require.Zero(t, failed, said.String())
+		require.Greater(t, requests, 100)
+		t.Logf("%d requests, none failed", requests)
+	})
+	_, err = s.engine.ContainerStart(t.Context(), made.ID, client.ContainerStartOptions{})
+	require.NoError(t, err)
+}
+
+// rollNote is what the status says of the step that rolls.
+func (s *swarmStage) rollNote() string {
+	s.t.Helper()
+	var doc struct {
+		Releases []struct {
+			Steps []struct{ Kind, Note string }
+		}
+	}
+	require.NoError(s.t, json.Unmarshal([]byte(run(s.t, s.dir, "release", "status", "--json")), &doc))
+	for _, step := range doc.Releases[0].Steps {
+		if step.Kind == "roll" {
+			return step.Note
+		}
+	}
+	return ""
+}
+
+// TestReleaseSwarm has one swarm for releases that are independent of each other.
+func TestReleaseSwarm(t *testing.T) {
+	slow(t)
+	t.Setenv("SHOP_SECRET", shopSecret)
+	servers.Swarm(t, servers.Docker(t))
+	t.Run("out and back", testSwarmOutAndBack)
+	t.Run("paused, aborted", testSwarmPaused)
+	t.Run("changed by somebody else", testSwarmForeign)
+	t.Run("killed", testSwarmKilled)
+}
+
+// testSwarmOutAndBack takes the database change and the instances of a new version out and back under load, and finds
+// candidates out that do not come up.
+func testSwarmOutAndBack(t *testing.T) {
+	s := newSwarmStage(t)
+	s.paced("replicas: 2", "30s", 8080)
+	s.first()
+	s.runs("v1", "at first")
+	s.asked()
+	plan := run(t, s.dir, "release", "plan", "--version", "v2")
+	require.Contains(t, plan, "roll: 2 instances, 1 at a time, start-first, each watched for 100ms")
+	said := plan + run(t, s.dir, "release", "start", "--version", "v2")
+	require.Contains(t, said, "1 of 2 are v2")
+	require.Equal(t, "2 of 2 are v2", s.rollNote())
+	s.runs("v2", "out")
+	said += run(t, s.dir, "release", "rollback")
+	s.runs("v1", "back")
+
+	// The shop does not know this version, and ends: the swarm halts, and we go back.
+	c := start(t, s.dir, nil, "release", "start", "--version", "v3", "--no-contract")
+	require.Equal(t, 3, c.end(t), c.out.String())
+	require.Contains(t, c.out.String(), `there is no version "v3" of the shop`)
+	s.runs("v1", "a version that ends")
+	// This one runs, and is never healthy: no swarm finds that out.
+	s.paced("replicas: 2", "1s", 8081)
+	c2 := start(t, s.dir, nil, "release", "start", "--version", "v2", "--name", "mute")
+	require.Equal(t, 3, c2.end(t), c2.out.String())
+	require.Contains(t, c2.out.String(), "0 of 2 are v2, and nothing has moved for 8.1s: ")
+	require.Contains(t, c2.out.String(), " is starting; its healthcheck has not succeeded yet: exit code 1")
+	s.runs("v1", "a version that is never healthy")
+
+	said += c.out.String() + c2.out.String() + run(t, s.dir, "release", "status", "--all", "--json") + run(t, s.dir, "history", "--json")
+	require.NotContains(t, said, shopSecret)
+}
+
+// testSwarmPaused stops a release in the midst of its instances, goes on with it, and aborts another one there.
+func testSwarmPaused(t *testing.T) {
+	s := newSwarmStage(t)
+	s.paced("replicas: 3, delay: 3s", "30s", 8080)
+	s.first()
+	for _, end := range []string{"resume", "abort"} {
+		c := start(t, s.dir, nil, "release", "start", "--version", "v2", "--name", end)
+		require.Eventually(t, func() bool { return s.rollNote() == "1 of 3 are v2" }, 30*time.Second, 50*time.Millisecond, c.out.String())
+		if end == "resume" {
+			run(t, s.dir, "release", "pause")
+			require.Zero(t, c.end(t), c.out.String())
+			require.Contains(t, c.out.String(), "is paused")
+			now, err := s.roller.Rollout(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, strategies.RollHalted, now.State)
+			require.NotZero(t, now.Old)
+			run(t, s.dir, "release", "resume")
+			s.runs("v2", "resumed")
+			run(t, s.dir, "release", "rollback")
+			s.runs("v1", "rolled back")
+			continue
+		}
+		run(t, s.dir, "release", "abort")
+		require.Equal(t, 3, c.end(t), c.out.String())
+		s.runs("v1", "aborted")
+	}
+}
+
+// testSwarmForeign has somebody change the service by hand: nothing is overwritten, before a release, in its midst and
+// on its way back.
+func testSwarmForeign(t *testing.T) {
+	s := newSwarmStage(t)
+	s.paced("replicas: 1", "30s", 8080)
+	s.first()
+	run(t, s.dir, "release", "start", "--version", "v2")
+	s.byHand("DEBUG=1")
+	c := start(t, s.dir, nil, "release", "rollback")
+	require.Equal(t, 1, c.end(t), c.out.String())
+	require.Contains(t, c.out.String(), "somebody has changed the environment of the service")
+	require.Contains(t, c.out.String(), "docker service rollback "+s.application)
+	_, status := s.newest()
+	require.Equal(t, "turned back", status, "it holds")
+	s.byHand("")
+	require.Eventually(t, func() bool {
+		now, err := s.roller.Rollout(t.Context())
+		return err == nil && now.State == strategies.RollDone
+	}, 30*time.Second, 50*time.Millisecond)
+	c = start(t, s.dir, nil, "release", "resume")
+	require.Equal(t, 3, c.end(t), c.out.String())
+	s.runs("v1", "mended")
+
+	s.byHand("DEBUG=1")
+	c = start(t, s.dir, nil, "release", "start", "--version", "v2")
+	require.Equal(t, 1, c.end(t), c.out.String())
+	require.Contains(t, c.out.String(), "state: nothing was changed")
+}
+
+// byHand adds a variable to the environment of the service, or takes the last change back.
+func (s *swarmStage) byHand(variable string) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool {
+		found, err := s.engine.ServiceInspect(s.t.Context(), s.application, client.ServiceInspectOptions{})
+		require.NoError(s.t, err)
+		o := client.ServiceUpdateOptions{Version: found.Service.Version, Spec: found.Service.Spec, Rollback: "previous"}
+		if variable != "" {
+			o.Rollback = ""
+			o.Spec.TaskTemplate.ContainerSpec.Env = append(o.Spec.TaskTemplate.ContainerSpec.Env, variable)
+		}
+		_, err = s.engine.ServiceUpdate(s.t.Context(), found.Service.ID, o)
+		return err == nil
+	}, 10*time.Second, 50*time.Millisecond)
+}
+
+// testSwarmKilled kills the command at every mark between two calls of the swarm.
+func testSwarmKilled(t *testing.T) {
+	s := newSwarmStage(t)
+	s.paced("replicas: 2, parallelism: 2", "30s", 8080)
+	// The first release's way back removes the service.
+	run(t, s.dir, "release", "start", "--version", "v1")
+	gone := marks(t, s.dir, "release", "rollback")
+	at := swarmMarks(gone)
+	require.Len(t, at, 4)
+	for _, n := range at[1:3] { // before the others nothing has begun, after them nothing is left
+		run(t, s.dir, "release", "start", "--version", "v1")
+		when := s.killed(n, gone, "release", "rollback")
+		c := start(t, s.dir, nil, "release", "resume")
+		require.Equal(t, 3, c.end(t), c.out.String())
+		services, err := s.engine.ServiceList(t.Context(), client.ServiceListOptions{})
+		require.NoError(t, err)
+		for _, service := range services.Items {
+			require.NotEqual(t, s.application, service.Spec.Name, when)
+		}
+	}
+
+	s.first()
+	s.asked()
+	out := marks(t, s.dir, "release", "start", "--version", "v2")
+	s.runs("v2", "undisturbed")
+	back := marks(t, s.dir, "release", "rollback")
+	s.runs("v1", "undisturbed")
+	outAt, backAt := swarmMarks(out), swarmMarks(back)
+	require.NotEmpty(t, outAt)
+	require.Len(t, backAt, len(outAt))
+	for i := range outAt {
+		when := s.killed(outAt[i], out, "release", "start", "--version", "v2")
+		run(t, s.dir, "release", "resume")
+		s.runs("v2", when)
+		s.once(when)
+		when = s.killed(backAt[i], back, "release", "rollback")
+		c := start(t, s.dir, nil, "release", "resume")
+		require.Equal(t, 3, c.end(t), c.out.String())
+		s.runs("v1", when)
+	}
+	t.Logf("killed at %d marks out and %d back", len(outAt), len(backAt))
+}
+
+// once wants one task in each slot to have been started for the newest release: nothing was replaced twice.
+func (s *swarmStage) once(when string) {
+	s.t.Helper()
+	name, _ := s.newest()
+	tasks, err := s.engine.TaskList(s.t.Context(), client.TaskListOptions{Filters: make(client.Filters).Add("service", s.application)})
+	require.NoError(s.t, err)
+	slots := map[int]int{}
+	for _, task := range tasks.Items {
+		if task.Spec.ContainerSpec.Labels["switchback.release"] == name && task.Status.State != api.TaskStateNew {
+			slots[task.Slot]++
+		}
+	}
+	require.Equal(s.t, map[int]int{1: 1, 2: 1}, slots, when)
+}
+
+// swarmMarks are the marks of the driver, counted from 1.
+func swarmMarks(names []string) (list []int) {
+	for i, name := range names {
+		if strings.HasPrefix(name, "swarm: ") {
+			list = append(list, i+1)
+		}
+	}
+	return list
+}

@@ -1,0 +1,100 @@
+package servers
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/api/types/swarm"
+	"github.com/moby/moby/client"
+	"github.com/stretchr/testify/require"
+
+	"github.com/switchbackdb/switchback/internal/filelock"
+)
+
+// SwarmTurn waits until no other test works with the engine's swarm, and has it until the test ends.
+func SwarmTurn(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	lock, err := filelock.Take(ctx, filepath.Join(os.TempDir(), "switchback-test-swarm.lock"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = lock.Close() })
+}
+
+// Swarm has the engine be a swarm's manager until the test and its subtests end. An engine that was none is none again
+// then.
+func Swarm(t testing.TB, engine *client.Client) {
+	t.Helper()
+	SwarmTurn(t)
+	info, err := engine.Info(t.Context(), client.InfoOptions{})
+	require.NoError(t, err)
+	if info.Info.Swarm.LocalNodeState != swarm.LocalNodeStateInactive {
+		return
+	}
+	_, err = engine.SwarmInit(t.Context(), client.SwarmInitOptions{ListenAddr: "127.0.0.1:2377", AdvertiseAddr: "127.0.0.1"})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		_, err := engine.SwarmLeave(ctx, client.SwarmLeaveOptions{Force: true})
+		require.NoError(t, err)
+	})
+}
+
+// SwarmApplication returns a name for an application in the swarm. The service of that name, its containers, and the configs
+// with the label of it are removed when the test ends.
+func SwarmApplication(t testing.TB, engine *client.Client, label string) string {
+	t.Helper()
+	var b [6]byte
+	_, _ = rand.Read(b[:])
+	name := "test-" + hex.EncodeToString(b[:])
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if endTasks(ctx, t, engine, name) {
+			_, err := engine.ServiceRemove(ctx, name, client.ServiceRemoveOptions{})
+			require.NoError(t, err)
+		}
+		configs, err := engine.ConfigList(ctx, client.ConfigListOptions{Filters: make(client.Filters).Add("label", label+"="+name)})
+		require.NoError(t, err)
+		for _, c := range configs.Items {
+			_, err := engine.ConfigRemove(ctx, c.ID, client.ConfigRemoveOptions{})
+			require.NoError(t, err)
+		}
+	})
+	return name
+}
+
+// endTasks ends the tasks of a service, so that none of its containers is left. It tells whether there is that service.
+func endTasks(ctx context.Context, t testing.TB, engine *client.Client, name string) bool {
+	t.Helper()
+	none := uint64(0)
+	require.Eventually(t, func() bool {
+		found, err := engine.ServiceInspect(ctx, name, client.ServiceInspectOptions{})
+		if err != nil {
+			return true // there is none
+		}
+		spec := found.Service.Spec
+		spec.Mode = swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: &none}}
+		_, err = engine.ServiceUpdate(ctx, name, client.ServiceUpdateOptions{Version: found.Service.Version, Spec: spec})
+		return err == nil
+	}, 10*time.Second, 50*time.Millisecond)
+	filters := make(client.Filters).Add("label", "com.docker.swarm.service.name="+name)
+	require.Eventually(t, func() bool {
+		left, err := engine.ContainerList(ctx, client.ContainerListOptions{Filters: filters})
+		return err == nil && len(left.Items) == 0
+	}, 45*time.Second, 50*time.Millisecond, "its containers do not end")
+	stopped, err := engine.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: filters})
+	require.NoError(t, err)
+	for _, c := range stopped.Items {
+		// The swarm removes them as well.
+		_, _ = engine.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+	}
+	_, err = engine.ServiceInspect(ctx, name, client.ServiceInspectOptions{})
+	return err == nil
+}
