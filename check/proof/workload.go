@@ -181,19 +181,34 @@ func (w *asked) prepare(ctx context.Context, conn *sql.Conn, q workload.Query) (
 	if len(tokens) == 0 || !tokens[0].Is("select") && !tokens[0].Is("with") && !tokens[0].Is("values") && !tokens[0].Is("table") {
 		return nil, nil
 	}
-	rows, err := tx.QueryContext(ctx, replaced(q.Text, engine, func(int) string { return "NULL" }))
-	if err != nil {
+	query := replaced(q.Text, engine, func(int) string { return "NULL" })
+	switch {
+	case engine == migrate.Postgres, engine == migrate.SQLite:
+		query = "SELECT * FROM (" + query + "\n) AS the_query LIMIT 0" // of which nothing is carried out
+	case q.Recalled:
+		return nil, nil // MySQL does carry it out: what a log remembers may sleep, or hold a lock
+	}
+	if columns, err = columnsOf(ctx, tx, query); err != nil {
 		return nil, ctx.Err() // LIMIT NULL and such: it was prepared, that is enough
+	}
+	return columns, ctx.Err()
+}
+
+// columnsOf are the columns that a query gives, with their types.
+func columnsOf(ctx context.Context, tx *sql.Tx, query string) (columns []string, err error) {
+	rows, err := tx.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
 	}
 	defer rows.Close()
 	types, err := rows.ColumnTypes()
-	if err != nil || rows.Err() != nil {
-		return nil, ctx.Err()
+	if err != nil {
+		return nil, err
 	}
 	for _, t := range types {
 		columns = append(columns, strings.TrimSpace(t.Name()+" "+t.DatabaseTypeName()))
 	}
-	return columns, ctx.Err()
+	return columns, rows.Err()
 }
 
 // positional writes the nth parameter, from 1, as the engine has them.

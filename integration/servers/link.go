@@ -85,12 +85,12 @@ func (l *Link) forget(conn net.Conn) {
 }
 
 func (l *Link) pass(near net.Conn) {
-	defer near.Close()
+	defer func() { _ = near.Close() }()
 	far, err := net.Dial(l.network, l.server)
 	if err != nil {
 		return
 	}
-	defer far.Close()
+	defer func() { _ = far.Close() }()
 	if !l.keep(near) || !l.keep(far) {
 		return
 	}

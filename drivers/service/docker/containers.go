@@ -171,12 +171,12 @@ func (c *Containers) reach(found container.InspectResponse) (string, error) {
 	if found.NetworkSettings == nil {
 		return "", errors.New("it is on no network")
 	}
-	for _, b := range found.NetworkSettings.Ports[port] {
+	if published := found.NetworkSettings.Ports[port]; len(published) > 0 {
 		host := c.options.Address
-		if b.HostIP.IsValid() && !b.HostIP.IsUnspecified() {
-			host = b.HostIP.String()
+		if ip := published[0].HostIP; ip.IsValid() && !ip.IsUnspecified() {
+			host = ip.String()
 		}
-		return net.JoinHostPort(host, b.HostPort), nil
+		return net.JoinHostPort(host, published[0].HostPort), nil
 	}
 	var names []string
 	for n, e := range found.NetworkSettings.Networks {
@@ -281,7 +281,7 @@ func (c *Containers) follow(ctx context.Context, since int64, changed func()) in
 			since = max(since, m.TimeNano)
 			c.note(m)
 			changed()
-		case <-stream.Err:
+		case <-stream.Err: //nolint:errcheck // it ends the stream, as its channel's end does; the next one is asked for what was missed
 			return since
 		}
 	}
