@@ -244,6 +244,9 @@ func (t *target) plan(c *cli.Context, m *strategies.Machine) (*strategies.Plan, 
 	if p.Gates, err = gates(m, cfg.Analysis); err != nil {
 		return nil, err
 	}
+	if err := reachable(p); err != nil {
+		return nil, err
+	}
 	p.Steps = strategies.Steps(p, strategies.Outline{Pending: pending, Shares: shares, Pause: c.Bool("pause"), Contract: !c.Bool("no-contract")})
 	return p, nil
 }

@@ -80,6 +80,16 @@ func inForce(now strategies.Rollout, releases []*strategies.Release) (*strategie
 	return blue, nil
 }
 
+// reachable refuses gates that ask an application whose instances only their orchestrator reaches.
+func reachable(p *strategies.Plan) error {
+	for _, g := range p.Gates {
+		if c := p.Candidate.Container; p.Strategy == strategies.Rolling && g.Kind == "http" && (c == nil || c.Publish == nil) {
+			return fmt.Errorf("gate %s asks the application, which is published on no port\n  next: set release.service.publish, or make it a gate of the kind sql, exec or prometheus", g.Name)
+		}
+	}
+	return nil
+}
+
 // printPace says how a rolling release replaces instances.
 func (t *target) printPace(plan *strategies.Plan) {
 	p := plan.Pace
@@ -107,4 +117,7 @@ func (t *target) printPace(plan *strategies.Plan) {
 	}
 	words = append(words, fmt.Sprintf("each watched for %s", p.Monitor))
 	t.out.printf("  roll: %s", strings.Join(words, ", "))
+	if c := plan.Candidate.Container; c != nil {
+		t.out.printf("  image: %s", c.Image)
+	}
 }

@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -68,30 +67,20 @@ func New(application string) (*Service, error) {
 	if !validName.MatchString(application) {
 		return nil, fmt.Errorf("application %q: on Docker its name is part of its containers' names\n  next: set release.application to letters, digits, dots, dashes and underscores", application)
 	}
-	engine, err := client.New(client.FromEnv)
+	c, err := client.New(client.FromEnv)
 	if err != nil {
 		return nil, fmt.Errorf("open Docker: %w\n  next: check DOCKER_HOST, DOCKER_CERT_PATH and DOCKER_TLS_VERIFY", err)
 	}
-	if host := engine.DaemonHost(); !onThisMachine(host) {
-		_ = engine.Close()
+	if host := c.DaemonHost(); !engine.OnThisMachine(host) {
+		_ = c.Close()
 		return nil, fmt.Errorf("the Docker engine of %s is on another machine: a router here would not reach what it publishes on its loopback\n  next: run switchback where the engine is, or unset DOCKER_HOST", redacted(host))
 	}
-	return &Service{application: application, engine: engine, probe: &http.Client{
+	return &Service{application: application, engine: c, probe: &http.Client{
 		Timeout: probeTimeout,
 		// A probe over a kept connection would prove only that the connection lives.
 		Transport:     &http.Transport{DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
-}
-
-// onThisMachine tells whether the address of an engine is one of this machine.
-func onThisMachine(host string) bool {
-	u, err := url.Parse(host)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Scheme == "unix" || u.Scheme == "npipe" || u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func redacted(host string) string {

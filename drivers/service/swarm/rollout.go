@@ -33,7 +33,11 @@ func read(application string, s *api.Service) rollout {
 	}
 	r.Release, r.Version, r.Operation = l[labelRelease], l[labelVersion], l[labelOperation]
 	r.Fence, _ = strconv.ParseInt(l[labelFence], 10, 64) // for people
-	if names := changed(l[labelDefinition], partsOf(s.Spec).hash()); len(names) > 0 || s.Spec.Mode.Replicated == nil {
+	names := changed(l[labelDefinition], partsOf(s.Spec).hash())
+	if s.Spec.Mode.Replicated == nil {
+		names = append(names, "mode")
+	}
+	if len(names) > 0 {
 		r.Foreign = fmt.Sprintf("somebody has changed the %s of the service %s since release %s put it there", strings.Join(names, ", "), application, r.Release)
 		r.Look = "docker service inspect --pretty " + application + "; docker service rollback " + application + " takes the last change back"
 	}
@@ -77,6 +81,9 @@ func (o *Orchestrator) Rollout(ctx context.Context) (strategies.Rollout, error) 
 		return fail(err)
 	}
 	r := read(o.application, s)
+	if !engine.OnThisMachine(o.engine.DaemonHost()) {
+		r.Address = ""
+	}
 	if s == nil || r.Release == "" {
 		return r.Rollout, nil
 	}

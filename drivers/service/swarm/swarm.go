@@ -79,24 +79,24 @@ func (o *Orchestrator) Roll(ctx context.Context, op strategies.Operation, r stra
 	if err != nil {
 		return fail(err)
 	}
-	return o.alone(func() error {
+	return fail(o.alone(func() error {
 		s, err := o.find(ctx)
 		if err != nil {
-			return fail(err)
+			return err
 		}
 		if s == nil {
-			return fail(o.create(ctx, d))
+			return o.create(ctx, d)
 		}
 		now := read(o.application, s)
 		mine := now.Release == r.Version.Release
 		switch {
 		case now.Foreign != "" || !mine && now.Release != r.Over:
-			return fail(now.foreign())
+			return now.foreign()
 		case mine && now.Operation == op.ID && now.State != strategies.RollHalted:
 			return nil
 		}
-		return fail(o.update(ctx, s, d.onto(s.Spec)))
-	})
+		return o.update(ctx, s, d.onto(s.Spec))
+	}))
 }
 
 // Halt implements strategies.Roller. A swarm has no way to stop an update: it is given one that replaces one
@@ -107,23 +107,23 @@ func (o *Orchestrator) Halt(ctx context.Context, op strategies.Operation, releas
 	if err := o.enter(ctx, op); err != nil {
 		return fail(err)
 	}
-	return o.alone(func() error {
+	return fail(o.alone(func() error {
 		s, err := o.find(ctx)
 		if err != nil {
-			return fail(err)
+			return err
 		}
 		now := read(o.application, s)
 		switch {
 		case now.State == strategies.RollAbsent, now.Release != release, now.Foreign != "":
-			return fail(now.foreign())
+			return now.foreign()
 		case now.State != strategies.RollGoing:
 			return nil
 		}
 		spec := s.Spec
 		spec.Labels[labelHalted] = op.ID
 		spec.UpdateConfig = updateConfig(strategies.Pace{Parallelism: 1, Delay: years, Order: strategies.StartFirst})
-		return fail(o.update(ctx, s, spec))
-	})
+		return o.update(ctx, s, spec)
+	}))
 }
 
 // tried says what an error came of.

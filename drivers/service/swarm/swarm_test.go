@@ -164,6 +164,9 @@ func testPace(t *testing.T) {
 	await(t, o, strategies.RollDone)
 	require.NoError(t, o.Roll(t.Context(), operation("2"), b.to(t, o, "r2", "serve", "r1", pace)))
 	await(t, o, strategies.RollDone)
+	require.Equal(t, &api.UpdateConfig{
+		Parallelism: 2, Delay: delay, Monitor: pace.Monitor, Order: api.UpdateOrderStartFirst, FailureAction: api.UpdateFailureActionPause,
+	}, b.service(t, o).Spec.UpdateConfig)
 	begun, pairs := b.history(t, o, "r1", "r2")
 	require.Len(t, pairs, 3)
 	for _, p := range pairs {
@@ -212,6 +215,18 @@ func (b bench) history(t *testing.T, o *Orchestrator, old, young string) (begun 
 func testNeverHealthy(t *testing.T) {
 	b := newBench(t, probed)
 	o := open(t, b.name)
+	// A service that is made is no update to a swarm, which halts nothing then.
+	require.NoError(t, o.Roll(t.Context(), operation("0"), b.to(t, o, "r0", "fail", "", quick)))
+	require.Eventually(t, func() bool {
+		now, err := o.Rollout(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, strategies.RollGoing, now.State)
+		require.NotContains(t, now.Detail, conformance.Secret)
+		return strings.Contains(now.Detail, "non-zero exit (3)")
+	}, time.Minute, 20*time.Millisecond)
+	require.NoError(t, o.Withdraw(t.Context(), operation("00"), "r0"))
+	await(t, o, strategies.RollAbsent)
+
 	require.NoError(t, o.Roll(t.Context(), operation("1"), b.to(t, o, "r1", "serve", "", quick)))
 	await(t, o, strategies.RollDone)
 	before, err := o.tasks(t.Context(), b.service(t, o))
@@ -377,8 +392,9 @@ func testRefused(t *testing.T) {
 		"unavailable is":                         func(r *strategies.Replacement) { r.Pace.Unavailable = "25%" },
 	} {
 		r := strategies.Replacement{Version: strategies.Version{Release: "r1", Name: "v1", Container: &strategies.Container{Image: b.image, Healthcheck: probe}}}
-		_, err := o.Prepare(t.Context(), r)
+		prepared, err := o.Prepare(t.Context(), r)
 		require.NoError(t, err)
+		require.Equal(t, strategies.Pace{Parallelism: 1, Order: strategies.StartFirst, Monitor: 30 * time.Second}, prepared.Pace)
 		change(&r)
 		_, err = o.Prepare(t.Context(), r)
 		require.ErrorContains(t, err, says)
