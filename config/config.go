@@ -224,6 +224,25 @@ type Agent struct {
 	Address string        `yaml:"address,omitempty"` // at which others reach this machine; default 127.0.0.1
 	Labels  []string      `yaml:"labels,omitempty"`  // only containers that have all of these: NAME or NAME=VALUE
 	TTL     time.Duration `yaml:"ttl,omitempty"`     // how long its entries outlive it in etcd; default 15s
+	// NoRegister has it register nothing, on a machine with an NGINX and no containers.
+	NoRegister bool   `yaml:"no_register,omitempty"`
+	Render     Render `yaml:"render,omitempty"`
+}
+
+// Render says which NGINX follows service discovery; none when there is no Include.
+type Render struct {
+	Include      string        `yaml:"include,omitempty"`      // the path that nginx.conf includes in its http block
+	Beacon       string        `yaml:"beacon,omitempty"`       // a loopback HOST:PORT or unix:PATH; default "127.0.0.1:8912"
+	Test         []string      `yaml:"test,omitempty"`         // default [nginx, -t]
+	Reload       []string      `yaml:"reload,omitempty"`       // default [nginx, -s, reload]
+	Timeout      time.Duration `yaml:"timeout,omitempty"`      // of each of the two, and of the proof; default 10s
+	Template     string        `yaml:"template,omitempty"`     // a file in place of the built-in template
+	Applications []string      `yaml:"applications,omitempty"` // these and no others; default all
+	Empty        string        `yaml:"empty,omitempty"`        // an application without an instance: "keep" (default) its last ones, or "unavailable"
+	Releases     bool          `yaml:"releases,omitempty"`     // also what releases registered as up, with equal shares
+	Quiet        time.Duration `yaml:"quiet,omitempty"`        // how long nothing may have changed until NGINX is told; default 200ms
+	Most         time.Duration `yaml:"most,omitempty"`         // how long a change may wait for that; default 2s
+	Drain        time.Duration `yaml:"drain,omitempty"`        // how long requests at what was taken out are watched; default 30s
 }
 
 // Load reads switchback.yaml of a folder. Without one, everything has its default.
@@ -290,7 +309,7 @@ func (c *Config) defaults() {
 	set(&c.Release.Router.Driver, "proxy")
 	set(&c.Release.Discovery.Driver, "file")
 	set(&c.Release.Discovery.Prefix, "switchback")
-	for _, file := range []*string{&c.Release.Discovery.CA, &c.Release.Discovery.Cert, &c.Release.Discovery.Key, &c.Release.Router.Include} {
+	for _, file := range []*string{&c.Release.Discovery.CA, &c.Release.Discovery.Cert, &c.Release.Discovery.Key, &c.Release.Router.Include, &c.Agent.Render.Include, &c.Agent.Render.Template} {
 		if *file != "" {
 			*file = c.path(*file)
 		}
@@ -305,6 +324,10 @@ func (c *Config) defaults() {
 	wait(&c.Release.Drain, 30*time.Second)
 	wait(&c.Release.Grace, 10*time.Second)
 	wait(&c.Agent.TTL, 15*time.Second)
+	wait(&c.Agent.Render.Quiet, 200*time.Millisecond)
+	wait(&c.Agent.Render.Most, 2*time.Second)
+	wait(&c.Agent.Render.Drain, 30*time.Second)
+	set(&c.Agent.Render.Empty, "keep")
 	set(&c.Agent.Address, "127.0.0.1")
 	for i := range c.Release.Analysis {
 		g := &c.Release.Analysis[i]

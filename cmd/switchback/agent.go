@@ -14,23 +14,28 @@ import (
 	"unicode"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/switchbackdb/switchback/agent"
 	"github.com/switchbackdb/switchback/config"
 	"github.com/switchbackdb/switchback/drivers/discovery/file"
+	"github.com/switchbackdb/switchback/drivers/router/nginx"
 	"github.com/switchbackdb/switchback/drivers/service/docker"
 )
 
 func agentCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "agent",
-		Usage: "keep service discovery in step with the containers of this machine",
+		Usage: "keep service discovery in step with the containers of this machine, and NGINX with that",
 		Description: `Registers the containers that have the label switchback.register=APPLICATION in the registry of
-release.discovery, while they run and are healthy, and takes them out when they stop.
+release.discovery, while they run and are healthy, and takes them out when they stop. Where
+agent.render.include is set, it keeps an upstream of NGINX for each application there.
 
 SIGTERM and Ctrl-C end it; SIGHUP has it read switchback.yaml again.`,
 		Flags: append(outputFlags(),
 			&cli.StringFlag{Name: "name", Usage: "its `NAME` in the registry, of its own", DefaultText: "agent.name, or the machine's"},
+			&cli.BoolFlag{Name: "no-register", Usage: "register nothing", DefaultText: "agent.no_register"},
+			&cli.BoolFlag{Name: "no-render", Usage: "leave NGINX alone"},
 			&cli.BoolFlag{Name: "deregister", Usage: "take its entries out when it ends; without, they stay until it is back or agent.ttl is over"},
 		),
 		Action: runAgent,
@@ -90,7 +95,8 @@ func (p *project) rereadAgent(c *cli.Context) (*project, *agentParts, error) {
 type agentParts struct {
 	does      string // for people
 	tell      func(agent.Event)
-	registrar *agent.Registrar
+	registrar *agent.Registrar // nil when it is not to register
+	renderer  *agent.Renderer  // nil when it is not to render
 	closers   []func() error
 }
 
@@ -106,7 +112,7 @@ func (a *agentParts) until(ctx context.Context, again <-chan os.Signal) (reread 
 	defer stop()
 	a.tell(agent.Event{Event: "started", Detail: a.does})
 	ended := make(chan error, 1)
-	go func() { ended <- a.registrar.Run(ctx) }()
+	go func() { ended <- a.run(ctx) }()
 	select {
 	case <-again:
 		stop()
@@ -117,7 +123,22 @@ func (a *agentParts) until(ctx context.Context, again <-chan os.Signal) (reread 
 	}
 }
 
+// run runs both halves until one ends.
+func (a *agentParts) run(ctx context.Context) error {
+	halves, ctx := errgroup.WithContext(ctx)
+	if a.registrar != nil {
+		halves.Go(func() error { return a.registrar.Run(ctx) })
+	}
+	if a.renderer != nil {
+		halves.Go(func() error { return a.renderer.Run(ctx) })
+	}
+	return halves.Wait()
+}
+
 func (a *agentParts) leave(ctx context.Context) error {
+	if a.registrar == nil {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
 	defer cancel()
 	return a.registrar.Membership.Leave(ctx)
@@ -150,8 +171,8 @@ func (p *project) agentParts(c *cli.Context) (*agentParts, error) {
 	if o.TTL < shortestTTL || o.TTL%time.Second != 0 {
 		return nil, p.config.Fault("agent.ttl", fmt.Sprintf("is %s; it is in whole seconds, %s at least", o.TTL, shortestTTL))
 	}
-	a := &agentParts{tell: p.out.agentEvents(), does: fmt.Sprintf("registers the containers of this machine, as %s", o.Name)}
-	if err := p.addRegistrar(a, o); err != nil {
+	a := &agentParts{tell: p.out.agentEvents()}
+	if err := p.addHalves(c, a, o); err != nil {
 		a.close()
 		return nil, err
 	}
@@ -161,13 +182,58 @@ func (p *project) agentParts(c *cli.Context) (*agentParts, error) {
 // shortestTTL is what etcd can be relied on to keep, and a third of it is enough for an answer.
 const shortestTTL = 3 * time.Second
 
-func (p *project) addRegistrar(a *agentParts, o config.Agent) error {
-	member, err := p.membership(a, o)
-	if errors.Is(err, agent.ErrSuperseded) {
-		return a.explain(err)
-	}
+func (p *project) addHalves(c *cli.Context, a *agentParts, o config.Agent) error {
+	var does []string
+	registry, err := p.agentRegistry(a)
 	if err != nil {
 		return err
+	}
+	if !o.NoRegister && !c.Bool("no-register") {
+		if err := addRegistrar(a, o, registry); err != nil {
+			return err
+		}
+		does = append(does, "registers the containers of this machine as "+o.Name)
+	}
+	if o.Render.Include != "" && !c.Bool("no-render") {
+		if err := p.addRenderer(a, o, registry); err != nil {
+			return err
+		}
+		does = append(does, "keeps the upstreams in "+o.Render.Include)
+	}
+	if len(does) == 0 {
+		return errors.New("there is nothing for an agent to do: it registers nothing, and no NGINX is named\n  next: set agent.render.include, or leave out --no-register, --no-render and agent.no_register")
+	}
+	a.does = strings.Join(does, ", ")
+	return nil
+}
+
+// agentRegistry is the registry that the configuration names, as an agent uses it.
+type agentRegistry struct {
+	agent.Registry
+	join func(name string, ttl time.Duration) (agent.Membership, error)
+}
+
+func (p *project) agentRegistry(a *agentParts) (*agentRegistry, error) {
+	switch d := p.config.Release.Discovery; d.Driver {
+	case "file":
+		registry := file.New(d.Path)
+		return &agentRegistry{registry, func(name string, _ time.Duration) (agent.Membership, error) { return registry.Agent(name) }}, nil
+	case "etcd":
+		registry, err := openEtcd(d)
+		if err != nil {
+			return nil, err
+		}
+		a.closers = append(a.closers, registry.Close)
+		return &agentRegistry{registry, func(name string, ttl time.Duration) (agent.Membership, error) { return registry.Agent(name, ttl) }}, nil
+	default:
+		return nil, unknownDiscovery(d)
+	}
+}
+
+func addRegistrar(a *agentParts, o config.Agent, registry *agentRegistry) error {
+	member, err := registry.join(o.Name, o.TTL)
+	if err != nil {
+		return a.explain(err)
 	}
 	a.closers = append(a.closers, member.Close)
 	containers, err := docker.NewContainers(docker.ContainersOptions{Address: o.Address, Labels: o.Labels})
@@ -179,20 +245,32 @@ func (p *project) addRegistrar(a *agentParts, o config.Agent) error {
 	return nil
 }
 
-func (p *project) membership(a *agentParts, o config.Agent) (agent.Membership, error) {
-	switch d := p.config.Release.Discovery; d.Driver {
-	case "file":
-		return file.New(d.Path).Agent(o.Name)
-	case "etcd":
-		registry, err := openEtcd(d)
-		if err != nil {
-			return nil, err
-		}
-		a.closers = append(a.closers, registry.Close)
-		return registry.Agent(o.Name, o.TTL)
-	default:
-		return nil, unknownDiscovery(d)
+func (p *project) addRenderer(a *agentParts, o config.Agent, registry *agentRegistry) error {
+	r := o.Render
+	switch router := p.config.Release.Router; {
+	case r.Empty != "keep" && r.Empty != "unavailable":
+		return p.config.Fault("agent.render.empty", fmt.Sprintf("is %q; it is \"keep\" or \"unavailable\"", r.Empty))
+	case router.Driver == "nginx" && router.Include == r.Include:
+		return p.config.Fault("agent.render.include", "is the include of release.router, which writes the shares of a release there; give the agent one of its own")
+	case router.Driver == "nginx" && router.Beacon != "" && router.Beacon == r.Beacon:
+		return p.config.Fault("agent.render.beacon", "is the beacon of release.router; give the agent one of its own")
 	}
+	upstreams, err := nginx.NewUpstreams(nginx.UpstreamsOptions{
+		Options:  nginx.Options{Include: r.Include, Beacon: r.Beacon, Test: r.Test, Reload: r.Reload, Timeout: r.Timeout},
+		Template: r.Template, Applications: r.Applications, Unavailable: r.Empty == "unavailable",
+	})
+	var wrong *nginx.OptionError
+	if errors.As(err, &wrong) {
+		return p.config.Fault("agent.render."+wrong.Option, wrong.Reason)
+	}
+	if err != nil {
+		return err
+	}
+	a.renderer = &agent.Renderer{
+		Agent: o.Name, Registry: registry, Proxy: upstreams, Releases: r.Releases,
+		Quiet: r.Quiet, Most: r.Most, Drain: r.Drain, Tell: a.tell,
+	}
+	return nil
 }
 
 // agentEvents returns what prints an agent's events: a line for each, in text or JSON. Its halves tell at the same

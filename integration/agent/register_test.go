@@ -173,12 +173,7 @@ func TestAgentEnds(t *testing.T) {
 	})
 	t.Run("another of its name comes", func(t *testing.T) {
 		two := agent(s.t, dir, "one")
-		select {
-		case <-one.exited:
-		case <-time.After(patience):
-			require.Fail(t, "the first one goes on")
-		}
-		require.Equal(t, 4, one.ProcessState.ExitCode(), one.out.String())
+		require.Equal(t, 4, one.wait(t), one.out.String())
 		require.Contains(t, one.out.String(), "next: stop one of the two")
 		s.shows("shop/one.a", "shop/one.b")
 		require.Equal(t, 0, two.end(t, syscall.SIGTERM))
@@ -234,12 +229,7 @@ func TestAgentFaults(t *testing.T) {
 		two := agent(s.t, dir, "one")
 		s.shows("shop/one.a", "shop/one.d")
 		require.NoError(t, one.Process.Signal(syscall.SIGCONT))
-		select {
-		case <-one.exited:
-		case <-time.After(patience):
-			require.Fail(t, "the one that slept goes on")
-		}
-		require.Equal(t, 4, one.ProcessState.ExitCode())
+		require.Equal(t, 4, one.wait(t))
 		require.Equal(t, []string{"shop/one.a", "shop/one.d"}, s.registered())
 		require.Equal(t, 0, two.end(t, syscall.SIGTERM))
 	})
@@ -258,8 +248,7 @@ func TestRegisterInAFile(t *testing.T) {
 	one := agent(s.t, dir, "one")
 	require.True(t, await(func() bool { return holds(`"key": "shop/one.`) }))
 	two := agent(s.t, dir, "one")
-	<-two.exited
-	require.Equal(t, 4, two.ProcessState.ExitCode())
+	require.Equal(t, 4, two.wait(t))
 	require.Equal(t, -1, one.end(t, syscall.SIGKILL))
 	s.remove(id)
 	require.True(t, holds("shop/one."))

@@ -235,7 +235,10 @@ func agentWith(t *testing.T, env []string, dir, name string, args ...string) *co
 	t.Helper()
 	path, err := program.Path()
 	require.NoError(t, err)
-	c := &command{Cmd: exec.Command(path, append([]string{"agent", "--name", name}, args...)...), exited: make(chan struct{})}
+	if name != "" {
+		args = append([]string{"--name", name}, args...)
+	}
+	c := &command{Cmd: exec.Command(path, append([]string{"agent"}, args...)...), exited: make(chan struct{})}
 	c.Dir, c.Env = dir, append(os.Environ(), env...)
 	c.Stdout, c.Stderr = &c.out, &c.out
 	c.WaitDelay = 5 * time.Second
@@ -269,6 +272,12 @@ func (c *command) says(t *testing.T, text string) {
 func (c *command) end(t *testing.T, signal syscall.Signal) int {
 	t.Helper()
 	require.NoError(t, c.Process.Signal(signal))
+	return c.wait(t)
+}
+
+// wait waits for the end.
+func (c *command) wait(t *testing.T) int {
+	t.Helper()
 	select {
 	case <-c.exited:
 	case <-time.After(patience):
@@ -299,4 +308,20 @@ func (s *stage) address(key string) string {
 		}
 	}
 	return ""
+}
+
+// id is the ID of a container of the test.
+func (s *stage) id(name string) string {
+	s.t.Helper()
+	found, err := s.engine.ContainerInspect(s.t.Context(), s.full(name), client.ContainerInspectOptions{})
+	require.NoError(s.t, err)
+	return found.Container.ID
+}
+
+// containerAddress is where the port of a container is published, whatever the registry has.
+func (s *stage) containerAddress(id string) string {
+	s.t.Helper()
+	found, err := s.engine.ContainerInspect(s.t.Context(), id, client.ContainerInspectOptions{})
+	require.NoError(s.t, err)
+	return "127.0.0.1:" + found.Container.NetworkSettings.Ports[network.MustParsePort("8080/tcp")][0].HostPort
 }

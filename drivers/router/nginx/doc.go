@@ -1,6 +1,7 @@
-// Package nginx is a router that splits traffic with an NGINX somebody else runs and configures.
+// Package nginx drives an NGINX somebody else runs and configures: [Router] splits the traffic of a release, and
+// [Upstreams] follow service discovery. Both go about it in the same way; what follows is of a Router.
 //
-// It owns one path, which the user's nginx.conf includes in its http block, and the folder beside it:
+// A Router owns one path, which the user's nginx.conf includes in its http block, and the folder beside it:
 //
 //	switchback.conf                    a symbolic link to the generation in force
 //	switchback.conf.d/gen-7.conf       upstreams, split_clients and the beacon of generation 7

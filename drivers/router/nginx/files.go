@@ -14,7 +14,7 @@ import (
 	"github.com/switchbackdb/switchback/strategies"
 )
 
-// kept is how many generations before the proven one are kept for people to look at.
+// kept is how many generations before the newest are kept for people to look at.
 const kept = 3
 
 // files are the link that nginx.conf includes and the folder beside it.
@@ -25,15 +25,20 @@ type files struct {
 
 // state is what a run leaves to the next.
 type state struct {
-	Fence   int64 `json:"fence"`          // the highest seen
-	Current int64 `json:"current"`        // the generation that was proven last; 0 before the first
-	Next    int64 `json:"next,omitempty"` // the one on its way into force, or cut off there
+	Kind    string `json:"kind,omitempty"` // see include
+	Fence   int64  `json:"fence"`          // the highest seen
+	Current int64  `json:"current"`        // the generation that was proven last; 0 before the first
+	Next    int64  `json:"next,omitempty"` // the one on its way into force, or cut off there
 }
 
 // generation is the record of a generation.
 type generation struct {
 	Routing strategies.Routing `json:"routing"`
 	Mark    string             `json:"mark"` // with which its beacon answers
+	Number  int64              `json:"-"`    // known by the file's name
+	// The rest is of Upstreams, which have no routing.
+	Pools   []Pool `json:"pools,omitempty"`
+	Content string `json:"content,omitempty"` // a hash of what differs between generations beside their number
 }
 
 func (f files) path(n int64, ext string) string {
@@ -57,20 +62,22 @@ func (f files) setState(s state) error {
 }
 
 func (f files) generation(n int64) (g generation, err error) {
-	return g, readJSON(f.path(n, "json"), &g)
+	err = readJSON(f.path(n, "json"), &g)
+	g.Number = n
+	return g, err
 }
 
-func (f files) setGeneration(g generation) error {
-	return writeJSON(f.path(g.Routing.Generation, "json"), g)
+func (f files) setGeneration(n int64, g generation) error {
+	return writeJSON(f.path(n, "json"), g)
 }
 
 // write stores a generation. The link does not point to it yet.
-func (f files) write(g generation, text string) error {
-	if err := f.setGeneration(g); err != nil {
+func (f files) write(n int64, g generation, text string) error {
+	if err := f.setGeneration(n, g); err != nil {
 		return err
 	}
 	for _, ext := range []string{"written", "conf"} {
-		if err := atomicfile.Write(f.path(g.Routing.Generation, ext), []byte(text), 0o644); err != nil {
+		if err := atomicfile.Write(f.path(n, ext), []byte(text), 0o644); err != nil {
 			return err
 		}
 	}
@@ -79,6 +86,9 @@ func (f files) write(g generation, text string) error {
 
 // point makes the link point to a generation, or takes it away for 0.
 func (f files) point(n int64) error {
+	if target, err := os.Readlink(f.link); err == nil && n != 0 && target == f.target(n) {
+		return nil
+	}
 	if n == 0 {
 		if err := os.Remove(f.link); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -116,8 +126,12 @@ func (f files) untouched(s state, load string) error {
 	case err != nil:
 		return fmt.Errorf("%s is no link of switchback's: %w; keep a copy if it is needed, then: %s", f.link, strategies.ErrForeignChange, ours)
 	}
-	for _, n := range []int64{s.Current, s.Next} {
-		if n != 0 && target == f.target(n) {
+	list, err := f.numbers()
+	if err != nil {
+		return err
+	}
+	for _, n := range list {
+		if n >= s.Current && target == f.target(n) { // a later one is of a run that was cut off
 			return f.unedited(n, load)
 		}
 	}
@@ -176,15 +190,18 @@ func (f files) numbers() ([]int64, error) {
 	return slices.Compact(list), nil
 }
 
-// prune removes what is long past.
-func (f files) prune(current int64) error {
+// prune removes what is long past: of generations that were replaced, and of those that were not loaded.
+func (f files) prune(s state) error {
 	list, err := f.numbers()
 	if err != nil {
 		return err
 	}
 	for i, n := range list {
-		if n >= current || i >= len(list)-1-kept {
+		if i >= len(list)-1-kept {
 			break
+		}
+		if n == s.Current || n == s.Next {
+			continue
 		}
 		for _, ext := range []string{"conf", "written", "json"} { // the record last: it is what is found here
 			if err := os.Remove(f.path(n, ext)); err != nil && !errors.Is(err, fs.ErrNotExist) {
