@@ -113,12 +113,15 @@ type troubles struct {
 
 func newTroubles(tell func(Event)) *troubles { return &troubles{tell: tell, now: map[string]string{}} }
 
+// attempt is what differs between two attempts that fail for the same reason.
+var attempt = regexp.MustCompile(`generation [0-9]+|gen-[0-9]+`)
+
 // met tells the outcome of something, for which there is a word.
 func (t *troubles) met(what string, err error) {
 	before, was := t.now[what]
 	switch {
-	case err != nil && (!was || before != err.Error()):
-		t.now[what] = err.Error()
+	case err != nil && (!was || before != attempt.ReplaceAllString(err.Error(), "")):
+		t.now[what] = attempt.ReplaceAllString(err.Error(), "")
 		t.tell(Event{Event: EventProblem, Detail: err.Error()})
 	case err == nil && was:
 		delete(t.now, what)

@@ -27,6 +27,9 @@ const (
 	batch, batchMost = 20 * time.Millisecond, 250 * time.Millisecond
 	// resync is how often all is looked at without an event.
 	resync = 30 * time.Second
+	// listTime limits one look at the containers, where the beat does not: an engine that hangs must not keep the
+	// entries from being kept.
+	listTime = 5 * time.Second
 	// retryPause is how soon something that failed is tried again.
 	retryPause = time.Second
 )
@@ -87,7 +90,7 @@ type registering struct {
 func (s *registering) round(ctx context.Context) time.Duration {
 	failed := false
 	if !s.known || s.stale || time.Since(s.looked) > resync {
-		list, err := s.Containers.List(ctx)
+		list, err := s.list(ctx)
 		if ctx.Err() != nil {
 			return 0
 		}
@@ -114,6 +117,12 @@ func (s *registering) round(ctx context.Context) time.Duration {
 		return min(s.Beat, retryPause)
 	}
 	return s.Beat
+}
+
+func (s *registering) list(ctx context.Context) ([]Container, error) {
+	ctx, cancel := context.WithTimeout(ctx, max(s.Beat, listTime))
+	defer cancel()
+	return s.Containers.List(ctx)
 }
 
 // entries are the registrations of the containers that are ready.
@@ -172,11 +181,12 @@ func unfit(c Container, taken bool) string {
 }
 
 func (s *registering) report(done Announced) {
-	for kind, list := range map[string][]strategies.Registration{
-		EventRegistered: done.Added, EventChanged: done.Changed, EventRemoved: done.Removed,
-	} {
-		for _, r := range list {
-			s.Tell(Event{Event: kind, Key: r.Key, Address: r.Address, Version: r.Version, State: r.State})
+	for _, did := range []struct {
+		kind string
+		list []strategies.Registration
+	}{{EventRegistered, done.Added}, {EventChanged, done.Changed}, {EventRemoved, done.Removed}} {
+		for _, r := range did.list {
+			s.Tell(Event{Event: did.kind, Key: r.Key, Address: r.Address, Version: r.Version, State: r.State})
 		}
 	}
 	held := map[string]bool{}

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"syscall"
@@ -130,7 +131,7 @@ func TestAgentEnds(t *testing.T) {
 		require.Equal(t, []string{"shop/one.a"}, s.registered())
 		one = agent(s.t, dir, "one", "--json")
 		// The lease of the first ends meanwhile: the entry hangs on the second's.
-		gone := time.Now().Add(5 * time.Second)
+		gone := time.Now().Add(10 * time.Second)
 		require.True(t, await(func() bool {
 			require.Equal(t, []string{"shop/one.a"}, s.registered())
 			return time.Now().After(gone)
@@ -233,6 +234,31 @@ func TestAgentFaults(t *testing.T) {
 		require.Equal(t, []string{"shop/one.a", "shop/one.d"}, s.registered())
 		require.Equal(t, 0, two.end(t, syscall.SIGTERM))
 	})
+}
+
+// TestRegisterIsKilled kills the agent at every mark of a change in etcd. The next one ends where it was going.
+func TestRegisterIsKilled(t *testing.T) {
+	s := newStage(t)
+	dir := project(t, strings.Replace(s.config(s.etcd, ""), "ttl: 8s", "ttl: 10m", 1))
+	kill := func(mark int) {
+		c := agentWith(s.t, []string{fmt.Sprint("SWITCHBACK_FAILPOINT_KILL=", mark)}, dir, "one")
+		require.Equal(t, -1, c.wait(t), "at mark %d: %s", mark, c.out.String())
+	}
+	const entered, changed = 1, 2
+	id := s.start(box{name: "a", application: "shop", noHealth: true})
+	for _, mark := range []int{entered, changed} { // an entry is written
+		kill(mark)
+		require.NoError(t, s.empty(t.Context()))
+		kill(mark)
+		one := agent(s.t, dir, "one")
+		s.shows("shop/one.a")
+		require.Equal(t, 0, one.end(t, syscall.SIGTERM))
+	}
+	s.remove(id)
+	kill(changed) // and removed
+	one := agent(s.t, dir, "one")
+	s.shows()
+	require.Equal(t, 0, one.end(t, syscall.SIGTERM))
 }
 
 // TestRegisterInAFile has one machine do without etcd.

@@ -244,7 +244,6 @@ func TestRenderFaults(t *testing.T) {
 	})
 	t.Run("etcd is away, and compacts what was not told", func(t *testing.T) {
 		link.Cut()
-		one.says(t, "gives no answer")
 		v.up("b")
 		v.up("b", "c")
 		answer, err := s.keys.Get(t.Context(), "/test/")
@@ -254,7 +253,18 @@ func TestRenderFaults(t *testing.T) {
 		require.Equal(t, "a b", n.names(t))
 		link.Mend()
 		n.follows(t, "b c")
+	})
+	t.Run("etcd is away when the agent begins", func(t *testing.T) {
+		link.Cut()
+		require.NoError(t, one.Process.Signal(syscall.SIGHUP))
+		one.says(t, "gives no answer")
+		require.Equal(t, "b c", n.names(t))
+		v.up("a", "c")
+		link.Mend()
+		n.follows(t, "a c")
 		one.says(t, "service discovery for the proxy works again")
+		v.up("b", "c")
+		n.follows(t, "b c")
 	})
 	t.Run("a template that is broken, or makes what NGINX refuses", func(t *testing.T) {
 		for text, want := range map[string]string{"{{range .Pools}}": "unexpected EOF", "upstream shop {}": "no servers are inside upstream"} {
@@ -306,7 +316,7 @@ func TestBurst(t *testing.T) {
 	s := newStage(t)
 	n := newNGINX(t)
 	v := s.serve("a", "b", "c")
-	one := agent(t, project(t, s.config(s.etcd, n.render+"    quiet: 1s\n    most: 20s\n")), "one", "--no-register")
+	one := agent(t, project(t, s.config(s.etcd, n.render+"    quiet: 2s\n    most: 30s\n")), "one", "--no-register")
 	n.follows(t, unavailable)
 	before := strings.Count(one.out.String(), "rendered")
 	for i := range 25 {
@@ -357,25 +367,4 @@ func TestRenderIsKilled(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(n.include+".d", "state.json"))
 	require.NoError(t, err)
 	require.NotContains(t, string(text), "next")
-}
-
-// TestSettings are those that an agent refuses.
-func TestSettings(t *testing.T) {
-	if testing.Short() {
-		t.Skip("not in short mode")
-	}
-	for _, c := range []struct{ config, want string }{
-		{"agent: {name: 'a b'}", "switchback.yaml:1: agent.name"},
-		{"agent: {ttl: 1s}", "agent.ttl is 1s"},
-		{"agent: {no_register: true}", "there is nothing for an agent to do"},
-		{"agent: {render: {include: x.conf, empty: never}}", `agent.render.empty is "never"`},
-		{"agent: {render: {include: x.conf, beacon: '0.0.0.0:80'}}", "agent.render.beacon"},
-		{"agent: {render: {include: x.conf, applications: ['a b']}}", "agent.render.applications"},
-		{"release: {router: {driver: nginx, include: x.conf}}\nagent: {render: {include: x.conf}}", "give the agent one of its own"},
-		{"release: {discovery: {driver: zoo}}", `release.discovery.driver is "zoo"`},
-	} {
-		a := agent(t, project(t, c.config), "")
-		require.Equal(t, 1, a.wait(t), c.config)
-		require.Contains(t, a.out.String(), c.want)
-	}
 }

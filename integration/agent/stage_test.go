@@ -209,7 +209,7 @@ func (o *output) String() string {
 
 // config is switchback.yaml of an agent that registers what has the test's label.
 func (s *stage) config(endpoint, more string) string {
-	return fmt.Sprintf("release:\n  discovery: {driver: etcd, endpoints: [%q], prefix: test}\nagent:\n  labels: [%q]\n  ttl: 3s\n%s", endpoint, s.label, more)
+	return fmt.Sprintf("release:\n  discovery: {driver: etcd, endpoints: [%q], prefix: test}\nagent:\n  labels: [%q]\n  ttl: 8s\n%s", endpoint, s.label, more)
 }
 
 // project makes a folder with a configuration.
@@ -235,10 +235,7 @@ func agentWith(t *testing.T, env []string, dir, name string, args ...string) *co
 	t.Helper()
 	path, err := program.Path()
 	require.NoError(t, err)
-	if name != "" {
-		args = append([]string{"--name", name}, args...)
-	}
-	c := &command{Cmd: exec.Command(path, append([]string{"agent"}, args...)...), exited: make(chan struct{})}
+	c := &command{Cmd: exec.Command(path, append([]string{"agent", "--name", name}, args...)...), exited: make(chan struct{})}
 	c.Dir, c.Env = dir, append(os.Environ(), env...)
 	c.Stdout, c.Stderr = &c.out, &c.out
 	c.WaitDelay = 5 * time.Second

@@ -176,7 +176,7 @@ func difference(want, got string) string {
 // numbers are the generations that have files, in order.
 func (f files) numbers() ([]int64, error) {
 	entries, err := os.ReadDir(f.dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	var list []int64

@@ -196,8 +196,8 @@ func (u *Upstreams) wanted(application string) bool {
 	return len(u.options.Applications) == 0 || slices.Contains(u.options.Applications, application)
 }
 
-// unsafe is what does not get from a registry into a template.
-var unsafe = regexp.MustCompile(`[^A-Za-z0-9._:+/-]`)
+// meaningful is what does not get from a registry into a template: it may mean something to NGINX.
+var meaningful = regexp.MustCompile(`[^A-Za-z0-9._:+/-]`)
 
 // longest is how much of a word from a registry gets there.
 const longest = 128
@@ -213,7 +213,7 @@ func serverOf(r strategies.Registration) (Server, error) {
 	if err != nil {
 		return Server{}, err
 	}
-	word := func(text string) string { return unsafe.ReplaceAllString(text[:min(len(text), longest)], "_") }
+	word := func(text string) string { return meaningful.ReplaceAllString(text[:min(len(text), longest)], "_") }
 	return Server{
 		Key: word(r.Key), Address: r.Address, Host: host, Port: port,
 		Version: word(r.Version), Release: word(r.Release), Slot: word(string(r.Slot)),

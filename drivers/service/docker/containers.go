@@ -33,8 +33,6 @@ const (
 )
 
 const (
-	// engineTime limits one look at the containers.
-	engineTime = 10 * time.Second
 	// eventPause is how soon a stream of events that ended is opened again.
 	eventPause = time.Second
 	// stopWindow is how long a container that ignores its stop signal counts as stopping. Signals before the stream
@@ -88,8 +86,6 @@ func (c *Containers) Close() error { return c.engine.Close() }
 
 // List implements agent.Containers. It returns those that have begun and not ended.
 func (c *Containers) List(ctx context.Context) ([]agent.Container, error) {
-	ctx, cancel := context.WithTimeout(ctx, engineTime)
-	defer cancel()
 	ids := map[string]bool{}
 	for _, label := range []string{labelRegister, labelInstance} {
 		filters := make(client.Filters).Add("label", append([]string{label}, c.options.Labels...)...)
