@@ -117,11 +117,11 @@ func (s *rendering) round(ctx context.Context) bool {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return false
 	}
-	s.note(append(leftOut, did.LeftOut...), did.Empty)
 	s.troubles.met("the proxy", err)
 	if err != nil {
 		return false
 	}
+	s.note(append(leftOut, did.LeftOut...), did.Empty)
 	if did.Changed {
 		s.Tell(Event{Event: EventRendered, Detail: fmt.Sprintf("generation %d%s%s", did.Generation, listed(", with ", did.Added), listed(", without ", did.Removed))})
 		for _, address := range did.Removed {

@@ -87,7 +87,7 @@ func (f files) write(n int64, g generation, text string) error {
 // point makes the link point to a generation, or takes it away for 0.
 func (f files) point(n int64) error {
 	if target, err := os.Readlink(f.link); err == nil && n != 0 && target == f.target(n) {
-		return nil
+		return atomicfile.SyncDir(filepath.Dir(f.link)) // it may be of a run that was killed before this
 	}
 	if n == 0 {
 		if err := os.Remove(f.link); err != nil && !errors.Is(err, fs.ErrNotExist) {
