@@ -7,7 +7,7 @@ GOFUMPT       := mvdan.cc/gofumpt@v0.12.0
 GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 VERSITYGW     := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
-.PHONY: demo build image test test-short bench lint images
+.PHONY: demo build image test test-short bench lint images kubernetes
 
 demo: ## everything at once, on SQLite, nothing to install
 	go run ./cmd/switchback demo
@@ -22,7 +22,7 @@ image: build ## the same in a container image
 # goroutines that they run are those that the other packages run with it.
 EXHAUSTIVE := ./integration/recipes ./integration/schemas
 
-test: images $(GOBIN)/versitygw ## the whole suite on all engines; starts and stops its own servers
+test: images kubernetes $(GOBIN)/versitygw ## the whole suite on all engines; starts and stops its own servers
 	go run ./integration/servers/start -- sh -c '\
 	  go test -race -parallel 4 -timeout 38m $$(go list ./... | grep -vxF "$$(go list $(EXHAUSTIVE))"); others=$$?; \
 	  CGO_ENABLED=0 go test -parallel 4 -timeout 38m $(EXHAUSTIVE) && exit $$others'
@@ -31,10 +31,13 @@ test-short: ## what needs no server, in seconds
 	go test -short ./...
 
 bench: images ## side by side with the tools a user would pick instead
-	go run ./integration/servers/start -- go run ./bench $(if $(CASES),-cases $(CASES))
+	SWITCHBACK_TEST_KUBERNETES=none go run ./integration/servers/start -- go run ./bench $(if $(CASES),-cases $(CASES))
 
 images: ## the test servers' images: pulled, or built where no registry answers
 	./integration/images/build.sh
+
+kubernetes: ## the tests' Kubernetes control plane, built once for each version: minutes the first time
+	go run ./integration/kubernetes/build
 
 lint: $(GOBIN)/golangci-lint $(GOBIN)/gofumpt $(GOBIN)/govulncheck
 	@test -z "$$($(GOBIN)/gofumpt -l .)" || { echo "not formatted:"; $(GOBIN)/gofumpt -l .; exit 1; }

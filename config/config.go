@@ -163,7 +163,7 @@ func (g Gate) Kind() (kind string, spec map[string]string, err error) {
 
 // Service is the container service.
 type Service struct {
-	Driver  string            `yaml:"driver,omitempty"` // "process" (default), "docker" or "swarm"
+	Driver  string            `yaml:"driver,omitempty"` // "process" (default), "docker", "kubernetes" or "swarm"
 	Command []string          `yaml:"command,omitempty"`
 	Env     map[string]string `yaml:"env,omitempty"`
 	Dir     string            `yaml:"dir,omitempty"`    // where the command runs; default the file's folder
@@ -180,6 +180,18 @@ type Service struct {
 	Publish     int    `yaml:"publish,omitempty"`      // the port of the swarm's machines where the application is reached
 	PublishMode string `yaml:"publish_mode,omitempty"` // ingress (default) or host
 	Endpoint    string `yaml:"endpoint,omitempty"`     // vip (default) or dnsrr
+	// And this of kubernetes alone, which takes image and port too.
+	Cluster   `yaml:",inline"`
+	Template  string `yaml:"template,omitempty"`  // the file of a Deployment that image, environment and labels are put in
+	Container string `yaml:"container,omitempty"` // of the template, that is the application; default its only one
+	Replicas  int    `yaml:"replicas,omitempty"`  // pods; default what the template says, else 1
+}
+
+// Cluster says which Kubernetes cluster, and where in it.
+type Cluster struct {
+	Kubeconfig string `yaml:"kubeconfig,omitempty"` // a file; default $KUBECONFIG, ~/.kube/config, or the pod's own account
+	Context    string `yaml:"context,omitempty"`    // of it; default the current one
+	Namespace  string `yaml:"namespace,omitempty"`  // default the context's
 }
 
 // Healthcheck is what differs from the image's HEALTHCHECK.
@@ -193,7 +205,7 @@ type Healthcheck struct {
 
 // Router is what splits traffic.
 type Router struct {
-	Driver string `yaml:"driver,omitempty"` // "proxy" (default), "nginx", or "none" where all releases are rolling
+	Driver string `yaml:"driver,omitempty"` // "proxy" (default), "nginx", "kubernetes", or "none" where all releases are rolling
 	Admin  string `yaml:"admin,omitempty"`  // admin socket of the proxy; default ".switchback/proxy.sock"
 	// The rest is of nginx.
 	Include string        `yaml:"include,omitempty"` // the path that nginx.conf includes in its http block
@@ -202,6 +214,10 @@ type Router struct {
 	Test    []string      `yaml:"test,omitempty"`    // default [nginx, -t]
 	Reload  []string      `yaml:"reload,omitempty"`  // default [nginx, -s, reload]
 	Timeout time.Duration `yaml:"timeout,omitempty"` // of each of the two, and of the proof; default 10s
+	// The rest is of kubernetes, which takes timeout too: how long the cluster may take to follow.
+	Cluster `yaml:",inline"` // what is empty is as the service has it
+	Service string           `yaml:"service,omitempty"` // that clients use
+	Settle  time.Duration    `yaml:"settle,omitempty"`  // how long a drain waits for the proxies of the nodes; default 10s
 }
 
 // Discovery is the service registry.
@@ -309,7 +325,11 @@ func (c *Config) defaults() {
 	set(&c.Release.Router.Driver, "proxy")
 	set(&c.Release.Discovery.Driver, "file")
 	set(&c.Release.Discovery.Prefix, "switchback")
-	for _, file := range []*string{&c.Release.Discovery.CA, &c.Release.Discovery.Cert, &c.Release.Discovery.Key, &c.Release.Router.Include, &c.Agent.Render.Include, &c.Agent.Render.Template} {
+	for _, file := range []*string{
+		&c.Release.Discovery.CA, &c.Release.Discovery.Cert, &c.Release.Discovery.Key, &c.Release.Router.Include,
+		&c.Release.Service.Template, &c.Release.Service.Kubeconfig, &c.Release.Router.Kubeconfig,
+		&c.Agent.Render.Include, &c.Agent.Render.Template,
+	} {
 		if *file != "" {
 			*file = c.path(*file)
 		}

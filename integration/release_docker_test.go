@@ -121,7 +121,7 @@ func TestCrashReleaseDocker(t *testing.T) {
 	s.is("v2", "undisturbed")
 	back := marks(t, s.dir, "release", "rollback")
 	s.is("v1", "undisturbed")
-	outAt, backAt := engineMarks(out), engineMarks(back)
+	outAt, backAt := marksOf("docker: ", out), marksOf("docker: ", back)
 	require.NotEmpty(t, outAt)
 	require.NotEmpty(t, backAt)
 	for i := range max(len(outAt), len(backAt)) {
@@ -131,10 +131,10 @@ func TestCrashReleaseDocker(t *testing.T) {
 	t.Logf("killed at %d marks out and %d back", len(outAt), len(backAt))
 }
 
-// engineMarks are the marks of the Docker driver, counted from 1.
-func engineMarks(names []string) (list []int) {
+// marksOf are the marks whose names begin so, counted from 1.
+func marksOf(prefix string, names []string) (list []int) {
 	for i, name := range names {
-		if strings.HasPrefix(name, "docker: ") {
+		if strings.HasPrefix(name, prefix) {
 			list = append(list, i+1)
 		}
 	}

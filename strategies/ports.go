@@ -63,6 +63,9 @@ type Container struct {
 	Network     string       `json:"network,omitempty"`     // empty for the engine's default
 	Volumes     []string     `json:"volumes,omitempty"`     // SOURCE:TARGET[:ro], the source a volume or an absolute path
 	Healthcheck *Healthcheck `json:"healthcheck,omitempty"` // what differs from the image's
+	Template    string       `json:"template,omitempty"`    // of an orchestrator: the definition that the rest is put in, as text
+	Name        string       `json:"name,omitempty"`        // of the template's container that the rest is about; empty for its only one
+	Replicas    int          `json:"replicas,omitempty"`    // how many of it run side by side; 0 for what the template says, else one
 	Publish     *Publish     `json:"publish,omitempty"`     // of an orchestrator: where all instances are reached from outside
 	Endpoint    string       `json:"endpoint,omitempty"`    // of a swarm: vip, or dnsrr, where its name has the addresses of all
 }
@@ -270,6 +273,12 @@ type Registration struct {
 	Operation string `json:"operation"`
 	Fence     int64  `json:"fence"`
 	Agent     string `json:"agent,omitempty"` // of the agent whose entry it is; empty for a release's
+}
+
+// ShareChecker is a Router that cannot give every share of traffic.
+type ShareChecker interface {
+	// CheckShares returns why the router cannot give the candidate these shares, one after the other, and what can.
+	CheckShares(shares []int) error
 }
 
 // Discovery is a service registry: who is where.

@@ -224,7 +224,7 @@ func (t *target) plan(c *cli.Context, m *strategies.Machine) (*strategies.Plan, 
 	if p.Candidate, err = candidate(cfg.Service, p.Release, c.String("version")); err != nil {
 		return nil, err
 	}
-	shares, err := t.shares(c, p.Strategy)
+	shares, err := t.shares(c, p.Strategy, m.Router)
 	if err != nil {
 		return nil, err
 	}
@@ -252,7 +252,7 @@ func (t *target) plan(c *cli.Context, m *strategies.Machine) (*strategies.Plan, 
 }
 
 // shares are the candidate's shares of traffic, step by step. A rolling release has none.
-func (t *target) shares(c *cli.Context, strategy string) ([]int, error) {
+func (t *target) shares(c *cli.Context, strategy string, router strategies.Router) ([]int, error) {
 	shares, err := strategies.Shares(strategy)
 	if err != nil {
 		return nil, fmt.Errorf("%s: release.strategy: %w", config.FileName, err)
@@ -269,7 +269,13 @@ func (t *target) shares(c *cli.Context, strategy string) ([]int, error) {
 	if c.IsSet("step") {
 		shares = c.IntSlice("step")
 	}
-	return shares, strategies.CheckShares(shares)
+	if err := strategies.CheckShares(shares); err != nil {
+		return nil, err
+	}
+	if r, ok := router.(strategies.ShareChecker); ok {
+		return shares, r.CheckShares(shares)
+	}
+	return shares, nil
 }
 
 // beside puts what is there now into a plan: blue, and of a rolling release how its instances are replaced.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/switchbackdb/switchback/config"
+	"github.com/switchbackdb/switchback/drivers/router/kubernetes"
 	"github.com/switchbackdb/switchback/drivers/router/nginx"
 	"github.com/switchbackdb/switchback/drivers/router/proxy"
 	"github.com/switchbackdb/switchback/strategies"
@@ -27,10 +29,28 @@ func (p *project) router() (strategies.Router, error) {
 			return nil, p.config.Fault("release.router."+wrong.Option, wrong.Reason)
 		}
 		return router, err
+	case "kubernetes":
+		return p.kubernetesRouter(r)
 	case noRouter:
 		return nil, p.config.Fault("release.router.driver", "is \"none\": there is no traffic to look at or to shift; without a router there are rolling releases alone")
 	}
-	return nil, p.config.Fault("release.router.driver", fmt.Sprintf("is %q; this version knows \"proxy\", \"nginx\" and \"none\"", r.Driver))
+	return nil, p.config.Fault("release.router.driver", fmt.Sprintf("is %q; this version knows \"proxy\", \"nginx\", \"kubernetes\" and \"none\"", r.Driver))
+}
+
+// kubernetesRouter moves a Service of the cluster that the router names, or the service driver.
+func (p *project) kubernetesRouter(r config.Router) (strategies.Router, error) {
+	where := r.Cluster
+	if s := p.config.Release.Service; s.Driver == r.Driver && where == (config.Cluster{}) {
+		where = s.Cluster
+	}
+	if r.Service == "" {
+		return nil, p.config.Fault("release.router.service", "is missing: the Service that clients use")
+	}
+	c, err := openCluster(where)
+	if err != nil {
+		return nil, err
+	}
+	return kubernetes.New(c, kubernetes.Options{Application: p.config.Release.Application, Service: r.Service, Settle: r.Settle, Timeout: r.Timeout})
 }
 
 // observe asks the router what it does now, before anything is changed.

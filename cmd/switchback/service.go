@@ -2,11 +2,14 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/switchbackdb/switchback/config"
+	"github.com/switchbackdb/switchback/drivers/cluster"
 	"github.com/switchbackdb/switchback/drivers/service/docker"
+	"github.com/switchbackdb/switchback/drivers/service/kubernetes"
 	"github.com/switchbackdb/switchback/drivers/service/process"
 	"github.com/switchbackdb/switchback/strategies"
 )
@@ -16,6 +19,11 @@ func (t *target) service(r config.Release) (strategies.Service, error) {
 	for key, given := range map[string]bool{"publish": r.Service.Publish != 0, "publish_mode": r.Service.PublishMode != "", "endpoint": r.Service.Endpoint != ""} {
 		if given {
 			return nil, t.config.Fault("release.service."+key, "is a word of the driver \"swarm\"")
+		}
+	}
+	for key, given := range map[string]bool{"template": r.Service.Template != "", "container": r.Service.Container != "", "replicas": r.Service.Replicas != 0, "namespace": r.Service.Namespace != ""} {
+		if given && r.Service.Driver != "kubernetes" {
+			return nil, t.config.Fault("release.service."+key, "is a word of the driver \"kubernetes\"")
 		}
 	}
 	switch r.Service.Driver {
@@ -28,8 +36,23 @@ func (t *target) service(r config.Release) (strategies.Service, error) {
 		}
 		t.closers = append(t.closers, s.Close)
 		return s, nil
+	case "kubernetes":
+		c, err := openCluster(r.Service.Cluster)
+		if err != nil {
+			return nil, err
+		}
+		behind := ""
+		if r.Router.Driver == r.Service.Driver {
+			behind = r.Router.Service
+		}
+		return kubernetes.New(c, r.Application, behind)
 	}
-	return nil, t.config.Fault("release.service.driver", fmt.Sprintf("is %q; this version knows \"process\", \"docker\" and \"swarm\"", r.Service.Driver))
+	return nil, t.config.Fault("release.service.driver", fmt.Sprintf("is %q; this version knows \"process\", \"docker\", \"kubernetes\" and \"swarm\"", r.Service.Driver))
+}
+
+// openCluster opens the Kubernetes cluster that the configuration names.
+func openCluster(c config.Cluster) (*cluster.Cluster, error) {
+	return cluster.Open(cluster.Options{Kubeconfig: c.Kubeconfig, Context: c.Context, Namespace: c.Namespace})
 }
 
 // candidate is the version that a release starts, as the configuration describes it.
@@ -37,7 +60,12 @@ func candidate(s config.Service, release, version string) (strategies.Version, e
 	v := strategies.Version{
 		Release: release, Slot: strategies.Green, Name: version, Command: s.Command, Env: s.Env, Health: s.Health,
 	}
-	if s.Driver != "docker" && s.Driver != swarmDriver {
+	switch s.Driver {
+	case "docker", swarmDriver:
+		return inContainer(v, s)
+	case "kubernetes":
+		return inPods(v, s)
+	default:
 		if len(s.Command) == 0 {
 			return v, fmt.Errorf("%s does not say how the application is started\n  next: set release.service.command, see docs/releases.md", config.FileName)
 		}
@@ -45,6 +73,28 @@ func candidate(s config.Service, release, version string) (strategies.Version, e
 		v.Dir, err = filepath.Abs(s.Dir)
 		return v, err
 	}
+}
+
+// inPods is a version that runs in pods of a Kubernetes cluster. The text of its template is part of it, so that the way
+// back has the one it went out with.
+func inPods(v strategies.Version, s config.Service) (strategies.Version, error) {
+	v.Container = &strategies.Container{Image: s.Image, Port: s.Port, Name: s.Container, Replicas: s.Replicas}
+	if s.Template == "" {
+		if s.Image == "" {
+			return v, fmt.Errorf("%s does not say which image the application is\n  next: set release.service.image, or release.service.template, see docs/kubernetes.md", config.FileName)
+		}
+		return v, nil
+	}
+	text, err := os.ReadFile(s.Template)
+	if err != nil {
+		return v, fmt.Errorf("read the template of the application's Deployment: %w\n  next: mend release.service.template in %s", err, config.FileName)
+	}
+	v.Container.Template = string(text)
+	return v, nil
+}
+
+// inContainer is a version that runs in a container of a Docker engine.
+func inContainer(v strategies.Version, s config.Service) (strategies.Version, error) {
 	if s.Image == "" {
 		return v, fmt.Errorf("%s does not say which image the application is\n  next: set release.service.image, see docs/releases.md", config.FileName)
 	}

@@ -22,9 +22,65 @@ import (
 // which was given no backends yet.
 func Router(t *testing.T, url string, open func(*testing.T) strategies.Router) {
 	r := &routed{Router: open(t), url: url}
-	other := open(t)
+	r.ask = r.fetched
 	r.blue, r.green = serve(t, "blue", &r.book), serve(t, "green", &r.book)
+	r.follows(t, open(t))
+	t.Run("keeps to the shares", func(t *testing.T) {
+		const requests, share = 2000, 0.1
+		r.shift(t, 5, 10)
+		green := 0
+		for range requests {
+			if r.ask(t) == "green" {
+				green++
+			}
+		}
+		// Six standard deviations: wrong once in 500 million runs.
+		require.InDelta(t, requests*share, green, 6*math.Sqrt(requests*share*(1-share)))
+	})
+	t.Run("drains", func(t *testing.T) { r.drains(t) })
+	t.Run("loses and repeats nothing while it shifts", func(t *testing.T) { r.underLoad(t) })
+}
 
+// Backends are the two versions that a router without traffic of its own is tested with.
+type Backends struct {
+	Blue, Green string                    // their addresses
+	Ask         func(t *testing.T) string // "blue" or "green", whichever requests go to
+}
+
+// SwitchRouter is Router for one that sends all traffic to one version, where nobody answers a request: whom it would
+// go to is looked up by other means. It does not show shares, nor what becomes of requests that are under way.
+func SwitchRouter(t *testing.T, b Backends, open func(*testing.T) strategies.Router) {
+	t.Log("not shown here: shares of traffic, which it refuses, and requests that are under way while it shifts")
+	r := &routed{Router: open(t), ask: b.Ask, blue: b.Blue, green: b.Green}
+	r.follows(t, open(t))
+	t.Run("refuses a share between", func(t *testing.T) {
+		before := r.shift(t, 5, 0)
+		_, err := r.Shift(t.Context(), r.op(5), r.split(10))
+		require.ErrorIs(t, err, strategies.ErrInvalidRouting)
+		checker, ok := r.Router.(strategies.ShareChecker)
+		require.True(t, ok, "a plan with shares has to be refused, too")
+		require.ErrorContains(t, checker.CheckShares([]int{10, 100}), "next: ")
+		require.NoError(t, checker.CheckShares([]int{100}))
+		after, err := r.Observe(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, before, after)
+	})
+	t.Run("drains what has no weight", func(t *testing.T) {
+		r.shift(t, 6, 100)
+		_, err := r.Drain(t.Context(), r.green)
+		require.ErrorContains(t, err, "still has weight 100")
+		left, err := r.Drain(t.Context(), r.blue)
+		require.NoError(t, err)
+		require.Zero(t, left)
+		cancelled, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err = r.Drain(cancelled, r.blue)
+		require.ErrorIs(t, err, context.Canceled)
+	})
+}
+
+// follows is what every router has to do with all the traffic.
+func (r *routed) follows(t *testing.T, other strategies.Router) {
 	t.Run("has no backends at first", func(t *testing.T) {
 		routing, err := r.Observe(t.Context())
 		require.NoError(t, err)
@@ -56,7 +112,7 @@ func Router(t *testing.T, url string, open func(*testing.T) strategies.Router) {
 		again, err := other.Shift(t.Context(), op, r.split(0))
 		require.NoError(t, err)
 		require.Equal(t, first, again)
-		_, err = r.Shift(t.Context(), op, r.split(60))
+		_, err = r.Shift(t.Context(), op, r.split(100))
 		require.ErrorContains(t, err, "already carried out with other backends")
 		later, err := r.Shift(t.Context(), strategies.Operation{ID: op.ID, Fence: 3}, r.split(0))
 		require.NoError(t, err)
@@ -74,26 +130,13 @@ func Router(t *testing.T, url string, open func(*testing.T) strategies.Router) {
 		require.Equal(t, before, after)
 		require.Equal(t, "blue", r.ask(t))
 	})
-	t.Run("keeps to the shares", func(t *testing.T) {
-		const requests, share = 2000, 0.1
-		r.shift(t, 5, 10)
-		green := 0
-		for range requests {
-			if r.ask(t) == "green" {
-				green++
-			}
-		}
-		// Six standard deviations: wrong once in 500 million runs.
-		require.InDelta(t, requests*share, green, 6*math.Sqrt(requests*share*(1-share)))
-	})
-	t.Run("drains", func(t *testing.T) { r.drains(t) })
-	t.Run("loses and repeats nothing while it shifts", func(t *testing.T) { r.underLoad(t) })
 }
 
 // routed is a router under test with two applications behind it.
 type routed struct {
 	strategies.Router
 	url         string
+	ask         func(*testing.T) string // who answers
 	blue, green string
 	book        ledger
 	ops         atomic.Int64
@@ -117,8 +160,8 @@ func (r *routed) shift(t *testing.T, fence int64, green int) strategies.Routing 
 	return routing
 }
 
-// ask is who answers.
-func (r *routed) ask(t *testing.T) string {
+// fetched is who answers a request.
+func (r *routed) fetched(t *testing.T) string {
 	t.Helper()
 	body, err := fetch(t.Context(), r.url)
 	require.NoError(t, err)

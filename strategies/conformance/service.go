@@ -39,6 +39,7 @@ const Secret = "s3cret-of-the-suite/&+"
 type service struct {
 	s, other strategies.Service
 	version  strategies.Version // how the driver starts the application
+	mute     bool               // nothing answers at an instance's address
 }
 
 // version is the application in a release, behaving as mode says.
@@ -64,7 +65,17 @@ func (s service) await(t *testing.T, id string, want strategies.State) (got stra
 // Service tests a service. Each call of open gives another client of the same service, which has no instance at
 // first; version says how the driver starts the application, whose name, mode and release the suite sets.
 func Service(t *testing.T, version strategies.Version, open func(*testing.T) strategies.Service) {
-	s := service{open(t), open(t), version}
+	service{open(t), open(t), version, false}.test(t)
+}
+
+// MuteService is Service for instances that nothing runs behind, such as pods on nodes that are only played. It does
+// not show that they answer, nor that they no longer do.
+func MuteService(t *testing.T, version strategies.Version, open func(*testing.T) strategies.Service) {
+	t.Log("not shown here: that an instance answers, and that a stopped one does not")
+	service{open(t), open(t), version, true}.test(t)
+}
+
+func (s service) test(t *testing.T) {
 	t.Run("knows nothing at first", s.knowsNothing)
 	t.Run("starts once, however often the same is asked", s.startsOnce)
 	t.Run("refuses a stale fence", s.refusesStale)
@@ -109,7 +120,7 @@ func (s service) startsOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, i.Address, again.Address)
 	require.Equal(t, i.Started, again.Started)
-	require.Equal(t, "v-r1", answer(t, i.Address))
+	s.answers(t, i.Address, "v-r1")
 
 	_, err = s.s.Start(t.Context(), op("start", 5), s.in("r0", "serve"))
 	require.NoError(t, err)
@@ -128,15 +139,25 @@ func ask(t *testing.T, address string) (*http.Response, error) {
 	return http.DefaultClient.Do(req)
 }
 
-// answer is what the application at the address says.
-func answer(t *testing.T, address string) string {
+// answers wants the application at the address to say something, or nothing to be there.
+func (s service) answers(t *testing.T, address, want string) {
 	t.Helper()
+	if s.mute {
+		return
+	}
 	resp, err := ask(t, address)
+	if want == "" {
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		require.Error(t, err, "it still answers")
+		return
+	}
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	return string(body)
+	require.Equal(t, want, string(body))
 }
 
 func (s service) refusesStale(t *testing.T) {
@@ -159,15 +180,11 @@ func (s service) stopsAndStarts(t *testing.T) {
 		require.NoError(t, s.s.Stop(t.Context(), op("stop", 7), "r1-green", patience))
 	}
 	s.await(t, "r1-green", strategies.StateStopped)
-	resp, err := ask(t, before.Address)
-	if err == nil {
-		_ = resp.Body.Close()
-	}
-	require.Error(t, err, "it still answers")
+	s.answers(t, before.Address, "")
 
-	_, err = s.other.Start(t.Context(), op("back", 7), s.in("r1", "serve"))
+	_, err := s.other.Start(t.Context(), op("back", 7), s.in("r1", "serve"))
 	require.NoError(t, err)
-	require.Equal(t, "v-r1", answer(t, s.await(t, "r1-green", strategies.StateHealthy).Address))
+	s.answers(t, s.await(t, "r1-green", strategies.StateHealthy).Address, "v-r1")
 }
 
 func (s service) killsStubborn(t *testing.T) {

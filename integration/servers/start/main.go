@@ -1,4 +1,4 @@
-// Command start starts one server of each kind for the tests, runs the command it is given with their
+// Command start starts one server of each kind and a control plane of Kubernetes for the tests, runs the command it is given with their
 // URLs in its environment, and ends them. Its exit code is the command's.
 //
 //	go run ./integration/servers/start -- go test ./...
@@ -75,6 +75,21 @@ func startAll(ctx context.Context) (env []string, end func(), err error) {
 			fmt.Fprintf(os.Stderr, "%-12s %s\n", k.Name, time.Since(begun).Round(100*time.Millisecond))
 		})
 	}
+	wg.Go(func() {
+		if os.Getenv(servers.KubernetesVariable) != "" {
+			return // it runs already, or is not needed
+		}
+		begun := time.Now()
+		dir, stop, serr := servers.StartKubernetes(ctx)
+		mu.Lock()
+		defer mu.Unlock()
+		if stop != nil {
+			stops = append(stops, stop)
+		}
+		err = errors.Join(err, serr)
+		env = append(env, servers.KubernetesVariable+"="+dir)
+		fmt.Fprintf(os.Stderr, "%-12s %s\n", "kubernetes", time.Since(begun).Round(100*time.Millisecond))
+	})
 	wg.Wait()
 	return env, func() {
 		for _, stop := range stops {
