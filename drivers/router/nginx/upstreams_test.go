@@ -140,6 +140,17 @@ func TestTemplate(t *testing.T) {
 	write(good)
 	require.True(t, apply(t, u, shop(b)).Changed)
 	require.Equal(t, "b", s.get(t))
+
+	// And the one that is shown to people.
+	page, err := os.ReadFile("../../../docs/agent.md")
+	require.NoError(t, err)
+	_, shown, found := strings.Cut(string(page), "    # upstreams.tmpl")
+	require.True(t, found)
+	shown, _, found = strings.Cut(shown, "\n\n")
+	require.True(t, found)
+	write("#" + shown + "\n")
+	require.True(t, apply(t, u, shop(a, b)).Changed)
+	require.Equal(t, map[string]bool{"a": true, "b": true}, s.answers(t))
 }
 
 // TestHostileRegistrations never become directives.
