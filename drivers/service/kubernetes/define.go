@@ -38,6 +38,7 @@ const (
 var (
 	validLabel = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
 	notInLabel = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+	documents  = regexp.MustCompile(`\n---(\s|$)`) // the line between two of them
 	notInName  = regexp.MustCompile(`[^a-z0-9-]+`)
 )
 
@@ -168,6 +169,9 @@ func parse(v strategies.Version) (t template, err error) {
 	text := v.Container.Template
 	if text == "" {
 		text = "kind: Deployment\nspec: {template: {spec: {containers: [{name: application}]}}}"
+	}
+	if len(documents.FindAllString(strings.TrimSpace(text), -1)) > 0 {
+		return t, errors.New("the template has several documents, and only a Deployment would be made of them\n  next: give release.service.template one Deployment as YAML, and apply the rest yourself")
 	}
 	var tree map[string]any
 	if err := yaml.Unmarshal([]byte(text), &tree); err != nil {

@@ -199,30 +199,59 @@ func (s *Service) Stop(ctx context.Context, op strategies.Operation, id string, 
 	return nil
 }
 
-// emptied waits until an instance has no pods any more.
+// emptied waits until the cluster has seen that an instance is to have no pods, and it has none any more.
 func (s *Service) emptied(ctx context.Context, id string, grace time.Duration) error {
-	begun := time.Now()
-	for {
+	for begun := time.Now(); ; {
+		d, err := s.find(ctx, id)
+		if errors.Is(err, strategies.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 		pods, err := s.cluster.List(ctx, cluster.Pods, s.labels(id))
-		if err != nil || len(pods) == 0 {
+		if err != nil {
+			return err
+		}
+		i, err := s.state(ctx, d)
+		if err != nil || len(pods) == 0 && i.State == strategies.StateStopped {
 			return err
 		}
 		over := time.Since(begun) - grace
 		if over > patience {
-			return fmt.Errorf("the pod %s does not end; its node may be gone\n  next: %s, and when the node is gone for good: %s", pods[0].GetName(),
-				s.cluster.Kubectl("describe pod "+pods[0].GetName()), s.cluster.Kubectl("delete pod --force "+pods[0].GetName()))
+			return s.stays(i, pods)
 		}
-		for n := range pods {
-			if left := pods[n].GetDeletionGracePeriodSeconds(); over >= 0 && (left == nil || *left > 1) {
-				if err := s.cluster.End(ctx, &pods[n], 1); err != nil {
-					return err
-				}
+		if over >= 0 {
+			if err := s.end(ctx, pods); err != nil {
+				return err
 			}
 		}
 		if err := pause(ctx); err != nil {
 			return err
 		}
 	}
+}
+
+// stays is the error about an instance that does not end.
+func (s *Service) stays(i strategies.Instance, pods []cluster.Object) error {
+	if len(pods) == 0 {
+		return fmt.Errorf("it was scaled to 0, but it is %s: %s\n  next: see that the cluster's controller manager runs, then: switchback release resume", i.State, i.Detail)
+	}
+	name := pods[0].GetName()
+	return fmt.Errorf("the pod %s does not end; its node may be gone\n  next: %s, and when the node is gone for good: %s", name,
+		s.cluster.Kubectl("describe pod "+name), s.cluster.Kubectl("delete pod --force "+name))
+}
+
+// end tells pods that have had their time to end within a second.
+func (s *Service) end(ctx context.Context, pods []cluster.Object) error {
+	for n := range pods {
+		if left := pods[n].GetDeletionGracePeriodSeconds(); left == nil || *left > 1 {
+			if err := s.cluster.End(ctx, &pods[n], 1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Remove implements strategies.Service. An instance with pods that run is not removed.

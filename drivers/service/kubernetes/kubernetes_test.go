@@ -170,6 +170,7 @@ func TestRefused(t *testing.T) {
 		{func(v *strategies.Version) { v.Container.Name = "other" }, "it has: application"},
 		{func(v *strategies.Version) { v.Container.Template = "kind: Pod\nspec: {}" }, `is a "Pod", not a Deployment`},
 		{func(v *strategies.Version) { v.Container.Template = "{" }, "read the template"},
+		{func(v *strategies.Version) { v.Container.Template = pods("", "") + "\n---\nkind: Service" }, "several documents"},
 		{func(v *strategies.Version) { v.Container.Template = pods("app: shop", "") }, "it would get requests at once"},
 	} {
 		v := version("v2")
@@ -220,6 +221,13 @@ func TestForeignChange(t *testing.T) {
 	})
 	_, err = s.Start(t.Context(), operation("start"), version("v2"))
 	require.ErrorIs(t, err, strategies.ErrForeignChange)
+
+	// Neither is a Secret.
+	b.Create(t, b.namespace, cluster.Secrets, map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "shop-v3-green"}})
+	_, err = s.Start(t.Context(), operation("start"), version("v3"))
+	require.ErrorIs(t, err, strategies.ErrForeignChange)
+	require.ErrorContains(t, err, "next: kubectl -n "+b.namespace+" delete secrets shop-v3-green")
+	require.Equal(t, "is scaled to 0", await(t, s, "v3-green", strategies.StateStopped).Detail)
 }
 
 // TestDetail is what is said of pods that do not get ready.

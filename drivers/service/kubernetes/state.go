@@ -14,9 +14,7 @@ import (
 // deployment is what is read of a Deployment.
 type deployment struct {
 	Metadata struct {
-		Generation  int64             `json:"generation"`
-		Labels      map[string]string `json:"labels"`
-		Annotations map[string]string `json:"annotations"`
+		Generation int64 `json:"generation"`
 	} `json:"metadata"`
 	Status struct {
 		ObservedGeneration int64       `json:"observedGeneration"`
@@ -86,12 +84,10 @@ func (s *Service) state(ctx context.Context, o *cluster.Object) (strategies.Inst
 	wanted := replicas(o)
 	followed := d.Status.ObservedGeneration >= d.Metadata.Generation
 	switch {
-	case wanted == 0 && d.Metadata.Annotations[noteStarted] == "" && d.Status.Replicas == 0:
-		return s.instance(o, strategies.StateStopped, "is scaled to 0"), nil
 	case wanted == 0 && followed && d.Status.Replicas == 0:
 		return s.instance(o, strategies.StateStopped, "is scaled to 0"), nil
 	case wanted == 0:
-		return s.instance(o, strategies.StateFailing, "its pods are ending"), nil
+		return s.instance(o, strategies.StateFailing, "is scaled to 0, and its pods are ending"), nil
 	case !followed:
 		return s.instance(o, strategies.StateStarting, "the cluster has not looked at it yet; is its controller manager running?"), nil
 	case d.Status.UpdatedReplicas >= wanted && d.Status.AvailableReplicas >= wanted && d.Status.Replicas == d.Status.UpdatedReplicas:

@@ -8,6 +8,9 @@ import (
 	"strconv"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/switchbackdb/switchback/drivers/cluster"
 	"github.com/switchbackdb/switchback/strategies"
 )
@@ -66,12 +69,28 @@ func (s *Service) unchanged(ctx context.Context, op strategies.Operation, d defi
 	return found, err
 }
 
-// owned makes an object go when the Deployment goes.
-func owned(o, by *cluster.Object) *cluster.Object {
-	o.Object["metadata"].(map[string]any)["ownerReferences"] = []any{map[string]any{
-		"apiVersion": "apps/v1", "kind": "Deployment", "name": by.GetName(), "uid": string(by.GetUID()), "blockOwnerDeletion": true,
-	}}
-	return o
+// belong makes an object that goes when the Deployment goes. One that is there already is left as it is, if it
+// is this Deployment's.
+func (s *Service) belong(ctx context.Context, kind schema.GroupVersionResource, o, deployment *cluster.Object) error {
+	yes := true
+	o.SetOwnerReferences([]metav1.OwnerReference{{
+		APIVersion: "apps/v1", Kind: "Deployment", Name: deployment.GetName(), UID: deployment.GetUID(), BlockOwnerDeletion: &yes,
+	}})
+	_, err := s.cluster.Create(ctx, kind, o)
+	if !errors.Is(err, cluster.ErrConflict) {
+		return err
+	}
+	there, err := s.cluster.Get(ctx, kind, o.GetName())
+	if err != nil {
+		return err
+	}
+	for _, owner := range there.GetOwnerReferences() {
+		if owner.UID == deployment.GetUID() {
+			return nil
+		}
+	}
+	return fmt.Errorf("the %s %s does not belong to this version: %w\n  next: %s, then the same again", o.GetKind(), o.GetName(), strategies.ErrForeignChange,
+		s.cluster.Kubectl("delete "+kind.Resource+" "+o.GetName()))
 }
 
 // addSecret makes the Secret with the environment. One that is there is left as it is: the way back has the
@@ -86,7 +105,7 @@ func (s *Service) addSecret(ctx context.Context, deployment *cluster.Object, d d
 	}
 	o := cluster.New("v1", "Secret", d.name, map[string]any{"type": "Opaque", "stringData": content})
 	o.SetLabels(s.labels(d.id))
-	return made(s.cluster.Create(ctx, cluster.Secrets, owned(o, deployment)))
+	return s.belong(ctx, cluster.Secrets, o, deployment)
 }
 
 // addService makes the Service that is the instance's address.
@@ -96,15 +115,7 @@ func (s *Service) addService(ctx context.Context, deployment *cluster.Object, d 
 		"ports":    []any{map[string]any{"name": "application", "port": int64(d.port), "targetPort": int64(d.port), "protocol": "TCP"}},
 	}})
 	o.SetLabels(s.labels(d.id))
-	return made(s.cluster.Create(ctx, cluster.Services, owned(o, deployment)))
-}
-
-// made takes an object that is there already for made.
-func made(_ *cluster.Object, err error) error {
-	if errors.Is(err, cluster.ErrConflict) {
-		return nil
-	}
-	return err
+	return s.belong(ctx, cluster.Services, o, deployment)
 }
 
 // scale says how many pods there are to be. That is ours alone: somebody who scaled the Deployment meanwhile, or an
