@@ -14,8 +14,10 @@ package proof
 
 import (
 	"context"
+	"database/sql"
 	"slices"
 
+	"github.com/switchbackdb/switchback/check/workload"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/schema"
 )
@@ -24,6 +26,9 @@ import (
 type Database interface {
 	migrate.Database
 	Inspect(ctx context.Context) (*schema.Database, error)
+	// Accesses says how a query that takes so many parameters, written as the engine has them, reaches its tables. It
+	// carries nothing out.
+	Accesses(ctx context.Context, conn *sql.Conn, query string, parameters int) ([]workload.Access, error)
 	Close() error
 }
 

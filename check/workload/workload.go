@@ -102,3 +102,9 @@ func Asks(statement string) bool {
 	}
 	return false
 }
+
+// Access is how a query reaches the rows of a table.
+type Access struct {
+	Table string // by its alias in the query, where it has one
+	Index string // the indexes by which rows may be looked up; empty where only the whole table can be read
+}

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/switchbackdb/switchback/check/workload"
 	"github.com/switchbackdb/switchback/drivers/database"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/schema"
@@ -53,6 +54,17 @@ func (d *Database) Inspect(ctx context.Context) (*schema.Database, error) {
 		return nil, fmt.Errorf("the catalogue of %s cannot be read", d.Version())
 	}
 	return in.Inspect(ctx)
+}
+
+// Accesses says how a query that takes so many parameters reaches the rows of its tables.
+func (d *Database) Accesses(ctx context.Context, conn *sql.Conn, query string, parameters int) ([]workload.Access, error) {
+	by, ok := d.Database.(interface {
+		Accesses(ctx context.Context, conn *sql.Conn, query string, parameters int) ([]workload.Access, error)
+	})
+	if !ok {
+		return nil, fmt.Errorf("the plans of %s cannot be read", d.Version())
+	}
+	return by.Accesses(ctx, conn, query, parameters)
 }
 
 // Name is the name of the database on its server; empty for one in memory.

@@ -129,3 +129,31 @@ func TestManyQueries(t *testing.T) {
 		require.True(t, strings.HasPrefix(part.Looked, fmt.Sprintf("%d queries of blue and %d of green", many, many)), part.Looked)
 	})
 }
+
+// TestLosesIndex names the queries that looked rows up by the index that a change drops, and no other.
+func TestLosesIndex(t *testing.T) {
+	onEngines(t, func(t *testing.T, engine migrate.Engine, server scratch.Server) {
+		drop := "DROP INDEX by_name;"
+		if engine == migrate.MySQL || engine == migrate.MariaDB {
+			drop = "DROP INDEX by_name ON customers;"
+		}
+		p := proofOf(t, engine, server, map[string]string{"expand.sql": drop, "expand.rollback.sql": "CREATE INDEX by_name ON customers (name);"})
+		part, err := p.Workload(t.Context(), workload.Load{Blue: queries(
+			"SELECT id, note FROM customers WHERE name = :name",
+			"SELECT id, note FROM customers WHERE note = :note",
+			"SELECT id, note FROM customers",
+			"SELECT note FROM customers WHERE id = :id",
+			"UPDATE customers SET note = 'x' WHERE name = :name",
+			"SELECT label FROM parts WHERE order_id = :id AND n > 3",
+		)})
+		require.NoError(t, err)
+		var lines []int
+		for _, f := range part.Findings {
+			require.Equal(t, proof.LosesIndex, f.Rule, "%+v", f)
+			require.Contains(t, f.Message, "the query reads the whole of customers")
+			require.Contains(t, f.Evidence, "by_name")
+			lines = append(lines, f.Place.Line)
+		}
+		require.Equal(t, []int{1, 5}, lines)
+	})
+}
