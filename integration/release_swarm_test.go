@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,7 @@ const swarmConfig = `  application: %[1]s
     image: %[2]s
     command: [shop, --version, "{{version}}", --listen, "{{address}}", --db, /data/shop.db, --linger, 300ms]
     env: {SECRET: "${SHOP_SECRET}"}
-    volumes: [".:/data"]
+    volumes: [".:/data", "./extra:/extra:ro"]
     network: %[3]s
     endpoint: dnsrr
     healthcheck: {command: [/program, shop, --probe, "http://127.0.0.1:%[6]d/healthz"], interval: 100ms, start_period: 1h}
@@ -56,6 +57,7 @@ func newSwarmStage(t *testing.T) *swarmStage {
 	engine := servers.Docker(t)
 	image := servers.Image(t, engine, path, fmt.Sprintf("USER %d:%d\nEXPOSE 8080\nENTRYPOINT [\"/program\"]\n", os.Getuid(), os.Getgid()))
 	s := &swarmStage{stage: emptyStage(t), engine: engine, image: image}
+	require.NoError(t, os.Mkdir(s.extra(), 0o700))
 	s.application = servers.SwarmApplication(t, engine, "switchback.application")
 	s.network = s.application + "-net"
 	made, err := engine.NetworkCreate(t.Context(), s.network, client.NetworkCreateOptions{Driver: "overlay", Attachable: true})
@@ -73,6 +75,9 @@ func newSwarmStage(t *testing.T) *swarmStage {
 	t.Cleanup(func() { _ = s.roller.Close() })
 	return s
 }
+
+// extra is a folder without which no task starts.
+func (s *swarmStage) extra() string { return filepath.Join(s.dir, "extra") }
 
 // endShops has the shops end, so that their network can be removed.
 func endShops(ctx context.Context, engine *client.Client, application string) error {
@@ -153,6 +158,7 @@ func TestReleaseSwarm(t *testing.T) {
 	t.Run("out and back", testSwarmOutAndBack)
 	t.Run("paused, aborted", testSwarmPaused)
 	t.Run("changed by somebody else", testSwarmForeign)
+	t.Run("stuck on the way back", testSwarmStuck)
 	t.Run("killed", testSwarmKilled)
 }
 
@@ -160,15 +166,15 @@ func TestReleaseSwarm(t *testing.T) {
 // candidates out that do not come up.
 func testSwarmOutAndBack(t *testing.T) {
 	s := newSwarmStage(t)
-	s.paced("replicas: 2", "30s", 8080)
+	s.paced("replicas: 2", "15s", 8080)
 	s.first()
 	s.runs("v1", "at first")
 	s.asked()
-	s.paced("surge: 1", "30s", 8080)
+	s.paced("surge: 1", "15s", 8080)
 	s.refused("release.rolling.surge is \"1\": a swarm does not know it; it knows parallelism and order")
-	s.paced("replicas: 2", "30s\n  analysis: [{http: {path: /}}]", 8080)
+	s.paced("replicas: 2", "15s\n  analysis: [{http: {path: /}}]", 8080)
 	s.refused("next: set release.service.publish, or make it a gate of the kind sql")
-	s.paced("replicas: 2", "30s", 8080)
+	s.paced("replicas: 2", "15s", 8080)
 	plan := run(t, s.dir, "release", "plan", "--version", "v2")
 	require.Contains(t, plan, "roll: 2 instances, 1 at a time, start-first, each watched for 100ms\n  image: sha256:")
 	said := plan + run(t, s.dir, "release", "start", "--version", "v2")
@@ -258,6 +264,33 @@ func testSwarmForeign(t *testing.T) {
 	c = start(t, s.dir, nil, "release", "start", "--version", "v2")
 	require.Equal(t, 1, c.end(t), c.out.String())
 	require.Contains(t, c.out.String(), "state: nothing was changed")
+}
+
+// testSwarmStuck has a way back fail: it is not rolled back again, it holds, and goes on once the cause is mended.
+func testSwarmStuck(t *testing.T) {
+	s := newSwarmStage(t)
+	s.paced("replicas: 2", "5s", 8080)
+	s.first()
+	run(t, s.dir, "release", "start", "--version", "v2")
+	require.NoError(t, os.Remove(s.extra()))
+	for _, says := range []string{"rollback: is rejected", "resume: it does not run yet"} {
+		command, says, _ := strings.Cut(says, ": ")
+		c := start(t, s.dir, nil, "release", command)
+		require.Equal(t, 1, c.end(t), c.out.String())
+		require.Contains(t, c.out.String(), "undo roll of release v2: ")
+		require.Contains(t, c.out.String(), says)
+		require.Contains(t, c.out.String(), "next: docker service ps --no-trunc "+s.application)
+		require.Contains(t, c.out.String(), "next: mend the cause, then: switchback release resume")
+		now, err := s.roller.Rollout(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, []any{"v1", 0, 2}, []any{now.Version, now.Healthy, now.Old}, "v2 serves still, after %s", command)
+		_, status := s.newest()
+		require.Equal(t, "turned back", status)
+	}
+	require.NoError(t, os.Mkdir(s.extra(), 0o700))
+	c := start(t, s.dir, nil, "release", "resume")
+	require.Equal(t, 3, c.end(t), c.out.String())
+	s.runs("v1", "mended")
 }
 
 // byHand adds a variable to the environment of the service, or takes the last change back.

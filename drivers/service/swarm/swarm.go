@@ -15,6 +15,7 @@ package swarm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -92,8 +93,13 @@ func (o *Orchestrator) Roll(ctx context.Context, op strategies.Operation, r stra
 		switch {
 		case now.Foreign != "" || !mine && now.Release != r.Over:
 			return now.foreign()
-		case mine && now.Operation == op.ID && now.State != strategies.RollHalted:
-			return nil
+		case mine && now.Operation == op.ID:
+			if rests, err := o.rests(ctx, s, now); err != nil || !rests {
+				return err
+			}
+			if err := o.settled(ctx, s); err != nil {
+				return err
+			}
 		}
 		return o.update(ctx, s, d.onto(s.Spec))
 	}))
@@ -119,11 +125,77 @@ func (o *Orchestrator) Halt(ctx context.Context, op strategies.Operation, releas
 		case now.State != strategies.RollGoing:
 			return nil
 		}
+		if err := o.settled(ctx, s); err != nil && !errors.Is(err, errUnsettled) {
+			return err
+		}
 		spec := s.Spec
 		spec.Labels[labelHalted] = op.ID
 		spec.UpdateConfig = updateConfig(strategies.Pace{Parallelism: 1, Delay: years, Order: strategies.StartFirst})
 		return o.update(ctx, s, spec)
 	}))
+}
+
+// rests tells whether the swarm goes no further by itself, though it is not at the end: it was halted, or takes an update
+// for completed that has left old tasks, because new ones failed later than it looked.
+func (o *Orchestrator) rests(ctx context.Context, s *api.Service, now rollout) (bool, error) {
+	if now.State == strategies.RollHalted {
+		return true, nil
+	}
+	if s.UpdateStatus == nil || s.UpdateStatus.State != api.UpdateStateCompleted {
+		return false, nil
+	}
+	tasks, err := o.tasks(ctx, s)
+	for _, t := range tasks {
+		now.count(t)
+	}
+	return now.Old > 0, err
+}
+
+// errUnsettled is returned while a task that is to run does not.
+var errUnsettled = errors.New("it does not run yet")
+
+// settled waits a while until each new task that is to run does. An update that begins anew takes such a task for good, and
+// ends the old one of its slot: so one that fails would cost one that is healthy.
+func (o *Orchestrator) settled(ctx context.Context, s *api.Service) error {
+	deadline := time.NewTimer(settleWait)
+	defer deadline.Stop()
+	tick := time.NewTicker(emptyPause)
+	defer tick.Stop()
+	for {
+		tasks, err := o.tasks(ctx, s)
+		if err != nil {
+			return err
+		}
+		i := unsettled(s, tasks)
+		if i < 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		case <-deadline.C:
+			return fmt.Errorf("task %d is %s: %w\n  next: docker service ps --no-trunc %s", tasks[i].Slot, tasks[i].Status.State, errUnsettled, o.application)
+		}
+	}
+}
+
+// unsettled is the place of a task that was made by the update under way, is the newest of its slot and does not run, be it that
+// it has not begun or that it has failed and is to be started again; -1 when there is none.
+func unsettled(s *api.Service, newestFirst []api.Task) int {
+	seen := map[int]bool{}
+	for i, t := range newestFirst {
+		if releaseOf(t) != s.Spec.Labels[labelRelease] || seen[t.Slot] {
+			continue
+		}
+		seen[t.Slot] = true
+		u := s.UpdateStatus
+		before := u == nil || u.StartedAt == nil || t.CreatedAt.Before(*u.StartedAt)
+		if !before && t.Status.State != api.TaskStateRunning && t.Status.State != api.TaskStateShutdown {
+			return i
+		}
+	}
+	return -1
 }
 
 // tried says what an error came of.
@@ -207,6 +279,9 @@ const (
 	emptyWait  = time.Minute
 	emptyPause = 200 * time.Millisecond
 )
+
+// settleWait is how long a task may take to run: longer than a swarm waits before it starts one again.
+const settleWait = 15 * time.Second
 
 // alone does something that looks at the service and then changes it. Where somebody else has changed it in
 // between, be it the swarm itself, it looks again.

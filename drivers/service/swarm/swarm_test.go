@@ -215,6 +215,8 @@ func (b bench) history(t *testing.T, o *Orchestrator, old, young string) (begun 
 func testNeverHealthy(t *testing.T) {
 	b := newBench(t, probed)
 	o := open(t, b.name)
+	// What fails later than this after it began to run is no failure to a swarm, which says that its update is completed.
+	quick := strategies.Pace{Replicas: 2, Monitor: 10 * time.Second}
 	// A service that is made is no update to a swarm, which halts nothing then.
 	require.NoError(t, o.Roll(t.Context(), operation("0"), b.to(t, o, "r0", "fail", "", quick)))
 	require.Eventually(t, func() bool {
