@@ -5,10 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -189,7 +186,7 @@ func (g *gate) readBase() error {
 
 // choose finds out which changes are pending, and which are run before.
 func (g *gate) choose() error {
-	known, err := g.since()
+	known, err := inCommit(g.c.Context, g.c.String("since"), g.config.Changes)
 	if err != nil {
 		return err
 	}
@@ -216,32 +213,6 @@ func (g *gate) choose() error {
 		g.pending = append(g.pending, c)
 	}
 	return nil
-}
-
-// since are the changes that a git commit has.
-func (g *gate) since() (map[string]bool, error) {
-	ref := g.c.String("since")
-	if ref == "" {
-		return nil, nil
-	}
-	if strings.HasPrefix(ref, "-") {
-		return nil, fmt.Errorf("--since %s is no name of a commit", ref)
-	}
-	cmd := exec.CommandContext(g.c.Context, "git", "ls-tree", "-z", "--name-only", ref, "./")
-	cmd.Dir = g.config.Changes
-	out, err := cmd.Output()
-	if err != nil {
-		var ended *exec.ExitError
-		if errors.As(err, &ended) {
-			err = fmt.Errorf("%w: %s", err, strings.TrimSpace(string(ended.Stderr)))
-		}
-		return nil, fmt.Errorf("--since %s: list the changes of that commit: %w\n  next: in CI, fetch it first: git fetch origin %s", ref, err, ref)
-	}
-	known := map[string]bool{}
-	for _, name := range strings.Split(string(out), "\x00") {
-		known[strings.TrimSuffix(filepath.Base(name), "/")] = true
-	}
-	return known, nil
 }
 
 // scratchDatabases opens the server of scratch databases. What is missing says what to do.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,6 +35,7 @@ A statement may break a rule when a comment above it says why:
 			&cli.StringFlag{Name: "engine", Usage: "postgres, mysql, mariadb or sqlite (default: that of --scratch, or of the environments)"},
 			&cli.StringFlag{Name: "explain", Usage: "say what `RULE` is about, with examples; all for all of them"},
 			&cli.StringSliceFlag{Name: "only", Usage: "only this `RULE`; can be repeated"},
+			&cli.StringFlag{Name: "since", Usage: "only changes, or another tool's files, that the git commit `REF` does not have"},
 		)...),
 		Action: runLint,
 	}
@@ -163,17 +165,43 @@ func (p *project) lintScripts(c *cli.Context, engine migrate.Engine) (before, sc
 	if err != nil {
 		return nil, nil, err
 	}
+	if c.String("since") != "" {
+		if len(ids) > 0 {
+			return nil, nil, errors.New("--since says which changes: name none beside it")
+		}
+		return lintSince(c, dir, all, func(s lint.Script) string { return s.Change })
+	}
 	if len(ids) == 0 {
 		return nil, all, nil
 	}
 	scripts, err = lint.FromFolder(folder, ids...)
 	for _, s := range all {
-		if s.Change < slices.Min(ids) && !s.Back && s.Phase != migrate.Purge {
+		if s.Change < slices.Min(ids) && runsBefore(s) {
 			before = append(before, s)
 		}
 	}
 	return before, scripts, err
 }
+
+// lintSince takes those scripts out that a commit has, by the name of what they are in. They are run before.
+func lintSince(c *cli.Context, dir string, all []lint.Script, in func(lint.Script) string) (before, scripts []lint.Script, err error) {
+	known, err := inCommit(c.Context, c.String("since"), dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, s := range all {
+		switch {
+		case !known[in(s)]:
+			scripts = append(scripts, s)
+		case runsBefore(s):
+			before = append(before, s)
+		}
+	}
+	return before, scripts, nil
+}
+
+// runsBefore tells whether a script makes what later changes find.
+func runsBefore(s lint.Script) bool { return !s.Back && s.Phase != migrate.Purge }
 
 func lintForeign(c *cli.Context, dir string, rest []string, engine migrate.Engine) (before, scripts []lint.Script, err error) {
 	if len(rest) > 0 {
@@ -187,8 +215,11 @@ func lintForeign(c *cli.Context, dir string, rest []string, engine migrate.Engin
 	if err != nil {
 		return nil, nil, err
 	}
-	scripts, err = lint.FromForeign(folder, engine)
-	return nil, scripts, err
+	all, err := lint.FromForeign(folder, engine)
+	if err != nil {
+		return nil, nil, err
+	}
+	return lintSince(c, dir, all, func(s lint.Script) string { return path.Base(s.File) })
 }
 
 // observer opens a scratch database for the statements, after the scripts before them.
