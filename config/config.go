@@ -111,6 +111,16 @@ type Release struct {
 	Grace       time.Duration `yaml:"grace,omitempty"`   // how long an instance may take to stop
 	Rolling     Rolling       `yaml:"rolling,omitempty"` // of the strategy rolling
 	Analysis    []Gate        `yaml:"analysis,omitempty"`
+	Hooks       []Hook        `yaml:"hooks,omitempty"`
+}
+
+// Hook is a program that a release runs before or after a step, and what undoes that on the way back.
+type Hook struct {
+	Before string        `yaml:"before,omitempty"` // the step; either this
+	After  string        `yaml:"after,omitempty"`  // or this
+	Run    []string      `yaml:"run,omitempty"`
+	Back   []string      `yaml:"back,omitempty"`
+	Within time.Duration `yaml:"within,omitempty"` // how long it may take; default 5m
 }
 
 // Rolling is how fast a rolling release replaces instances. A driver refuses what its orchestrator does not know.
@@ -349,6 +359,9 @@ func (c *Config) defaults() {
 	wait(&c.Agent.Render.Drain, 30*time.Second)
 	set(&c.Agent.Render.Empty, "keep")
 	set(&c.Agent.Address, "127.0.0.1")
+	for i := range c.Release.Hooks {
+		wait(&c.Release.Hooks[i].Within, 5*time.Minute)
+	}
 	for i := range c.Release.Analysis {
 		g := &c.Release.Analysis[i]
 		wait(&g.Every, time.Second)

@@ -32,6 +32,9 @@ type Machine struct {
 	Resolve func(value string) (string, error)
 	// Judge makes the judge of a gate. Nil where no release has any.
 	Judge func(g Gate) (Judge, error)
+	// Hook runs a program with variables added to its environment, and returns what it says last. Nil where no release
+	// has hooks.
+	Hook func(ctx context.Context, command []string, env map[string]string) (says string, err error)
 	// Observer is told of each step.
 	Observer Observer
 	// Poll is how often a wait looks: at health, and at what was asked for from another terminal.
@@ -186,9 +189,8 @@ func (m *Machine) step(ctx context.Context, s *migrate.Session, r *Release, i in
 	step := r.Plan.Steps[i]
 	d := detail{Release: r.Plan.Release, Step: i + 1}
 	e := migrate.Entry{Kind: migrate.ReleaseEntry, Direction: migrate.Forward, Action: fmt.Sprintf("release %s: %s", r.Plan.Release, step), Status: migrate.Started}
-	do := m.forward
 	if r.Back {
-		e.Direction, e.Action, do = migrate.Back, fmt.Sprintf("release %s: undo %s", r.Plan.Release, step), m.back
+		e.Direction, e.Action = migrate.Back, fmt.Sprintf("release %s: undo %s", r.Plan.Release, step)
 	}
 	var err error
 	if e.Detail, err = d.encode(); err != nil {
@@ -201,7 +203,7 @@ func (m *Machine) step(ctx context.Context, s *migrate.Session, r *Release, i in
 	m.Observer.ReleaseStep(r, r.Steps[i], 0)
 	failpoint.Hit("release: step begun")
 
-	note, failure := do(ctx, s, r, i)
+	note, failure := m.hooked(ctx, s, r, i)
 	if failure != nil && cutOff(ctx, failure) {
 		return failure
 	}

@@ -85,6 +85,7 @@ type Plan struct {
 	Steps       []Step   `json:"steps"`
 	Pace        *Pace    `json:"pace,omitempty"`  // of a rolling release
 	Gates       []Gate   `json:"gates,omitempty"` // judged between two shifts and while baking
+	Hooks       []Hook   `json:"hooks,omitempty"`
 	Timing      Timing   `json:"timing"`
 }
 

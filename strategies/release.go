@@ -89,7 +89,7 @@ func (r *Release) next() (int, bool) {
 		return 0, false
 	}
 	for i := len(r.Steps) - 1; i >= 0; i-- {
-		if s := r.Steps[i]; s.Kind.leavesTraces() && s.State != Pending && s.State != Undone {
+		if s := r.Steps[i]; r.Plan.leavesTraces(s.Kind) && s.State != Pending && s.State != Undone {
 			return i, true
 		}
 	}
