@@ -329,6 +329,9 @@ func (c *Config) defaults() {
 		set(&c.Release.Router.Driver, "none")
 	}
 	set(&c.Release.Strategy, "bluegreen")
+	if c.Release.Service.Driver == "kubernetes" && c.Release.Strategy == "rolling" { // and where nothing is shifted
+		set(&c.Release.Router.Driver, "none")
+	}
 	if c.Release.Service.Publish != 0 {
 		set(&c.Release.Service.PublishMode, "ingress")
 	}

@@ -17,6 +17,7 @@ import (
 	router "github.com/switchbackdb/switchback/drivers/router/kubernetes"
 	"github.com/switchbackdb/switchback/drivers/service/kubernetes"
 	"github.com/switchbackdb/switchback/integration/servers"
+	"github.com/switchbackdb/switchback/strategies"
 )
 
 const kubernetesConfig = `  application: shop
@@ -188,4 +189,144 @@ func TestCrashReleaseKubernetes(t *testing.T) {
 		s.served(t, "v1")
 	}
 	t.Logf("killed at %d marks out and %d back", len(outAt), len(backAt))
+}
+
+const kubernetesRollingConfig = `  application: shop
+  strategy: rolling
+  healthy: 1m
+  grace: 2s
+  service:
+    driver: kubernetes
+    kubeconfig: KUBECONFIG
+    namespace: NAMESPACE
+    image: "registry.example.com/shop:{{version}}"
+    port: 8080
+    env: {SECRET: "${SHOP_SECRET}"}
+    health: /healthz
+  rolling: {replicas: 2, WORD: 1, monitor: 1s}
+`
+
+// newRollingStage is a clusterStage whose pods the cluster replaces, with no router.
+func newRollingStage(t *testing.T) (clusterStage, *kubernetes.Roller) {
+	t.Helper()
+	s := newClusterStage(t)
+	s.allowed(t)
+	s.paced(t, "surge")
+	c, err := cluster.Open(cluster.Options{Kubeconfig: s.Kubeconfig, Namespace: s.namespace})
+	require.NoError(t, err)
+	r, err := kubernetes.NewRoller(c, "shop")
+	require.NoError(t, err)
+	return s, r
+}
+
+// paced configures the release, with a word of its pace.
+func (s clusterStage) paced(t *testing.T, word string) {
+	t.Helper()
+	text := strings.NewReplacer("KUBECONFIG", s.KubeconfigOf(t, servers.Limited), "NAMESPACE", s.namespace, "  steps: [50, 100]\n", "", "WORD", word).Replace(stageConfig + kubernetesRollingConfig)
+	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "switchback.yaml"), []byte(text), 0o600))
+}
+
+// runs wants all pods to be of the version, and the schema to be its.
+func (s clusterStage) runs(t *testing.T, r *kubernetes.Roller, version, when string) {
+	t.Helper()
+	now, err := r.Rollout(t.Context())
+	require.NoError(t, err, when)
+	require.Equal(t, strategies.RollDone, now.State, "%s: %+v", when, now)
+	require.Equal(t, []any{version, 2}, []any{now.Version, now.Healthy}, when)
+	s.schema(version, when)
+}
+
+// byHand changes the image of the Deployment the way somebody else would.
+func (s clusterStage) byHand(t *testing.T, image string) {
+	t.Helper()
+	_, err := s.API.Resource(cluster.Deployments).Namespace(s.namespace).Patch(t.Context(), "shop", types.StrategicMergePatchType,
+		[]byte(`{"spec": {"template": {"spec": {"containers": [{"name": "application", "image": "`+image+`"}]}}}}`), metav1.PatchOptions{FieldManager: "somebody"})
+	require.NoError(t, err)
+}
+
+// TestRollingKubernetes takes the database change and the pods of one Deployment out and back, as a user who has the
+// documented rights and no others, finds out candidates whose pods exit, and holds what somebody else has changed.
+func TestRollingKubernetes(t *testing.T) {
+	s, r := newRollingStage(t)
+	s.paced(t, "parallelism")
+	c := start(t, s.dir, nil, "release", "plan", "--version", "v1")
+	require.Equal(t, 1, c.end(t))
+	require.Contains(t, c.out.String(), "release.rolling.parallelism is 1: Kubernetes does not know it; set surge to 1, or unavailable")
+	s.paced(t, "surge")
+	run(t, s.dir, "release", "start", "--version", "v1")
+	run(t, s.dir, "release", "rollback")
+	now, err := r.Rollout(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, strategies.RollAbsent, now.State, "the first release's way back")
+
+	s.first()
+	s.runs(t, r, "v1", "at first")
+	plan := run(t, s.dir, "release", "plan", "--version", "v2")
+	require.Contains(t, plan, "roll: 2 instances, 1 more meanwhile, 0 fewer meanwhile, each watched for 1s\n  image: registry.example.com/shop:v2")
+	said := plan + run(t, s.dir, "release", "start", "--version", "v2", "--strategy", "rolling")
+	require.Contains(t, said, "1 of 2 are v2")
+	s.runs(t, r, "v2", "out")
+	said += run(t, s.dir, "release", "rollback")
+	s.runs(t, r, "v1", "back")
+
+	c = start(t, s.dir, nil, "release", "start", "--version", "failed")
+	require.Equal(t, 3, c.end(t), c.out.String())
+	require.Contains(t, c.out.String(), "it was halted, 0 of 2 are failed: pod shop-")
+	require.Contains(t, c.out.String(), "CrashLoopBackOff")
+	s.runs(t, r, "v1", "a candidate that exits")
+	said += c.out.String()
+
+	run(t, s.dir, "release", "start", "--version", "v2")
+	s.byHand(t, "shop:mended")
+	c = start(t, s.dir, nil, "release", "rollback")
+	require.Equal(t, 1, c.end(t), c.out.String())
+	require.Contains(t, c.out.String(), `conflict with "somebody"`)
+	require.Contains(t, c.out.String(), "rollout undo deployment shop")
+	_, status := s.newest()
+	require.Equal(t, "turned back", status, "it holds")
+	s.byHand(t, "registry.example.com/shop:v2")
+	said += c.out.String()
+	c = start(t, s.dir, nil, "release", "resume")
+	require.Equal(t, 3, c.end(t), c.out.String())
+	s.runs(t, r, "v1", "back, once it was undone")
+
+	said += c.out.String() + run(t, s.dir, "release", "status", "--all", "--json") + run(t, s.dir, "history", "--json")
+	require.NotContains(t, said, shopSecret)
+}
+
+// TestCrashRollingKubernetes kills the command at every mark between two calls of the API, out and back.
+func TestCrashRollingKubernetes(t *testing.T) {
+	s, r := newRollingStage(t)
+	made := marks(t, s.dir, "release", "start", "--version", "v1")
+	gone := marks(t, s.dir, "release", "rollback")
+	madeAt, goneAt := marksOf("kubernetes: ", made), marksOf("kubernetes: ", gone)
+	require.NotEmpty(t, madeAt)
+	require.NotEmpty(t, goneAt)
+	for i, n := range madeAt {
+		when := s.killed(n, made, "release", "start", "--version", "v1")
+		run(t, s.dir, "release", "resume")
+		s.runs(t, r, "v1", when)
+		s.killed(goneAt[i%len(goneAt)], gone, "release", "rollback")
+		c := start(t, s.dir, nil, "release", "resume")
+		require.Equal(t, 3, c.end(t), c.out.String())
+		now, err := r.Rollout(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, strategies.RollAbsent, now.State)
+	}
+	s.first()
+	out := marks(t, s.dir, "release", "start", "--version", "v2")
+	back := marks(t, s.dir, "release", "rollback")
+	outAt, backAt := marksOf("kubernetes: ", out), marksOf("kubernetes: ", back)
+	require.NotEmpty(t, outAt)
+	require.NotEmpty(t, backAt)
+	for i := range max(len(outAt), len(backAt)) {
+		n := outAt[i%len(outAt)]
+		when := s.killed(n, out, "release", "start", "--version", "v2")
+		run(t, s.dir, "release", "resume")
+		s.runs(t, r, "v2", when)
+		when = s.killed(backAt[i%len(backAt)], back, "release", "rollback")
+		c := start(t, s.dir, nil, "release", "resume")
+		require.Equal(t, 3, c.end(t), c.out.String())
+		s.runs(t, r, "v1", when)
+	}
 }

@@ -77,11 +77,10 @@ func (t *target) machine(c *cli.Context) (*strategies.Machine, error) {
 	return m, nil
 }
 
-// parts opens what of the outside the configuration names. What replaces instances by itself needs neither a router
-// nor a registry.
+// parts opens what of the outside the configuration names.
 func (t *target) parts(m *strategies.Machine) (err error) {
 	r := t.config.Release
-	if m.Roller, err = t.roller(r); err != nil || m.Roller != nil {
+	if m.Roller, err = t.roller(r); err != nil || rollsOnly(r) {
 		return err
 	}
 	if m.Router, err = t.router(); err != nil {

@@ -8,24 +8,45 @@ import (
 	"strings"
 
 	"github.com/switchbackdb/switchback/config"
+	"github.com/switchbackdb/switchback/drivers/service/kubernetes"
 	"github.com/switchbackdb/switchback/drivers/service/swarm"
 	"github.com/switchbackdb/switchback/strategies"
 )
 
-// swarmDriver is the driver of a Docker Swarm.
-const swarmDriver = "swarm"
+// The drivers of services that replace instances by themselves: a Docker Swarm, which knows nothing else, and
+// Kubernetes, which also runs two versions side by side.
+const (
+	swarmDriver      = "swarm"
+	kubernetesDriver = "kubernetes"
+)
 
 // roller is the orchestrator that the configuration names; nil when the service replaces nothing by itself.
 func (t *target) roller(r config.Release) (strategies.Roller, error) {
-	if r.Service.Driver != swarmDriver {
-		return nil, nil
+	switch r.Service.Driver {
+	case swarmDriver:
+		o, err := swarm.New(r.Application)
+		if err != nil {
+			return nil, err
+		}
+		t.closers = append(t.closers, o.Close)
+		return o, nil
+	case kubernetesDriver:
+		if err := t.serviceWords(r.Service); err != nil {
+			return nil, err
+		}
+		c, err := openCluster(r.Service.Cluster)
+		if err != nil {
+			return nil, err
+		}
+		return kubernetes.NewRoller(c, r.Application)
 	}
-	o, err := swarm.New(r.Application)
-	if err != nil {
-		return nil, err
-	}
-	t.closers = append(t.closers, o.Close)
-	return o, nil
+	return nil, nil
+}
+
+// rollsOnly tells whether releases of the configuration can only be rolling ones: what replaces instances by itself
+// needs neither a router nor a registry.
+func rollsOnly(r config.Release) bool {
+	return r.Service.Driver == swarmDriver || r.Service.Driver == kubernetesDriver && r.Router.Driver == noRouter
 }
 
 // rolling puts into a plan what is in force, and by what it is replaced in which pace.
@@ -84,7 +105,7 @@ func inForce(now strategies.Rollout, releases []*strategies.Release) (*strategie
 func reachable(p *strategies.Plan) error {
 	for _, g := range p.Gates {
 		if c := p.Candidate.Container; p.Strategy == strategies.Rolling && g.Kind == "http" && (c == nil || c.Publish == nil) {
-			return fmt.Errorf("gate %s asks the application, which is published on no port\n  next: set release.service.publish, or make it a gate of the kind sql, exec or prometheus", g.Name)
+			return fmt.Errorf("gate %s asks the application, which is published on no port\n  next: set release.service.publish on a swarm, or make it a gate of the kind sql, exec or prometheus", g.Name)
 		}
 	}
 	return nil

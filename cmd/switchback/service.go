@@ -16,15 +16,8 @@ import (
 
 // service is the container service that the configuration names.
 func (t *target) service(r config.Release) (strategies.Service, error) {
-	for key, given := range map[string]bool{"publish": r.Service.Publish != 0, "publish_mode": r.Service.PublishMode != "", "endpoint": r.Service.Endpoint != ""} {
-		if given {
-			return nil, t.config.Fault("release.service."+key, "is a word of the driver \"swarm\"")
-		}
-	}
-	for key, given := range map[string]bool{"template": r.Service.Template != "", "container": r.Service.Container != "", "replicas": r.Service.Replicas != 0, "namespace": r.Service.Namespace != ""} {
-		if given && r.Service.Driver != "kubernetes" {
-			return nil, t.config.Fault("release.service."+key, "is a word of the driver \"kubernetes\"")
-		}
+	if err := t.serviceWords(r.Service); err != nil {
+		return nil, err
 	}
 	switch r.Service.Driver {
 	case "process":
@@ -36,7 +29,7 @@ func (t *target) service(r config.Release) (strategies.Service, error) {
 		}
 		t.closers = append(t.closers, s.Close)
 		return s, nil
-	case "kubernetes":
+	case kubernetesDriver:
 		c, err := openCluster(r.Service.Cluster)
 		if err != nil {
 			return nil, err
@@ -48,6 +41,21 @@ func (t *target) service(r config.Release) (strategies.Service, error) {
 		return kubernetes.New(c, r.Application, behind)
 	}
 	return nil, t.config.Fault("release.service.driver", fmt.Sprintf("is %q; this version knows \"process\", \"docker\", \"kubernetes\" and \"swarm\"", r.Service.Driver))
+}
+
+// serviceWords refuses words of the configuration that the driver does not know.
+func (t *target) serviceWords(s config.Service) error {
+	for key, given := range map[string]bool{"publish": s.Publish != 0, "publish_mode": s.PublishMode != "", "endpoint": s.Endpoint != ""} {
+		if given {
+			return t.config.Fault("release.service."+key, "is a word of the driver \"swarm\"")
+		}
+	}
+	for key, given := range map[string]bool{"template": s.Template != "", "container": s.Container != "", "replicas": s.Replicas != 0, "namespace": s.Namespace != ""} {
+		if given && s.Driver != kubernetesDriver {
+			return t.config.Fault("release.service."+key, "is a word of the driver \"kubernetes\"")
+		}
+	}
+	return nil
 }
 
 // openCluster opens the Kubernetes cluster that the configuration names.
@@ -63,7 +71,7 @@ func candidate(s config.Service, release, version string) (strategies.Version, e
 	switch s.Driver {
 	case "docker", swarmDriver:
 		return inContainer(v, s)
-	case "kubernetes":
+	case kubernetesDriver:
 		return inPods(v, s)
 	default:
 		if len(s.Command) == 0 {

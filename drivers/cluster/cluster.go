@@ -135,6 +135,12 @@ func (c *Cluster) Apply(ctx context.Context, kind schema.GroupVersionResource, o
 	return made, c.explain("patch", kind, o.GetName(), err)
 }
 
+// Try is Apply as far as the API goes without changing anything: what it returns is what the object would become.
+func (c *Cluster) Try(ctx context.Context, kind schema.GroupVersionResource, o *Object, manager string, force bool) (*Object, error) {
+	made, err := c.of(kind).Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manager, Force: force, DryRun: []string{metav1.DryRunAll}})
+	return made, c.explain("patch", kind, o.GetName(), err)
+}
+
 // Delete removes an object as it was read, with what belongs to it. One that is gone is no error; one that was
 // changed meanwhile is ErrConflict.
 func (c *Cluster) Delete(ctx context.Context, kind schema.GroupVersionResource, o *Object) error {

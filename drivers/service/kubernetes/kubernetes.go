@@ -169,6 +169,9 @@ func (s *Service) List(ctx context.Context) ([]strategies.Instance, error) {
 	}
 	var list []strategies.Instance
 	for n := range found {
+		if found[n].GetLabels()[labelInstance] == "" { // the one that a Roller has
+			continue
+		}
 		i, err := s.state(ctx, &found[n])
 		if err != nil {
 			return nil, err
