@@ -42,7 +42,8 @@ func Image(t testing.TB, engine *client.Client, program, dockerfile string) stri
 	var b [6]byte
 	_, _ = rand.Read(b[:])
 	tag := "switchback-test:" + hex.EncodeToString(b[:])
-	built, err := engine.ImageBuild(t.Context(), &files, client.ImageBuildOptions{Tags: []string{tag}, Remove: true, ForceRemove: true})
+	// Without the cache no two images share layers: one that is removed would take those of one that is being built along.
+	built, err := engine.ImageBuild(t.Context(), &files, client.ImageBuildOptions{Tags: []string{tag}, Remove: true, ForceRemove: true, NoCache: true})
 	require.NoError(t, err)
 	defer built.Body.Close()
 	var said bytes.Buffer
