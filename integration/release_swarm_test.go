@@ -173,7 +173,7 @@ func testSwarmOutAndBack(t *testing.T) {
 	s.paced("surge: 1", "15s", 8080)
 	s.refused("release.rolling.surge is \"1\": a swarm does not know it; it knows parallelism and order")
 	s.paced("replicas: 2", "15s\n  analysis: [{http: {path: /}}]", 8080)
-	s.refused("next: set release.service.publish, or make it a gate of the kind sql")
+	s.refused("next: set release.service.publish on a swarm, or make it a gate of the kind sql")
 	s.paced("replicas: 2", "15s", 8080)
 	plan := run(t, s.dir, "release", "plan", "--version", "v2")
 	require.Contains(t, plan, "roll: 2 instances, 1 at a time, start-first, each watched for 100ms\n  image: sha256:")

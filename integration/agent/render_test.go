@@ -292,7 +292,7 @@ func TestRenderFaults(t *testing.T) {
 		before := renders()
 		v.up("a", "b")
 		n.follows(t, "a b")
-		require.Greater(t, renders(), before)
+		require.True(t, await(func() bool { return renders() > before }), "it says so once NGINX follows")
 		configure(t, dir, s.config("http://"+link.Address, n.render+"    releases: true\n"))
 		require.NoError(t, one.Process.Signal(syscall.SIGHUP))
 		n.follows(t, "a b c")
