@@ -112,6 +112,15 @@ type Release struct {
 	Rolling     Rolling       `yaml:"rolling,omitempty"` // of the strategy rolling
 	Analysis    []Gate        `yaml:"analysis,omitempty"`
 	Hooks       []Hook        `yaml:"hooks,omitempty"`
+	Guard       *Guard        `yaml:"guard,omitempty"`
+}
+
+// Guard is what has to hold of the database before a release begins, before traffic moves, and before the contract.
+type Guard struct {
+	Transactions time.Duration `yaml:"transactions,omitempty"` // no transaction has been open for longer
+	Connections  int           `yaml:"connections,omitempty"`  // so many more can be opened
+	Lag          time.Duration `yaml:"lag,omitempty"`          // no replica is further behind
+	Within       time.Duration `yaml:"within,omitempty"`       // how long it is waited for; default 1m
 }
 
 // Hook is a program that a release runs before or after a step, and what undoes that on the way back.
@@ -362,6 +371,9 @@ func (c *Config) defaults() {
 	wait(&c.Agent.Render.Drain, 30*time.Second)
 	set(&c.Agent.Render.Empty, "keep")
 	set(&c.Agent.Address, "127.0.0.1")
+	if c.Release.Guard != nil {
+		wait(&c.Release.Guard.Within, time.Minute)
+	}
 	for i := range c.Release.Hooks {
 		wait(&c.Release.Hooks[i].Within, 5*time.Minute)
 	}

@@ -12,6 +12,11 @@ import (
 
 // forward does a step and returns what is worth noting. Each step may be repeated after a crash.
 func (m *Machine) forward(ctx context.Context, s *migrate.Session, r *Release, i int) (note string, err error) {
+	if r.Plan.guarded(i) {
+		if err := m.guard(ctx, s, r); err != nil {
+			return "", err
+		}
+	}
 	switch r.Plan.Steps[i].Kind {
 	case Preflight:
 		return "", m.preflight(ctx, s, r)

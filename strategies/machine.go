@@ -32,6 +32,8 @@ type Machine struct {
 	Resolve func(value string) (string, error)
 	// Judge makes the judge of a gate. Nil where no release has any.
 	Judge func(g Gate) (Judge, error)
+	// Strain asks what weighs on the target. Nil where the engine does not say.
+	Strain func(ctx context.Context) (Strain, error)
 	// Hook runs a program with variables added to its environment, and returns what it says last. Nil where no release
 	// has hooks.
 	Hook func(ctx context.Context, command []string, env map[string]string) (says string, err error)

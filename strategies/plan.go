@@ -85,6 +85,7 @@ type Plan struct {
 	Steps       []Step   `json:"steps"`
 	Pace        *Pace    `json:"pace,omitempty"`  // of a rolling release
 	Gates       []Gate   `json:"gates,omitempty"` // judged between two shifts and while baking
+	Guard       *Guard   `json:"guard,omitempty"` // waited for before the release begins, traffic moves, or the contract
 	Hooks       []Hook   `json:"hooks,omitempty"`
 	Timing      Timing   `json:"timing"`
 }

@@ -60,6 +60,7 @@ func (t *target) machine(c *cli.Context) (*strategies.Machine, error) {
 	m.Judge = func(g strategies.Gate) (strategies.Judge, error) {
 		return analysis.New(g, analysis.Parts{Router: m.Router, Target: t.db.DB(), Resolve: config.Substitute, Dir: r.Service.Dir})
 	}
+	m.Strain = t.strain()
 	m.Hook = hook.Runner{Dir: r.Service.Dir, Output: &hookOutput{out: t.out}}.Run
 	if _, err := t.live(); err == nil {
 		m.Unpin = func(ctx context.Context, id string) error {
@@ -193,6 +194,7 @@ func releasePlan(c *cli.Context) error {
 		for _, g := range plan.Gates {
 			t.out.printf("  gate %s (%s): every %s; without data %s after %s more", g.Name, g.Kind, g.Every, g.Otherwise, g.Within)
 		}
+		t.printGuard(plan)
 		t.printHooks(plan)
 		return t.out.document(plan)
 	})
@@ -244,6 +246,9 @@ func (t *target) plan(c *cli.Context, m *strategies.Machine) (*strategies.Plan, 
 		return nil, fmt.Errorf("there are no snapshots of %s in this version of switchback\n  state: nothing was changed\n  next: take a backup with the engine's own tool, then add: --no-snapshot REASON", t.db.Dialect().Engine)
 	}
 	if p.Gates, err = gates(m, cfg.Analysis); err != nil {
+		return nil, err
+	}
+	if p.Guard, err = t.guard(m); err != nil {
 		return nil, err
 	}
 	if p.Hooks, err = t.hooks(); err != nil {
