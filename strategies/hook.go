@@ -64,23 +64,24 @@ func (p *Plan) leavesTraces(k Kind) bool {
 	return k.leavesTraces() || slices.ContainsFunc(p.Hooks, func(h Hook) bool { return h.Step == k && len(h.Back) > 0 })
 }
 
-// hooked does or undoes a step with its hooks around it.
-func (m *Machine) hooked(ctx context.Context, s *migrate.Session, r *Release, i int) (note string, err error) {
-	var notes []string
+// hooked does or undoes a step with its hooks around it. note is what the step made, also when a hook fails after it.
+func (m *Machine) hooked(ctx context.Context, s *migrate.Session, r *Release, i int) (note, said string, err error) {
+	var words []string
 	run := func(before bool) error {
-		hooks := slices.Clone(r.Plan.Hooks)
-		if r.Back { // the way back begins at the end
-			slices.Reverse(hooks)
-		}
-		for _, h := range hooks {
-			if h.Step != r.Plan.Steps[i].Kind || h.Before != before {
+		for n := range r.Plan.Hooks {
+			if r.Back { // the way back begins at the end
+				n = len(r.Plan.Hooks) - 1 - n
+			}
+			if h := r.Plan.Hooks[n]; h.Step != r.Plan.Steps[i].Kind || h.Before != before {
 				continue
 			}
-			says, err := m.hook(ctx, s, r, i, h)
+			word, err := m.hook(ctx, s, r, i, n)
 			if err != nil {
 				return err
 			}
-			notes = append(notes, says)
+			if word != "" {
+				words = append(words, word)
+			}
 		}
 		return nil
 	}
@@ -88,22 +89,19 @@ func (m *Machine) hooked(ctx context.Context, s *migrate.Session, r *Release, i 
 	if r.Back {
 		do = m.back
 	}
-	if err := run(!r.Back); err != nil {
-		return "", err
+	if err = run(!r.Back); err == nil {
+		note, err = do(ctx, s, r, i)
 	}
-	note, err = do(ctx, s, r, i)
-	if err != nil {
-		return note, err
+	if err == nil {
+		err = run(r.Back)
 	}
-	if err := run(r.Back); err != nil {
-		return "", err
-	}
-	notes = slices.DeleteFunc(append([]string{note}, notes...), func(n string) bool { return n == "" })
-	return strings.Join(notes, "; "), nil
+	return note, strings.Join(words, "; "), err
 }
 
-// hook runs a hook, or on the way back its twin, while it listens to what is asked for from another terminal.
-func (m *Machine) hook(ctx context.Context, s *migrate.Session, r *Release, i int, h Hook) (note string, err error) {
+// hook runs the plan's nth hook, or on the way back its twin, while it listens to what is asked for from another
+// terminal.
+func (m *Machine) hook(ctx context.Context, s *migrate.Session, r *Release, i, n int) (note string, err error) {
+	h := r.Plan.Hooks[n]
 	command := h.Command
 	if r.Back {
 		command = h.Back
@@ -122,7 +120,7 @@ func (m *Machine) hook(ctx context.Context, s *migrate.Session, r *Release, i in
 	}
 	ended := make(chan outcome, 1)
 	go func() {
-		says, err := m.Hook(ctx, command, surroundings(s, r, i, h))
+		says, err := m.Hook(ctx, command, surroundings(s, r, i, n))
 		ended <- outcome{says, err}
 	}()
 	var got outcome
@@ -153,11 +151,11 @@ func (m *Machine) hook(ctx context.Context, s *migrate.Session, r *Release, i in
 }
 
 // surroundings are the variables that a hook finds in its environment.
-func surroundings(s *migrate.Session, r *Release, i int, h Hook) map[string]string {
+func surroundings(s *migrate.Session, r *Release, i, n int) map[string]string {
 	env := map[string]string{
 		"SWITCHBACK_RELEASE": r.Plan.Release, "SWITCHBACK_APPLICATION": r.Plan.Application, "SWITCHBACK_VERSION": r.Plan.Candidate.Name,
-		"SWITCHBACK_STRATEGY": r.Plan.Strategy, "SWITCHBACK_STEP": string(h.Step), "SWITCHBACK_DIRECTION": "forward",
-		"SWITCHBACK_OPERATION": operation(s, r, i, fmt.Sprint("hook ", slices.IndexFunc(r.Plan.Hooks, h.same))).ID,
+		"SWITCHBACK_STRATEGY": r.Plan.Strategy, "SWITCHBACK_STEP": string(r.Plan.Steps[i].Kind), "SWITCHBACK_DIRECTION": "forward",
+		"SWITCHBACK_OPERATION": operation(s, r, i, fmt.Sprint("hook ", n)).ID,
 		"SWITCHBACK_STABLE":    "",
 	}
 	if r.Back {
@@ -166,12 +164,8 @@ func surroundings(s *migrate.Session, r *Release, i int, h Hook) map[string]stri
 	if r.Plan.Blue != nil {
 		env["SWITCHBACK_STABLE"] = r.Plan.Blue.Version
 	}
-	if h.Step == Shift {
+	if r.Plan.Steps[i].Kind == Shift {
 		env["SWITCHBACK_SHARE"] = strconv.Itoa(r.Plan.Steps[i].Weight)
 	}
 	return env
-}
-
-func (h Hook) same(other Hook) bool {
-	return h.Step == other.Step && h.Before == other.Before && slices.Equal(h.Command, other.Command) && slices.Equal(h.Back, other.Back)
 }

@@ -139,15 +139,11 @@ func (m *Machine) Equipped(p *Plan) error {
 
 // unpin lets go of the snapshot of a release that is final.
 func (m *Machine) unpin(ctx context.Context, r *Release) error {
-	if m.Unpin == nil {
+	if m.Unpin == nil || r.snapshot == "" {
 		return nil
 	}
-	for _, step := range r.Steps {
-		if step.Kind == Snapshot && step.State == Done {
-			if err := m.Unpin(ctx, step.Note); err != nil {
-				return fmt.Errorf("release %s is %s, but its snapshot %s stays pinned: %w", r.Plan.Release, r.Status(), step.Note, err)
-			}
-		}
+	if err := m.Unpin(ctx, r.snapshot); err != nil {
+		return fmt.Errorf("release %s is %s, but its snapshot %s stays pinned: %w", r.Plan.Release, r.Status(), r.snapshot, err)
 	}
 	return nil
 }
@@ -205,12 +201,12 @@ func (m *Machine) step(ctx context.Context, s *migrate.Session, r *Release, i in
 	m.Observer.ReleaseStep(r, r.Steps[i], 0)
 	failpoint.Hit("release: step begun")
 
-	note, failure := m.hooked(ctx, s, r, i)
+	note, said, failure := m.hooked(ctx, s, r, i)
 	if failure != nil && cutOff(ctx, failure) {
 		return failure
 	}
 	failpoint.Hit("release: step done")
-	e.Status, d.Note = migrate.Done, note
+	e.Status, d.Note, d.Hooks = migrate.Done, note, said
 	if failure != nil {
 		e.Status, e.Error = migrate.Failed, failure.Error()
 	}

@@ -3,6 +3,8 @@ package strategies
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/switchbackdb/switchback/migrate"
 )
@@ -42,7 +44,7 @@ type StepStatus struct {
 	Step
 	State StepState `json:"state"`
 	At    string    `json:"at,omitempty"`   // when it came to that
-	Note  string    `json:"note,omitempty"` // what it made, or why it failed
+	Note  string    `json:"note,omitempty"` // what it made and its hooks said, or why it failed
 }
 
 // Release is a release as replayed from the journal.
@@ -57,7 +59,8 @@ type Release struct {
 	HeldFor   string       `json:"paused_for,omitempty"` // why, when a gate could not be judged
 	AbortedBy string       `json:"aborted_by,omitempty"` // who asked to abort, while that is not heeded yet
 
-	seq int64 // of the entry with its plan
+	seq      int64  // of the entry with its plan
+	snapshot string // the ID of the one it took last, whatever became of the step
 }
 
 // Status tells where the release stands as a whole.
@@ -114,6 +117,7 @@ type detail struct {
 	Turn    string  `json:"turn,omitempty"`    // why the release is turned back
 	Request request `json:"request,omitempty"` // what somebody asked for
 	Note    string  `json:"note,omitempty"`    // what the step made
+	Hooks   string  `json:"hooks,omitempty"`   // what its hooks said
 	// Progress is how far a step that is under way has come.
 	Progress string `json:"progress,omitempty"`
 }
@@ -187,7 +191,10 @@ func (r *Release) applyStep(s *StepStatus, e migrate.Entry, d detail) {
 	if s.At == "" {
 		s.At = e.Started
 	}
-	s.Note = d.Note
+	s.Note = strings.Join(slices.DeleteFunc([]string{d.Note, d.Hooks}, func(n string) bool { return n == "" }), "; ")
+	if s.Kind == Snapshot && d.Note != "" && e.Direction == migrate.Forward {
+		r.snapshot = d.Note
+	}
 	if e.Error != "" {
 		s.Note = e.Error
 	}

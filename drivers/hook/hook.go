@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -31,13 +30,8 @@ func (r Runner) Run(ctx context.Context, command []string, env map[string]string
 	cmd.Dir, cmd.WaitDelay = r.Dir, grace
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.Env = os.Environ()
-	names := make([]string, 0, len(env))
-	for name := range env {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		cmd.Env = append(cmd.Env, name+"="+env[name])
+	for name, value := range env {
+		cmd.Env = append(cmd.Env, name+"="+value)
 	}
 	last := &lastLine{}
 	cmd.Stdout = io.MultiWriter(last, r.Output)
