@@ -7,7 +7,7 @@ import (
 
 	"github.com/switchbackdb/switchback/check"
 	"github.com/switchbackdb/switchback/check/workload"
-	"github.com/switchbackdb/switchback/config"
+	"github.com/switchbackdb/switchback/drivers/database"
 )
 
 // workload asks what the two versions of the application ask, in each phase.
@@ -56,22 +56,22 @@ func (g *gate) queries(ctx context.Context, from string) ([]workload.Query, erro
 		if err != nil {
 			return nil, err
 		}
-		return g.remembered(ctx, from, e)
+		db, err := openDatabase(ctx, e.URL, false)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = db.Close() }()
+		return g.remembered(ctx, from, db)
 	case from == "target" && g.target == nil:
 		return nil, fmt.Errorf("--workload …=target: there is no target\n  next: add --url or --env, or name a file: ./target")
 	case from == "target":
-		return g.remembered(ctx, from, config.Environment{URL: g.target.url})
+		return g.remembered(ctx, from, g.target.db)
 	}
 	return workload.Read(g.engine, from)
 }
 
-// remembered reads what the server of an environment remembers, and says what it does not show.
-func (g *gate) remembered(ctx context.Context, name string, e config.Environment) ([]workload.Query, error) {
-	db, err := openDatabase(ctx, e.URL, false)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = db.Close() }()
+// remembered reads what a server remembers of the statements of a database, and says what it does not show.
+func (g *gate) remembered(ctx context.Context, name string, db database.Database) ([]workload.Query, error) {
 	if engine := db.Dialect().Engine; engine != g.engine {
 		return nil, fmt.Errorf("--workload …=%s: that is %s, and the changes are for %s", name, engine, g.engine)
 	}
