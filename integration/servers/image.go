@@ -4,8 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"os"
 	"testing"
 	"time"
@@ -39,9 +37,7 @@ func Image(t testing.TB, engine *client.Client, program, dockerfile string) stri
 		require.NoError(t, err)
 	}
 	require.NoError(t, w.Close())
-	var b [6]byte
-	_, _ = rand.Read(b[:])
-	tag := "switchback-test:" + hex.EncodeToString(b[:])
+	tag := "switchback-test:" + unique()
 	// Without the cache no two images share layers: one that is removed would take those of one that is being built along.
 	built, err := engine.ImageBuild(t.Context(), &files, client.ImageBuildOptions{Tags: []string{tag}, Remove: true, ForceRemove: true, NoCache: true})
 	require.NoError(t, err)
@@ -64,9 +60,7 @@ func Image(t testing.TB, engine *client.Client, program, dockerfile string) stri
 // name are removed when the test ends.
 func Application(t testing.TB, engine *client.Client, label string) string {
 	t.Helper()
-	var b [6]byte
-	_, _ = rand.Read(b[:])
-	name := "test-" + hex.EncodeToString(b[:])
+	name := "test-" + unique()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()

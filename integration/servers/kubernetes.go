@@ -107,9 +107,7 @@ func openKubernetes(dir string) (*Kubernetes, error) {
 // Namespace makes a namespace and returns its name. It goes with the test.
 func (k *Kubernetes) Namespace(t testing.TB) string {
 	t.Helper()
-	var b [6]byte
-	_, _ = rand.Read(b[:])
-	name := "test-" + hex.EncodeToString(b[:])
+	name := "test-" + unique()
 	namespaces := k.API.Resource(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"})
 	_, err := namespaces.Create(t.Context(), object("v1", "Namespace", name, nil), metav1.CreateOptions{})
 	require.NoError(t, err)

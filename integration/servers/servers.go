@@ -89,9 +89,7 @@ func URL(t testing.TB, k Kind) string {
 	t.Helper()
 	server, err := Server(k)
 	require.NoError(t, err, "start %s; a missing server is a failure, see `make images`", k.Image)
-	var b [6]byte
-	_, _ = rand.Read(b[:])
-	name := "test_" + hex.EncodeToString(b[:])
+	name := "test_" + unique()
 	execute(t, server, "CREATE DATABASE "+name)
 	t.Cleanup(func() {
 		drop := "DROP DATABASE IF EXISTS " + name
@@ -104,6 +102,13 @@ func URL(t testing.TB, k Kind) string {
 	require.NoError(t, err)
 	u.Path = "/" + name
 	return u.String()
+}
+
+// unique is the part of a name that no other test has.
+func unique() string {
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
+	return hex.EncodeToString(b[:])
 }
 
 func execute(t testing.TB, server, statement string) {

@@ -2,8 +2,6 @@ package servers
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"os"
 	"path/filepath"
 	"testing"
@@ -50,9 +48,7 @@ func Swarm(t testing.TB, engine *client.Client) {
 // with the label of it are removed when the test ends.
 func SwarmApplication(t testing.TB, engine *client.Client, label string) string {
 	t.Helper()
-	var b [6]byte
-	_, _ = rand.Read(b[:])
-	name := "test-" + hex.EncodeToString(b[:])
+	name := "test-" + unique()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
