@@ -1,14 +1,12 @@
 package integration
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,28 +19,10 @@ import (
 // program is the command with the failpoints that let a test kill it at a chosen mark.
 var program binary.Binary
 
-// output is what a command has printed so far.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
 // command is a run of the real command.
 type command struct {
 	*exec.Cmd
-	out    output
+	out    binary.Output
 	exited chan struct{}
 }
 

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -25,6 +23,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/switchbackdb/switchback/drivers/discovery/etcd"
+	"github.com/switchbackdb/switchback/integration/binary"
 	"github.com/switchbackdb/switchback/integration/servers"
 )
 
@@ -185,26 +184,8 @@ func await(condition func() bool) bool {
 // command is an agent that runs.
 type command struct {
 	*exec.Cmd
-	out    output
+	out    binary.Output
 	exited chan struct{}
-}
-
-// output is what it printed, which may be read meanwhile.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
 }
 
 // config is switchback.yaml of an agent that registers what has the test's label.

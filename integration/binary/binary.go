@@ -2,6 +2,7 @@
 package binary
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -46,4 +47,23 @@ func (b *Binary) Remove() {
 	if dir, ok := b.dir.Load().(string); ok {
 		_ = os.RemoveAll(dir)
 	}
+}
+
+// Output is what a command has printed so far. It may be read while the command runs; the zero value is ready for use.
+type Output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (o *Output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *Output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
