@@ -5,10 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	neturl "net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/switchbackdb/switchback/drivers/database"
@@ -22,19 +24,29 @@ const recipeRows = 10_000_000
 // recipeSizes are the tables on which a contract is rolled back.
 var recipeSizes = []int{10_000, 1_000_000, recipeRows}
 
-// recipeOperations are what is planned, by what pgroll calls it.
-var recipeOperations = []struct{ operation, pgroll string }{
-	{"rename column people.first_name given_name", `{"name":"bench","operations":[{"alter_column":{"table":"people","column":"first_name","name":"given_name","up":"first_name","down":"given_name","nullable":true}}]}`},
-	{"change type people.touched bigint", `{"name":"bench","operations":[{"alter_column":{"table":"people","column":"touched","type":"bigint","up":"touched","down":"touched::integer"}}]}`},
+// recipeOperation is what is planned, and what its peers call that: pgroll a migration, gh-ost an alteration.
+type recipeOperation struct{ operation, pgroll, ghost string }
+
+var recipeOperations = []recipeOperation{
+	{
+		"rename column people.first_name given_name",
+		`{"operations":[{"rename_column":{"table":"people","from":"first_name","to":"given_name"}}]}`,
+		"CHANGE first_name given_name varchar(40) NOT NULL",
+	},
+	{
+		"change type people.touched bigint",
+		`{"operations":[{"alter_column":{"table":"people","column":"touched","type":"bigint","up":"touched","down":"touched::integer"}}]}`,
+		"MODIFY touched bigint NOT NULL DEFAULT 0",
+	},
 }
 
 // recipes takes a table of ten million rows through a rename and a change of type, end to end, while point
-// updates go on; beside it pgroll, where a binary of that name is in the PATH. Then it rolls a contract back on
-// tables of several sizes.
+// updates go on; beside it pgroll or gh-ost, where a binary of that name is in the PATH. Then it rolls a contract
+// back on tables of several sizes.
 func recipes(ctx context.Context, b *bencher) error {
 	for _, k := range []servers.Kind{servers.Postgres17, servers.MySQL9} {
 		for _, o := range recipeOperations {
-			if err := recipeOn(ctx, b, k, o.operation, o.pgroll); err != nil {
+			if err := recipeOn(ctx, b, k, o); err != nil {
 				return fmt.Errorf("%s: %s: %w", k.Name, o.operation, err)
 			}
 		}
@@ -57,7 +69,7 @@ func people(ctx context.Context, k servers.Kind, n int) (url string, db *sql.DB,
 	return url, db, drop, nil
 }
 
-func recipeOn(ctx context.Context, b *bencher, k servers.Kind, operation, pgroll string) error {
+func recipeOn(ctx context.Context, b *bencher, k servers.Kind, o recipeOperation) error {
 	n := b.amount(recipeRows)
 	var rates, tails []*figure
 	measure := func(who string, change func(url string) error) (err error) {
@@ -82,17 +94,18 @@ func recipeOn(ctx context.Context, b *bencher, k servers.Kind, operation, pgroll
 		return nil
 	}
 	if err := measure("switchback", func(url string) error {
-		_, err := changeWith(ctx, url, operation, migrate.Contract)
+		_, err := changeWith(ctx, url, o.operation, migrate.Contract)
 		return err
 	}); err != nil {
 		return err
 	}
-	if path, err := exec.LookPath("pgroll"); err == nil && k.Engine == "postgres" {
-		if err := measure("pgroll", func(url string) error { return pgrollWith(ctx, path, url, pgroll) }); err != nil {
+	peer := map[string]recipePeer{"postgres": {"pgroll", o.pgroll, pgrollWith}, "mysql": {"gh-ost", o.ghost, ghostWith}}[k.Engine]
+	if path, err := exec.LookPath(peer.program); err == nil {
+		if err := measure(peer.program, func(url string) error { return peer.run(ctx, path, url, peer.change) }); err != nil {
 			return err
 		}
 	}
-	b.report.table(fmt.Sprintf("%s, %d rows on %s, expand to contract, updates going on", operation, n, k.Engine), "rows/s", rates)
+	b.report.table(fmt.Sprintf("%s, %d rows on %s, expand to contract, updates going on", o.operation, n, k.Engine), "rows/s", rates)
 	b.report.table(fmt.Sprintf("a point update on %s meanwhile", k.Engine), "ms", tails)
 	return nil
 }
@@ -156,6 +169,29 @@ func rollBack(ctx context.Context, url string) (err error) {
 		return migrate.PlanBack(s, migrate.BackOptions{LastPhase: true})
 	})
 	return err
+}
+
+// recipePeer is a program that does what a recipe does: the change as it writes it, and how it is run.
+type recipePeer struct {
+	program, change string
+	run             func(ctx context.Context, path, url, change string) error
+}
+
+// ghostWith runs gh-ost on the server itself, without a replica, as its documentation has it for that, with chunks of the
+// size that our batches begin with.
+func ghostWith(ctx context.Context, path, url, alter string) error {
+	target, err := neturl.Parse(url)
+	if err != nil {
+		return err
+	}
+	password, _ := target.User.Password()
+	command := exec.CommandContext(ctx, path, "--host="+target.Hostname(), "--port="+target.Port(), "--user="+target.User.Username(), "--password="+password,
+		"--database="+strings.Trim(target.Path, "/"), "--table=people", "--alter="+alter, "--approve-renamed-columns",
+		"--allow-on-master", "--assume-rbr", "--chunk-size=2000", "--ok-to-drop-table", "--serve-socket-file="+filepath.Join(os.TempDir(), "bench-gh-ost.sock"), "--execute")
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("gh-ost: %w: %s", err, out)
+	}
+	return nil
 }
 
 func pgrollWith(ctx context.Context, path, url, migration string) (err error) {

@@ -141,8 +141,8 @@ func (s *Session) backfill(ctx context.Context, step Step, e Entry, st *Statemen
 	return s.Finish(ctx, w.entry)
 }
 
-// batchLockTimeout is less than PostgreSQL waits before it looks for a deadlock.
-const batchLockTimeout = 400 * time.Millisecond
+// yieldingTimeout is less than PostgreSQL waits before it looks for a deadlock, of which it would end either side.
+const yieldingTimeout = 400 * time.Millisecond
 
 // yield lets a batch and a write of the application that wait for each other's rows end with the batch giving
 // way, on the server that would otherwise end either of them. The statements behind it have their own timeout

@@ -232,8 +232,10 @@ func (s *Session) patience(step Step) (timeout time.Duration, retries int) {
 			retries = d.Retries
 		}
 	}
-	if s.yields {
-		timeout = min(timeout, batchLockTimeout)
+	// A group holds the locks of its first statements while it waits for the next ones, as a batch does those of rows.
+	if gives := s.yields || len(d.Groups) > 0 && s.db.Dialect().Engine == Postgres; gives && timeout > yieldingTimeout {
+		retries *= int(timeout / yieldingTimeout)
+		timeout = yieldingTimeout
 	}
 	return timeout, retries
 }

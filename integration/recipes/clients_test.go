@@ -40,12 +40,28 @@ func (g tongue) parameter(n int) string {
 	return "?"
 }
 
-// text reads a column as text.
-func (g tongue) text(column string) string {
+// text reads an expression as text.
+func (g tongue) text(expression string) string {
 	if g.engine == "mysql" || g.engine == "mariadb" {
-		return "CAST(" + g.quote(column) + " AS char)"
+		return "CAST(" + expression + " AS char)"
 	}
-	return "CAST(" + g.quote(column) + " AS text)"
+	return "CAST(" + expression + " AS text)"
+}
+
+// otherwise is what an INSERT does with a row that is there.
+func (g tongue) otherwise(key string, names []string) string {
+	before, value := " ON DUPLICATE KEY UPDATE ", "VALUES(%s)"
+	if g.engine != "mysql" && g.engine != "mariadb" {
+		before, value = " ON CONFLICT ("+g.quote(key)+") DO UPDATE SET ", "excluded.%s"
+	}
+	if len(names) == 0 {
+		names = []string{key}
+	}
+	var sets []string
+	for _, n := range names {
+		sets = append(sets, g.quote(n)+" = "+fmt.Sprintf(value, g.quote(n)))
+	}
+	return before + strings.Join(sets, ", ")
 }
 
 func (g tongue) begin() string {
@@ -393,11 +409,30 @@ func (w *work) insert(n int) error {
 		}
 		sets = append(sets, next)
 	}
-	return w.insertRows(rows, names, sets, "")
+	return w.insertRows(rows, names, sets, false)
 }
 
-func (w *work) insertRows(rows []*record, names []string, sets []values, behind string) error {
-	quoted := []string{w.tongue.quote("id")}
+// insertRows writes rows, with upsert such as may be there.
+func (w *work) insertRows(rows []*record, names []string, sets []values, upsert bool) error {
+	s := w.book.shape(w.side)
+	here, aside := s.parted(names)
+	if err := w.insertInto(s.table, "id", rows, here, sets, upsert); err != nil {
+		return err
+	}
+	if len(aside) > 0 {
+		if err := w.insertInto(s.aside.table, s.aside.key, rows, aside, sets, upsert); err != nil {
+			return err
+		}
+	}
+	for i, r := range rows {
+		w.remember(r)
+		w.book.writes(w.side, r, sets[i])
+	}
+	return nil
+}
+
+func (w *work) insertInto(table, key string, rows []*record, names []string, sets []values, upsert bool) error {
+	quoted := []string{w.tongue.quote(key)}
 	for _, n := range names {
 		quoted = append(quoted, w.tongue.quote(n))
 	}
@@ -413,15 +448,12 @@ func (w *work) insertRows(rows []*record, names []string, sets []values, behind 
 		}
 		tuples = append(tuples, "("+strings.Join(places, ", ")+")")
 	}
-	_, err := w.exec(fmt.Sprintf("INSERT INTO %s (%s) VALUES %s%s", w.tongue.quote(w.book.shape(w.side).table), strings.Join(quoted, ", "), strings.Join(tuples, ", "), behind), args...)
-	if err != nil {
-		return err
+	behind := ""
+	if upsert {
+		behind = w.tongue.otherwise(key, names)
 	}
-	for i, r := range rows {
-		w.remember(r)
-		w.book.writes(w.side, r, sets[i])
-	}
-	return nil
+	_, err := w.exec(fmt.Sprintf("INSERT INTO %s (%s) VALUES %s%s", w.tongue.quote(table), strings.Join(quoted, ", "), strings.Join(tuples, ", "), behind), args...)
+	return err
 }
 
 // upsert writes a row that is there, as one that may not be.
@@ -432,20 +464,7 @@ func (w *work) upsert(rows []*record) error {
 		return nil
 	}
 	names := w.columns(set)
-	var sets []string
-	for _, n := range names {
-		q := w.tongue.quote(n)
-		if w.tongue.engine == "mysql" || w.tongue.engine == "mariadb" {
-			sets = append(sets, q+" = VALUES("+q+")")
-		} else {
-			sets = append(sets, q+" = excluded."+q)
-		}
-	}
-	behind := fmt.Sprintf(" ON CONFLICT (%s) DO UPDATE SET %s", w.tongue.quote("id"), strings.Join(sets, ", "))
-	if w.tongue.engine == "mysql" || w.tongue.engine == "mariadb" {
-		behind = " ON DUPLICATE KEY UPDATE " + strings.Join(sets, ", ")
-	}
-	return w.insertRows(rows, names, []values{set}, behind)
+	return w.insertRows(rows, names, []values{set}, true)
 }
 
 func (w *work) update(rows []*record) error {
@@ -461,14 +480,11 @@ func (w *work) update(rows []*record) error {
 	if len(rows) == 0 || len(set) == 0 {
 		return nil
 	}
-	var sets []string
-	var args []any
-	for _, n := range w.columns(set) {
-		args = append(args, set[n])
-		sets = append(sets, w.tongue.quote(n)+" = "+w.tongue.parameter(len(args)))
+	here, aside := w.book.shape(w.side).parted(w.columns(set))
+	if err := w.updateHere(rows, here, set); err != nil {
+		return err
 	}
-	where, args := w.where(rows, args)
-	if _, err := w.exec(fmt.Sprintf("UPDATE %s SET %s WHERE %s", w.tongue.quote(w.book.shape(w.side).table), strings.Join(sets, ", "), where), args...); err != nil {
+	if err := w.updateAside(rows, aside, set); err != nil {
 		return err
 	}
 	for _, r := range rows {
@@ -478,11 +494,29 @@ func (w *work) update(rows []*record) error {
 	return nil
 }
 
+func (w *work) updateHere(rows []*record, names []string, set values) error {
+	if len(names) == 0 {
+		return nil
+	}
+	var sets []string
+	var args []any
+	for _, n := range names {
+		args = append(args, set[n])
+		sets = append(sets, w.tongue.quote(n)+" = "+w.tongue.parameter(len(args)))
+	}
+	where, args := w.where("id", rows, args)
+	_, err := w.exec(fmt.Sprintf("UPDATE %s SET %s WHERE %s", w.tongue.quote(w.book.shape(w.side).table), strings.Join(sets, ", "), where), args...)
+	return err
+}
+
 func (w *work) remove(rows []*record) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	where, args := w.where(rows, nil)
+	if err := w.removeAside(rows); err != nil {
+		return err
+	}
+	where, args := w.where("id", rows, nil)
 	if _, err := w.exec(fmt.Sprintf("DELETE FROM %s WHERE %s", w.tongue.quote(w.book.shape(w.side).table), where), args...); err != nil {
 		return err
 	}
@@ -494,16 +528,16 @@ func (w *work) remove(rows []*record) error {
 }
 
 // where names rows by their keys.
-func (w *work) where(rows []*record, args []any) (string, []any) {
+func (w *work) where(key string, rows []*record, args []any) (string, []any) {
 	var places []string
 	for _, r := range rows {
 		args = append(args, r.id)
 		places = append(places, w.tongue.parameter(len(args)))
 	}
 	if len(places) == 1 {
-		return w.tongue.quote("id") + " = " + places[0], args
+		return w.tongue.quote(key) + " = " + places[0], args
 	}
-	return w.tongue.quote("id") + " IN (" + strings.Join(places, ", ") + ")", args
+	return w.tongue.quote(key) + " IN (" + strings.Join(places, ", ") + ")", args
 }
 
 // read reads rows and compares them with the book.
@@ -511,7 +545,7 @@ func (w *work) read(rows []*record) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	where, args := w.where(rows, nil)
+	where, args := w.where("id", rows, nil)
 	found, err := readTable(w.ctx, w.conn, w.tongue, w.book.shape(w.side), where, args...)
 	if err != nil {
 		return fmt.Errorf("%s: %w", w.side, err)
@@ -571,9 +605,9 @@ type queryer interface {
 func readTable(ctx context.Context, q queryer, g tongue, s shape, where string, args ...any) (map[int64]values, error) {
 	list := []string{g.quote("id")}
 	for _, c := range s.columns {
-		list = append(list, g.text(c.name))
+		list = append(list, g.text(s.reads(g, c)))
 	}
-	query := fmt.Sprintf("SELECT %s FROM %s", strings.Join(list, ", "), g.quote(s.table))
+	query := fmt.Sprintf("SELECT %s FROM %s", strings.Join(list, ", "), g.quote(s.table)+s.joins(g))
 	if where != "" {
 		query += " WHERE " + where
 	}

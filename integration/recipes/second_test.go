@@ -15,10 +15,10 @@ import (
 	"github.com/switchbackdb/switchback/migrate/recipe"
 )
 
-// TestSecondRounds takes second tables through their scripts over and over, while clients of both versions work: the
+// TestRounds takes what spans two tables through its scripts over and over, while clients of both versions work: the
 // statements alone, without a journal, so that there are many moments at which something could go wrong. A round
 // is expand, backfill, contract, back, contract again, and everything back.
-func TestSecondRounds(t *testing.T) {
+func TestRounds(t *testing.T) {
 	if testing.Short() {
 		return
 	}
@@ -26,12 +26,19 @@ func TestSecondRounds(t *testing.T) {
 	if thorough() {
 		rounds = 60
 	}
-	for _, name := range []string{"add check", "change type of a key", "partition table", "convert table"} {
-		c := caseCalled(t, name)
-		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+	for _, x := range []struct{ name, engine string }{
+		{"add check", "mysql"},
+		{"change type of a key", "mysql"},
+		{"partition table", "mysql"},
+		{"convert table", "mysql"},
+		{"move columns to another table", "mysql"},
+		{"move columns to another table", "mariadb"},
+	} {
+		c := caseCalled(t, x.name).on(x.engine)
+		t.Run(strings.ReplaceAll(x.name+" on "+x.engine, " ", "_"), func(t *testing.T) {
 			t.Parallel()
-			p := beginAt(t, c.on("mysql"), "mysql", fresh(t, "mysql"), 300)
-			draft, err := p.plan(c.operations.on("mysql"))
+			p := beginAt(t, c, x.engine, fresh(t, x.engine), 300)
+			draft, err := p.plan(c.operations.on(x.engine))
 			require.NoError(t, err)
 			r := &rounder{trip: p, draft: draft}
 			for i := range rounds {

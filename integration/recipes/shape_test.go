@@ -12,6 +12,7 @@ type values map[string]any
 type shape struct {
 	table   string
 	columns []column
+	aside   aside
 }
 
 // column is a column that a version of the application writes and reads.

@@ -35,8 +35,16 @@ type engine interface {
 	addTriggers(e *edit, s *sync, st state)
 	// dropTriggers removes them again.
 	dropTriggers(e *edit, s *sync, st state)
-	// assertTriggers is a statement that fails when one of them is not there, or off.
-	assertTriggers(s *sync, st state) Statement
+	// triggersOf names the triggers of a table that has two shapes.
+	triggersOf(s *sync, st state) []string
+	// assertThere is a statement that fails when one of some triggers of a table is not there, or off, and says so.
+	assertThere(on Table, triggers []string, failure string) Statement
+	// keepers are the triggers that keep two tables in step between which columns move.
+	keepers(m *moveColumns, st state) []keeper
+	// copyRows copies a batch of the rows for which the columns that move say something.
+	copyRows(m *moveColumns, says string) string
+	// primaryKey is the name of a new table's primary key.
+	primaryKey(t Table) string
 	// renameConstraint gives a constraint another name, where the engine can.
 	renameConstraint(t Table, from, to string) (sql string, ok bool)
 	// conversion returns expressions that take a column from a type to another and back, total when neither

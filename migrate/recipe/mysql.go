@@ -208,19 +208,29 @@ func (g *mysql) each(r *rule, columns []string, st state, with string, condition
 	return strings.Join(list, with)
 }
 
-func (g *mysql) assertTriggers(s *sync, st state) Statement {
-	var names []string
+func (g *mysql) triggersOf(s *sync, st state) (names []string) {
 	for _, h := range halves {
 		if g.body(s, st, h) != "" {
-			names = append(names, g.literal(g.trigger(s, h)))
+			names = append(names, g.trigger(s, h))
 		}
 	}
+	return names
+}
+
+func (g *mysql) assertThere(_ Table, triggers []string, failure string) Statement {
 	return Statement{
 		SQL: fmt.Sprintf("SELECT count(*) AS triggers_left\nFROM information_schema.triggers\nWHERE trigger_schema = DATABASE()\n  AND trigger_name IN (%s)\nHAVING count(*) < %d",
-			strings.Join(names, ",\n    "), len(names)),
-		Why:    "Reads the catalogue.",
-		Assert: "a trigger that keeps both shapes of " + s.table.String() + " in step is gone, so they may differ",
+			strings.Join(literals(g, triggers), ",\n    "), len(triggers)),
+		Why: "Reads the catalogue.", Assert: failure,
 	}
+}
+
+func literals(g *mysql, list []string) []string {
+	out := make([]string, len(list))
+	for i, text := range list {
+		out[i] = g.literal(text)
+	}
+	return out
 }
 
 func (*mysql) renameConstraint(Table, string, string) (string, bool) { return "", false }

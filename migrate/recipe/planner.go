@@ -164,7 +164,7 @@ func (p *planner) fill(recipes []recipe) error {
 
 func (p *planner) contract(recipes []recipe) error {
 	for _, s := range p.syncs {
-		p.scripts.step([]Statement{p.engine.assertTriggers(s, before)}, nil)
+		p.scripts.step([]Statement{p.engine.assertThere(s.table, p.engine.triggersOf(s, before), "a trigger that keeps both shapes of "+s.table.String()+" in step is gone or off, so they may differ")}, nil)
 	}
 	o := p.onlookersOf(recipes)
 	if p.engine.locksGroups() {
@@ -415,6 +415,15 @@ func (p *planner) locked() []string {
 	var list []string
 	for _, s := range p.syncs {
 		list = append(list, s.table.Name)
+	}
+	for _, r := range p.recipes {
+		if m, ok := r.(*moveColumns); ok {
+			for _, t := range m.locks() {
+				if !slices.Contains(list, t.Name) {
+					list = append(list, t.Name)
+				}
+			}
+		}
 	}
 	if len(list) == 0 {
 		return nil

@@ -160,20 +160,23 @@ func (g *postgres) each(r *rule, columns []string, st state, with string, condit
 	return strings.Join(list, with)
 }
 
-func (g *postgres) assertTriggers(s *sync, st state) Statement {
+func (g *postgres) triggersOf(s *sync, st state) (names []string) {
 	up, down := g.passes()
-	var want []string
 	if g.up(s, st) != "" {
-		want = append(want, "("+g.literal(up.trigger())+")")
+		names = append(names, up.trigger())
 	}
 	if g.down(s, st) != "" {
-		want = append(want, "("+g.literal(down.trigger())+")")
+		names = append(names, down.trigger())
 	}
+	return names
+}
+
+func (g *postgres) assertThere(on Table, triggers []string, failure string) Statement {
+	rows := join(triggers, func(name string) string { return "(" + g.literal(name) + ")" })
 	return Statement{
 		SQL: fmt.Sprintf("SELECT name FROM (VALUES %s) AS wanted (name)\nWHERE NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname = name AND tgenabled <> 'D')",
-			strings.Join(want, ", "), g.literal(g.table(s.table))),
-		Why:    "Reads the catalogue.",
-		Assert: "a trigger that keeps both shapes of " + s.table.String() + " in step is gone or off, so they may differ",
+			rows, g.literal(g.table(on))),
+		Why: "Reads the catalogue.", Assert: failure,
 	}
 }
 

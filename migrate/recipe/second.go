@@ -435,13 +435,9 @@ func (r *second) faithful(p *planner, d direction) []Statement {
 func (r *second) assertTriggers(p *planner, d direction) Statement {
 	var names []string
 	for _, event := range events {
-		names = append(names, p.engine.literal(r.triggerName(p, d, event)))
+		names = append(names, r.triggerName(p, d, event))
 	}
-	return Statement{
-		SQL:    fmt.Sprintf("SELECT count(*) AS triggers_left\nFROM information_schema.triggers\nWHERE trigger_schema = DATABASE()\n  AND trigger_name IN (%s)\nHAVING count(*) < %d", strings.Join(names, ",\n    "), len(names)),
-		Why:    "Reads the catalogue.",
-		Assert: "a trigger that keeps " + d.on.String() + " and " + d.to.String() + " in step is gone, so they may differ: roll back to before expand, and go forward again",
-	}
+	return p.engine.assertThere(d.on, names, fmt.Sprintf("a trigger that keeps %s and %s in step is gone, so they may differ: roll back to before expand, and go forward again", d.on, d.to))
 }
 
 func (r *second) purge(p *planner) error {

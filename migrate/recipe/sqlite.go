@@ -124,20 +124,23 @@ func (g *sqlite) dropTriggers(e *edit, s *sync, st state) {
 	}
 }
 
-func (g *sqlite) assertTriggers(s *sync, st state) Statement {
-	var want []string
+func (g *sqlite) triggersOf(s *sync, st state) (names []string) {
 	for n, r := range s.rules {
 		for _, kind := range r.triggersOf(st) {
-			want = append(want, "("+g.literal(g.trigger(s, n, kind))+")")
+			names = append(names, g.trigger(s, n, kind))
 		}
 	}
-	if len(want) == 0 {
-		want = []string{"(NULL)"}
+	return names
+}
+
+func (g *sqlite) assertThere(_ Table, triggers []string, failure string) Statement {
+	rows := "(NULL)"
+	if len(triggers) > 0 {
+		rows = join(triggers, func(name string) string { return "(" + g.literal(name) + ")" })
 	}
 	return Statement{
-		SQL:    fmt.Sprintf("SELECT column1 AS name\nFROM (VALUES %s)\nWHERE column1 NOT IN (SELECT name FROM sqlite_schema WHERE type = 'trigger')", strings.Join(want, ", ")),
-		Why:    "Reads the catalogue.",
-		Assert: "a trigger that keeps both shapes of " + s.table.String() + " in step is gone, so they may differ",
+		SQL: fmt.Sprintf("SELECT column1 AS name\nFROM (VALUES %s)\nWHERE column1 NOT IN (SELECT name FROM sqlite_schema WHERE type = 'trigger')", rows),
+		Why: "Reads the catalogue.", Assert: failure,
 	}
 }
 
