@@ -88,6 +88,7 @@ CONSTRAINT contacts_item_id_fkey FOREIGN KEY (item_id) REFERENCES items (id) ON 
 	also := func(from values) values { return values{"bio": from["bio"], "tel": from["tel"]} }
 	return &matrixCase{
 		name:       "move columns to another table",
+		verdicts:   map[string]string{"mariadb": refused + "MariaDB runs a write that waited while a trigger was made without the tables that the trigger names"},
 		operations: every("move columns items (bio, tel) to contacts (item_id)"),
 		before:     text{"": id + columns + "note varchar(60));", "sqlite": here.Replace(id + columns + "note varchar(60));")},
 		after:      text{"": id + "note varchar(60));" + contacts, "sqlite": here.Replace(id + "note varchar(60));" + contacts)},

@@ -32,7 +32,6 @@ func TestRounds(t *testing.T) {
 		{"partition table", "mysql"},
 		{"convert table", "mysql"},
 		{"move columns to another table", "mysql"},
-		{"move columns to another table", "mariadb"},
 	} {
 		c := caseCalled(t, x.name).on(x.engine)
 		t.Run(strings.ReplaceAll(x.name+" on "+x.engine, " ", "_"), func(t *testing.T) {

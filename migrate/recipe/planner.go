@@ -418,9 +418,9 @@ func (p *planner) locked() []string {
 	}
 	for _, r := range p.recipes {
 		if m, ok := r.(*moveColumns); ok {
-			for _, t := range m.locks() {
-				if !slices.Contains(list, t.Name) {
-					list = append(list, t.Name)
+			for _, name := range names(m.locks()) {
+				if !slices.Contains(list, name) {
+					list = append(list, name)
 				}
 			}
 		}
