@@ -98,8 +98,10 @@ func (s service) knowsNothing(t *testing.T) {
 	i, err := s.s.Observe(t.Context(), "r0-green")
 	require.NoError(t, err)
 	require.Equal(t, strategies.Instance{ID: "r0-green", State: strategies.StateAbsent}, i)
-	require.NoError(t, s.s.Stop(t.Context(), op("none", 1), "r0-green", time.Second))
-	require.NoError(t, s.s.Remove(t.Context(), op("none", 1), "r0-green"))
+	require.NoError(t, s.s.Stop(t.Context(), op("none", 2), "r0-green", time.Second))
+	require.NoError(t, s.s.Remove(t.Context(), op("none", 2), "r0-green"))
+	_, err = s.other.Start(t.Context(), op("late", 1), s.in("r0", "serve"))
+	require.ErrorIs(t, err, strategies.ErrStaleFence, "a newer run has said that it is not to be there")
 }
 
 func (s service) startsOnce(t *testing.T) {

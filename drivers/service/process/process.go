@@ -86,9 +86,6 @@ func (s *Service) Start(ctx context.Context, op strategies.Operation, v strategi
 	if len(v.Command) == 0 {
 		return fail(errors.New("no command is configured (release.service.command)"))
 	}
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return fail(err)
-	}
 	unlock, err := s.enter(ctx, op)
 	if err != nil {
 		return fail(err)
@@ -268,10 +265,11 @@ func (s *Service) Remove(ctx context.Context, op strategies.Operation, id string
 	return nil
 }
 
-// enter takes the folder's lock and checks the operation's fence against the highest one seen.
+// enter takes the folder's lock and checks the operation's fence against the highest one seen, also where nothing was
+// started yet: a run that lost its lock may be about to.
 func (s *Service) enter(ctx context.Context, op strategies.Operation) (unlock func(), err error) {
-	if _, err := os.Stat(s.dir); errors.Is(err, fs.ErrNotExist) {
-		return func() {}, nil // nothing was ever started
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return nil, err
 	}
 	lock, err := filelock.Take(ctx, filepath.Join(s.dir, ".lock"))
 	if err != nil {
