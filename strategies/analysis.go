@@ -108,10 +108,10 @@ func (m *Machine) judges(r *Release) ([]*judged, error) {
 	return list, nil
 }
 
-// watch sees for a while that green stays healthy and that the gates hold. One failed probe is forgiven, a second
-// in a row not. A gate that is bad ends it at once; one without data at the end is waited for, and then comes to
+// watch sees for a while that green stays healthy, that blue lives while it has a share of the traffic, and that the gates
+// hold. One failed probe is forgiven, a second in a row not. A gate that is bad ends it at once; one without data at the end is waited for, and then comes to
 // its fallback.
-func (m *Machine) watch(ctx context.Context, s *migrate.Session, r *Release, d time.Duration) (note string, err error) {
+func (m *Machine) watch(ctx context.Context, s *migrate.Session, r *Release, d time.Duration, shared bool) (note string, err error) {
 	gates, err := m.judges(r)
 	if err != nil {
 		return "", err
@@ -131,6 +131,11 @@ func (m *Machine) watch(ctx context.Context, s *migrate.Session, r *Release, d t
 	_, err = m.wait(ctx, s, r, most, func() (bool, error) {
 		if err := look(ctx); err != nil {
 			return false, err
+		}
+		if shared {
+			if err := m.askAlone(ctx, s, r); err != nil {
+				return false, err
+			}
 		}
 		over := time.Since(w.Began) - d
 		open, err := askAll(ctx, gates, w, over)

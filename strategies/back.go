@@ -48,8 +48,8 @@ func (m *Machine) phaseBack(ctx context.Context, s *migrate.Session, r *Release,
 	return err
 }
 
-// bringBack starts blue again where it was stopped, and registers it. The schema is what blue knows by
-// now: the contract was rolled back before.
+// bringBack starts blue again where it was stopped. The schema is what blue knows by now: the contract was rolled back
+// before.
 func (m *Machine) bringBack(ctx context.Context, s *migrate.Session, r *Release, i int) (string, error) {
 	b := r.Plan.Blue
 	if b.Instance == "" || b.Spec == nil {
@@ -67,20 +67,48 @@ func (m *Machine) bringBack(ctx context.Context, s *migrate.Session, r *Release,
 
 // undrain puts blue's key back and blue behind the router again, with no traffic yet.
 func (m *Machine) undrain(ctx context.Context, s *migrate.Session, r *Release, i int) (string, error) {
-	b := r.Plan.Blue
-	if b.Instance != "" {
-		address, err := m.blueAddress(ctx, b)
-		if err != nil {
-			return "", err
-		}
-		err = m.Discovery.Register(ctx, operation(s, r, i, "register"), Registration{
-			Key: r.Plan.Key(b.Instance), Address: address, Slot: Blue, Version: b.Version, Release: b.Release, State: "up",
-		})
-		if err != nil {
-			return "", err
-		}
+	if err := m.revive(ctx, s, r, i); err != nil {
+		return "", err
+	}
+	if err := m.registerBlue(ctx, s, r, i); err != nil {
+		return "", err
 	}
 	return m.shift(ctx, s, r, i, 100)
+}
+
+// revive has blue run and be healthy before it is given traffic: it may have ended by itself meanwhile. While it is not,
+// green keeps what it has.
+func (m *Machine) revive(ctx context.Context, s *migrate.Session, r *Release, i int) error {
+	b := r.Plan.Blue
+	if b.Instance == "" || b.Spec == nil {
+		return nil
+	}
+	now, err := m.Service.Observe(ctx, b.Instance)
+	if err != nil || now.State == StateHealthy {
+		return err
+	}
+	if now.State == StateFailing {
+		return m.healthy(ctx, s, r, b.Instance)
+	}
+	if _, err := m.bringBack(ctx, s, r, i); err != nil {
+		return err
+	}
+	return m.registerBlue(ctx, s, r, i)
+}
+
+// registerBlue stores blue's key in service discovery.
+func (m *Machine) registerBlue(ctx context.Context, s *migrate.Session, r *Release, i int) error {
+	b := r.Plan.Blue
+	if b.Instance == "" {
+		return nil
+	}
+	address, err := m.blueAddress(ctx, b)
+	if err != nil {
+		return err
+	}
+	return m.Discovery.Register(ctx, operation(s, r, i, "register"), Registration{
+		Key: r.Plan.Key(b.Instance), Address: address, Slot: Blue, Version: b.Version, Release: b.Release, State: "up",
+	})
 }
 
 // shiftBack gives all traffic to blue at once, waits until nothing is under way at green, so that it can
@@ -96,6 +124,9 @@ func (m *Machine) shiftBack(ctx context.Context, s *migrate.Session, r *Release,
 	}
 	if !slices.ContainsFunc(routing.Backends, func(b Backend) bool { return b.Release == r.Plan.Release }) {
 		return "", nil
+	}
+	if err := m.revive(ctx, s, r, i); err != nil {
+		return "", err
 	}
 	if _, err := m.shift(ctx, s, r, i, 0); err != nil {
 		return "", err

@@ -262,8 +262,9 @@ func (m *Machine) listen(ctx context.Context, s *migrate.Session, r *Release) er
 	return nil
 }
 
+// releases reads all releases. Whoever holds the lock has made the journal.
 func (m *Machine) releases(ctx context.Context, s *migrate.Session) ([]*Release, error) {
-	return Releases(ctx, s.Runner)
+	return recorded(ctx, s.Runner)
 }
 
 // wait calls look every Poll until it is done or fails, d has passed, or an abort is asked for. It

@@ -61,6 +61,7 @@ type Release struct {
 
 	seq      int64  // of the entry with its plan
 	snapshot string // the ID of the one it took last, whatever became of the step
+	alone    bool   // blue was found to have ended, and somebody was asked
 }
 
 // Status tells where the release stands as a whole.
@@ -120,6 +121,7 @@ type detail struct {
 	Hooks   string  `json:"hooks,omitempty"`   // what its hooks said
 	// Progress is how far a step that is under way has come.
 	Progress string `json:"progress,omitempty"`
+	Alone    bool   `json:"alone,omitempty"` // of a pause: blue has ended
 }
 
 func (d detail) encode() (string, error) {
@@ -167,7 +169,7 @@ func (r *Release) apply(e migrate.Entry, d detail) {
 	case d.Request == abort:
 		r.AbortedBy = e.Actor
 	case d.Request == pause:
-		r.Held, r.HeldFor = true, d.Note
+		r.Held, r.HeldFor, r.alone = true, d.Note, r.alone || d.Alone
 	case d.Request == resume:
 		r.Held, r.HeldFor = false, ""
 	case d.Request == promote:

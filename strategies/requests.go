@@ -9,12 +9,16 @@ import (
 
 // Releases reads all releases from the journal of a target, the oldest first. No lock is needed.
 func Releases(ctx context.Context, runner *migrate.Runner) ([]*Release, error) {
-	db := runner.Database().DB()
-	installed, err := runner.Journal().Installed(ctx, db)
+	installed, err := runner.Journal().Installed(ctx, runner.Database().DB())
 	if err != nil || !installed {
 		return nil, err
 	}
-	entries, err := runner.Journal().Entries(ctx, db, migrate.Filter{Kinds: []migrate.EntryKind{migrate.ReleaseEntry}})
+	return recorded(ctx, runner)
+}
+
+// recorded reads the releases from a journal that is there.
+func recorded(ctx context.Context, runner *migrate.Runner) ([]*Release, error) {
+	entries, err := runner.Journal().Entries(ctx, runner.Database().DB(), migrate.Filter{Kinds: []migrate.EntryKind{migrate.ReleaseEntry}})
 	if err != nil {
 		return nil, err
 	}
