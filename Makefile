@@ -20,7 +20,7 @@ image: build ## the same in a container image
 
 # These try thousands of cases, most of which are computing, for which the race detector takes ten times as long. The
 # goroutines that they run are those that the other packages run with it.
-EXHAUSTIVE := ./integration/recipes ./integration/schemas
+EXHAUSTIVE := ./integration/recipes ./integration/schemas ./integration/seeds
 
 test: images kubernetes $(GOBIN)/versitygw ## the whole suite on all engines; starts and stops its own servers
 	go run ./integration/servers/start -- sh -c '\
