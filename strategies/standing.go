@@ -9,11 +9,11 @@ import (
 	"github.com/switchbackdb/switchback/migrate"
 )
 
-// burdens tells whether a step takes away what the candidate would be replaced by if it failed: blue, or the schema that
-// blue knows.
+// burdens tells whether a step takes away what the candidate would be replaced by if it failed, blue or the schema that
+// blue knows, or calls the candidate the stable version.
 func (p *Plan) burdens(i int) bool {
 	switch p.Steps[i].Kind {
-	case Drain, Stop, Contract:
+	case Drain, Stop, Contract, Retire:
 		return true
 	}
 	return false

@@ -190,11 +190,11 @@ func (w *world) request(ask func(context.Context, *migrate.Runner, *strategies.R
 	require.NoError(w.t, ask(w.t.Context(), w.runner(), w.newest()))
 }
 
-// greenDies has the candidate die, and blueDies the stable version while it has no more than a part of the traffic.
-// One of both lives on.
+// greenDies has the candidate die, unless it is being called the stable version already, and blueDies the stable version
+// while it has no more than a part of the traffic. One of both lives on.
 func (w *world) greenDies() {
 	r := w.newest()
-	if !w.died && !r.Back {
+	if retiring := r.Steps[len(r.Steps)-1].State != strategies.Pending; !w.died && !r.Back && !retiring {
 		w.died = w.threads.dies(r.Plan.Green())
 	}
 }
