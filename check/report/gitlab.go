@@ -24,7 +24,7 @@ func writeGitLab(w io.Writer, r *check.Report) error {
 	levels := map[check.Severity]string{check.Error: "critical", check.Warning: "minor", check.Note: "info"}
 	issues := []gitlabIssue{}
 	for _, f := range r.Findings() {
-		i := gitlabIssue{Description: f.Message, Check: f.Rule, Fingerprint: f.Fingerprint(), Severity: levels[f.Severity]}
+		i := gitlabIssue{Description: printable(f.Message), Check: f.Rule, Fingerprint: f.Fingerprint(), Severity: levels[f.Severity]}
 		i.Location.Path, i.Location.Lines.Begin = file(f.Place), line(f.Place)
 		issues = append(issues, i)
 	}

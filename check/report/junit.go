@@ -57,7 +57,7 @@ func writeJUnit(w io.Writer, r *check.Report) error {
 		if len(p.Findings) == 0 {
 			c := junitCase{Name: p.Name, Class: "switchback", Time: seconds(p)}
 			if p.Skipped != "" {
-				c.Skipped, s.Skipped = &junitSkipped{Message: p.Skipped}, 1
+				c.Skipped, s.Skipped = &junitSkipped{Message: printable(p.Skipped)}, 1
 			}
 			s.Cases = append(s.Cases, c)
 		}
@@ -77,10 +77,10 @@ func writeJUnit(w io.Writer, r *check.Report) error {
 }
 
 func (s *junitSuite) add(f check.Finding) {
-	c := junitCase{Name: f.Rule + " " + where(f.Place), Class: file(f.Place), Time: "0"}
+	c := junitCase{Name: f.Rule + " " + where(f.Place), Class: printable(file(f.Place)), Time: "0"}
 	text := strings.TrimSpace(strings.Join([]string{printable(f.Place.Text), printable(f.Why), printable(f.Rewrite), printable(f.Evidence)}, "\n"))
 	if f.Severity == check.Error {
-		c.Failure = &junitFailure{Message: f.Message, Type: f.Rule, Text: text}
+		c.Failure = &junitFailure{Message: printable(f.Message), Type: f.Rule, Text: text}
 		s.Failures++
 	} else {
 		c.Out = string(f.Severity) + ": " + printable(f.Message) + "\n" + text

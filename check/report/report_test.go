@@ -42,8 +42,13 @@ func TestHostileNames(t *testing.T) {
 		out[format] = b.String()
 		require.NotContains(t, out[format], "\x1b", "%s: an escape sequence reached the output", format)
 	}
-	for _, format := range []string{"text", "github", "markdown", "html"} {
+	for _, format := range []string{"text", "github", "markdown", "html", "junit"} {
 		require.NotContains(t, out[format], "\u202e", "%s: writing is turned around", format)
+	}
+	var issues []gitlabIssue
+	require.NoError(t, json.Unmarshal([]byte(out["gitlab"]), &issues))
+	for _, i := range issues {
+		require.NotContains(t, i.Description, "\u202e")
 	}
 	for _, format := range []string{"html", "markdown"} {
 		outside := out[format]

@@ -104,7 +104,7 @@ func (run *sarifRun) add(f check.Finding, suppressed []sarifSuppression) {
 		index = len(*rules)
 		rule := sarifRule{ID: f.Rule, ShortDescription: sarifText{f.Rule}}
 		if f.Why != "" {
-			rule.FullDescription = &sarifText{f.Why}
+			rule.FullDescription = &sarifText{printable(f.Why)}
 		}
 		*rules = append(*rules, rule)
 	}
@@ -119,7 +119,7 @@ func (run *sarifRun) add(f check.Finding, suppressed []sarifSuppression) {
 		message += "\n\nInstead:\n" + f.Rewrite
 	}
 	run.Results = append(run.Results, sarifResult{
-		RuleID: f.Rule, RuleIndex: index, Level: string(f.Severity), Message: sarifText{message},
+		RuleID: f.Rule, RuleIndex: index, Level: string(f.Severity), Message: sarifText{printable(message)},
 		Locations: []sarifLocation{at}, Fingerprints: map[string]string{"switchback/v1": f.Fingerprint()}, Suppressions: suppressed,
 	})
 }
