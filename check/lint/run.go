@@ -63,6 +63,25 @@ func Run(ctx context.Context, scripts []Script, o Options) (check.Part, []check.
 	return l.part, l.silenced, nil
 }
 
+// RunError is a script that does not run in the scratch database where it was to be observed.
+type RunError struct {
+	File string
+	Line int // of the statement that failed; 0 where none did
+	Err  error
+}
+
+// Error implements error.
+func (e *RunError) Error() string {
+	at := e.File
+	if e.Line > 0 {
+		at = fmt.Sprintf("%s:%d", e.File, e.Line)
+	}
+	return fmt.Sprintf("run %s in a scratch database: %v\n  state: nothing but the scratch database was touched\n  next: correct the script, or look without --scratch when the folder does not make all that it needs", at, e.Err)
+}
+
+// Unwrap returns what the server said.
+func (e *RunError) Unwrap() error { return e.Err }
+
 // applicable are the rules for an engine that are asked for.
 func applicable(o Options) []Rule {
 	var list []Rule
@@ -136,11 +155,11 @@ func (l *linter) observeScript(ctx context.Context, s *script) error {
 	}
 	seen, err := l.options.Observer.Observe(ctx, texts, s.inTransaction())
 	if err != nil {
-		at := s.File
+		failed := &RunError{File: s.File, Err: err}
 		if len(seen) < len(run) {
-			at = fmt.Sprintf("%s:%d", s.File, run[len(seen)].line)
+			failed.Line = run[len(seen)].line
 		}
-		return fmt.Errorf("run %s in a scratch database: %w\n  state: nothing but the scratch database was touched\n  next: correct the script, or look without --scratch when the folder does not make all that it needs", at, err)
+		return failed
 	}
 	for i, o := range seen {
 		l.observed++

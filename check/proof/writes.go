@@ -2,6 +2,7 @@ package proof
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
@@ -50,7 +51,7 @@ func (r *run) oldWrites(ctx context.Context, i int, until []migrate.Phase, one, 
 	}
 	having := ""
 	if last != migrate.Contract {
-		having = ", with writes of the old version in between,"
+		having = ", with writes of the old version in between"
 		broken, err := r.write(ctx, control, one, c)
 		if err != nil {
 			return false, err
@@ -90,19 +91,35 @@ func (r *run) write(ctx context.Context, control, one *subject, c *migrate.Chang
 		if !mentions(c, t.Name) {
 			continue
 		}
-		for _, statement := range f.writes(t) {
-			if _, err := control.db.DB().ExecContext(ctx, statement); err != nil {
-				if ctx.Err() != nil {
-					return brokenWrite{}, ctx.Err()
-				}
-				continue // it is no write that the table takes
+		broken, err := inBoth(ctx, f.inserts(t), control, one)
+		if err != nil || broken.statement != "" {
+			return broken, err
+		}
+		rows, err := f.ends(ctx, t)
+		if err != nil {
+			return brokenWrite{}, err
+		}
+		if broken, err = inBoth(ctx, f.changes(t, rows), control, one); err != nil || broken.statement != "" {
+			return broken, err
+		}
+	}
+	return brokenWrite{}, nil
+}
+
+// inBoth does in both databases what works in the first.
+func inBoth(ctx context.Context, statements []string, control, one *subject) (brokenWrite, error) {
+	for _, statement := range statements {
+		if _, err := control.db.DB().ExecContext(ctx, statement); err != nil {
+			if ctx.Err() != nil {
+				return brokenWrite{}, ctx.Err()
 			}
-			if _, err := one.db.DB().ExecContext(ctx, statement); err != nil {
-				if ctx.Err() != nil {
-					return brokenWrite{}, ctx.Err()
-				}
-				return brokenWrite{statement, err}, nil
+			continue // it is no write that the table takes
+		}
+		if _, err := one.db.DB().ExecContext(ctx, statement); err != nil {
+			if ctx.Err() != nil {
+				return brokenWrite{}, ctx.Err()
 			}
+			return brokenWrite{statement, err}, nil
 		}
 	}
 	return brokenWrite{}, nil
@@ -117,21 +134,24 @@ func mentions(c *migrate.Change, table string) bool {
 	})
 }
 
-// writes are an insert, an update of each column and a delete.
-func (f *filler) writes(t place) []string {
-	d := f.db.Dialect()
+// inserts are two of the same shape.
+func (f *filler) inserts(t place) []string {
 	row := f.columns(t)
 	if len(row) == 0 {
 		return nil
 	}
-	list := []string{f.statement(t, row, -1, 0), f.statement(t, row, -1, 0)}
-	key := t.KeyColumns()
-	if len(key) == 0 {
-		return list
+	return []string{f.statement(t, row, -1, 0), f.statement(t, row, -1, 0)}
+}
+
+// changes are an update of each column, in one of the rows that the conditions pick, and a delete.
+func (f *filler) changes(t place, rows []string) []string {
+	if len(rows) == 0 {
+		return nil
 	}
-	name := d.QuoteTable(t.in, t.Name)
-	first, last := oneRow(d, name, key, ""), oneRow(d, name, key, " DESC")
-	for _, c := range row {
+	d := f.db.Dialect()
+	name, key := d.QuoteTable(t.in, t.Name), t.KeyColumns()
+	var list []string
+	for _, c := range f.columns(t) {
 		if slices.Contains(key, c.Name) {
 			continue
 		}
@@ -140,26 +160,56 @@ func (f *filler) writes(t place) []string {
 				continue
 			}
 			f.next++
-			where := first
-			if choice%2 == 1 {
-				where = last
-			}
-			list = append(list, fmt.Sprintf("UPDATE %s SET %s = %s%s", name, d.Quote(c.Name), strings.ReplaceAll(value, fresh, fmt.Sprint(f.next)), where))
+			list = append(list, fmt.Sprintf("UPDATE %s SET %s = %s%s", name, d.Quote(c.Name), strings.ReplaceAll(value, fresh, fmt.Sprint(f.next)), rows[choice%2]))
 		}
 	}
-	return append(list, "DELETE FROM "+name+last)
+	return append(list, "DELETE FROM "+name+rows[1])
 }
 
-// oneRow is a WHERE that picks the first row by key, or the last. The subquery is nested, as MySQL reads no table that
-// the statement writes to otherwise.
-func oneRow(d migrate.Dialect, table string, key []string, direction string) string {
-	var columns, order []string
-	for _, c := range key {
-		columns = append(columns, d.Quote(c))
-		order = append(order, d.Quote(c)+direction)
+// ends are WHERE clauses that pick the first and the last row of a table by its key, which is spelled out: a change may
+// have rows of its own there. They are none where there is no key, or no row.
+func (f *filler) ends(ctx context.Context, t place) ([]string, error) {
+	d, key := f.db.Dialect(), t.KeyColumns()
+	if len(key) == 0 {
+		return nil, nil
 	}
-	k := strings.Join(columns, ", ")
-	return fmt.Sprintf(" WHERE (%s) = (SELECT %s FROM (SELECT %s FROM %s ORDER BY %s LIMIT 1) AS q)", k, k, k, table, strings.Join(order, ", "))
+	var texts []string
+	for _, c := range key {
+		texts = append(texts, asText(d, d.Quote(c)))
+	}
+	var ends []string
+	for _, direction := range []string{"", " DESC"} {
+		var order []string
+		for _, c := range key {
+			order = append(order, d.Quote(c)+direction)
+		}
+		values := make([]sql.NullString, len(key))
+		into := make([]any, len(key))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		query := fmt.Sprintf("SELECT %s FROM %s ORDER BY %s LIMIT 1", strings.Join(texts, ", "), d.QuoteTable(t.in, t.Name), strings.Join(order, ", "))
+		switch err := f.db.DB().QueryRowContext(ctx, query).Scan(into...); {
+		case errors.Is(err, sql.ErrNoRows):
+			return nil, nil
+		case err != nil:
+			return nil, fmt.Errorf("read a key of %s: %w", t.Name, err)
+		}
+		var same []string
+		for i := range key {
+			same = append(same, texts[i]+" = "+literal(d, values[i].String))
+		}
+		ends = append(ends, " WHERE "+strings.Join(same, " AND "))
+	}
+	return ends, nil
+}
+
+// literal writes a text as SQL.
+func literal(d migrate.Dialect, text string) string {
+	if d.Engine == migrate.MySQL || d.Engine == migrate.MariaDB {
+		text = strings.ReplaceAll(text, `\`, `\\`)
+	}
+	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
 }
 
 // newWrites takes the change forward to where the new version runs, which is before contract and after it, inserts as

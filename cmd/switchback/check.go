@@ -11,7 +11,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/switchbackdb/switchback/check"
-	"github.com/switchbackdb/switchback/check/lint"
 	"github.com/switchbackdb/switchback/check/proof"
 	"github.com/switchbackdb/switchback/diff"
 	"github.com/switchbackdb/switchback/drivers/database"
@@ -68,6 +67,7 @@ type gate struct {
 	phases  map[string][]migrate.Phase
 	model   *schema.Database // that the changes begin with; nil for an empty one
 	proved  *proof.Proof     // what proof made; nil until then
+	missing *noScratchError  // why there is no scratch server; nil where that was not found
 	report  check.Report
 }
 
@@ -88,6 +88,7 @@ func runCheck(c *cli.Context) (err error) {
 	if err := g.open(); err != nil {
 		return err
 	}
+	var missing *noScratchError
 	for _, part := range []struct {
 		name string
 		run  func(context.Context) (check.Part, error)
@@ -96,6 +97,12 @@ func runCheck(c *cli.Context) (err error) {
 			continue
 		}
 		result, err := part.run(c.Context)
+		if errors.As(err, &missing) { // the other parts may not need one
+			err = nil
+			if result.Looked == "" {
+				result = check.Part{Skipped: "there is no scratch database"}
+			}
+		}
 		if err != nil {
 			return err
 		}
@@ -105,7 +112,13 @@ func runCheck(c *cli.Context) (err error) {
 		}
 		g.report.Parts = append(g.report.Parts, result)
 	}
-	return p.finishReport(c, outputs, &g.report)
+	if err := p.finishReport(c, outputs, &g.report); err != nil && (missing == nil || !errors.Is(err, findings)) {
+		return err
+	}
+	if missing != nil {
+		return missing
+	}
+	return nil
 }
 
 // only checks the names of parts.
@@ -215,11 +228,27 @@ func (g *gate) choose() error {
 	return nil
 }
 
-// scratchDatabases opens the server of scratch databases. What is missing says what to do.
+// noScratchError says that there is nowhere to try changes.
+type noScratchError struct{ err error }
+
+// Error implements error.
+func (e *noScratchError) Error() string { return e.err.Error() }
+
+// Unwrap returns why there is none.
+func (e *noScratchError) Unwrap() error { return e.err }
+
+// scratchDatabases opens the server of scratch databases, and sees that one can be made there. What is missing says
+// what to do.
 func (g *gate) scratchDatabases() error {
+	if g.server != nil {
+		return nil
+	}
+	if g.missing != nil {
+		return g.missing
+	}
 	name := g.c.String("scratch")
 	if name == "" && g.engine != migrate.SQLite {
-		return fmt.Errorf("changes for %s are tried on a server of it, and there is none to try them on\n  state: nothing was checked that needs one\n  next: --scratch docker:%s or --scratch URL of a server where databases may be created; or --static for the rest", g.engine, g.engine)
+		return &noScratchError{fmt.Errorf("changes for %s are tried on a server of it, and there is none to try them on\n  state: only what needs none was checked\n  next: --scratch docker:%s or --scratch URL of a server where databases may be created; or --static to leave the rest out", g.engine, g.engine)}
 	}
 	engine, err := scratch.Engine(name)
 	if err != nil {
@@ -228,8 +257,28 @@ func (g *gate) scratchDatabases() error {
 	if engine != g.engine {
 		return fmt.Errorf("--scratch is %s, the target is %s: changes are tried on an engine of the same kind", engine, g.engine)
 	}
-	g.server, err = scratch.Open(g.c.Context, name, scratch.Options{Progress: func(text string) { g.out.line("  … %s", text) }})
-	return err
+	server, err := scratch.Open(g.c.Context, name, scratch.Options{Progress: func(text string) { g.out.line("  … %s", text) }})
+	if err != nil {
+		return g.noScratch(err)
+	}
+	db, err := server.Create(g.c.Context)
+	if err == nil {
+		err = db.Close()
+	}
+	if err != nil {
+		return g.noScratch(errors.Join(err, server.Close()))
+	}
+	g.server = server
+	return nil
+}
+
+// noScratch is the error of a scratch server that is not to be had, unless the command was stopped.
+func (g *gate) noScratch(err error) error {
+	if g.c.Context.Err() != nil {
+		return err
+	}
+	g.missing = &noScratchError{err}
+	return g.missing
 }
 
 // scratches makes scratch databases for proofs.
@@ -302,25 +351,6 @@ func runAll(ctx context.Context, db proof.Database, statements []string) error {
 		}
 	}
 	return nil
-}
-
-// lint looks at the scripts of the pending changes, by the rules that need no server.
-func (g *gate) lint(ctx context.Context) (check.Part, error) {
-	o, err := g.lintLevels()
-	if err != nil {
-		return check.Part{}, err
-	}
-	o.Engine = g.engine
-	if len(g.report.Changes) == 0 {
-		return check.Part{Skipped: "no change is pending"}, nil
-	}
-	scripts, err := lint.FromFolder(g.folder, g.report.Changes...)
-	if err != nil {
-		return check.Part{}, err
-	}
-	part, silenced, err := lint.Run(ctx, scripts, o)
-	g.report.Silenced = append(g.report.Silenced, silenced...)
-	return part, err
 }
 
 func (g *gate) rollback(ctx context.Context) (check.Part, error) {

@@ -233,11 +233,10 @@ func (p *project) observer(c *cli.Context, before []lint.Script) (lint.Observer,
 		return nil, nil, errors.Join(err, server.Close())
 	}
 	done := func() error { return errors.Join(db.Close(), server.Close()) }
-	o, ok := db.Database.(interface{ LintObserver() lint.Observer })
-	if !ok {
+	observer := db.LintObserver()
+	if observer == nil {
 		return nil, nil, errors.Join(fmt.Errorf("%s: locks cannot be observed by this version\n  next: leave --scratch out, and say --engine", server.Engine()), done())
 	}
-	observer := o.LintObserver()
 	if len(before) > 0 {
 		if _, _, err := lint.Run(c.Context, before, lint.Options{Engine: server.Engine(), Observer: observer}); err != nil {
 			return nil, nil, errors.Join(err, done())

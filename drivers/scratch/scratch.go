@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/switchbackdb/switchback/check/lint"
 	"github.com/switchbackdb/switchback/check/workload"
 	"github.com/switchbackdb/switchback/drivers/database"
 	"github.com/switchbackdb/switchback/migrate"
@@ -65,6 +66,16 @@ func (d *Database) Accesses(ctx context.Context, conn *sql.Conn, query string, p
 		return nil, fmt.Errorf("the plans of %s cannot be read", d.Version())
 	}
 	return by.Accesses(ctx, conn, query, parameters)
+}
+
+// LintObserver runs statements in the database and says what they lock, scan and write anew; nil where that cannot be
+// seen.
+func (d *Database) LintObserver() lint.Observer {
+	by, ok := d.Database.(interface{ LintObserver() lint.Observer })
+	if !ok {
+		return nil
+	}
+	return by.LintObserver()
 }
 
 // Name is the name of the database on its server; empty for one in memory.

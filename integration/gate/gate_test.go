@@ -4,6 +4,7 @@ package gate
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,7 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchbackdb/switchback/check"
+	"github.com/switchbackdb/switchback/check/lint"
 	"github.com/switchbackdb/switchback/check/proof"
+	"github.com/switchbackdb/switchback/check/workload"
 	"github.com/switchbackdb/switchback/drivers/scratch"
 	"github.com/switchbackdb/switchback/integration/servers"
 	"github.com/switchbackdb/switchback/migrate"
@@ -27,18 +30,25 @@ func TestMain(m *testing.M) {
 
 // planted is a change on the base schema, with what is to be found in it.
 type planted struct {
-	name    string
-	engines []migrate.Engine // none: all
-	scripts map[string]string
-	want    []string // rules; none: it is sound
-	says    string   // is in a message or the evidence
+	name        string
+	engines     engines // none: all
+	before      string  // what is in the schema besides the base
+	scripts     map[string]string
+	blue, green []string // queries
+	want        []string // rules of the proofs
+	lint        string   // a rule of lint that fires
+	says        string   // is in a message or the evidence
 }
 
+// engines is a short name for some of them.
+type engines = []migrate.Engine
+
 var (
-	notSQLite = []migrate.Engine{migrate.Postgres, migrate.MySQL, migrate.MariaDB}
-	mysqls    = []migrate.Engine{migrate.MySQL, migrate.MariaDB}
-	postgres  = []migrate.Engine{migrate.Postgres}
-	sqlite    = []migrate.Engine{migrate.SQLite}
+	postgres  = engines{migrate.Postgres}
+	sqlite    = engines{migrate.SQLite}
+	mysqls    = engines{migrate.MySQL, migrate.MariaDB}
+	notSQLite = engines{migrate.Postgres, migrate.MySQL, migrate.MariaDB}
+	notMySQL  = engines{migrate.Postgres, migrate.SQLite}
 )
 
 // base is what every change begins with.
@@ -55,196 +65,57 @@ CREATE TABLE parts (order_id integer NOT NULL, n integer NOT NULL, label varchar
 	return s
 }
 
-var cases = []planted{
-	// Sound ones.
-	{name: "a table", scripts: map[string]string{
-		"expand.sql": "CREATE TABLE tags (id integer PRIMARY KEY, label varchar(20) UNIQUE);", "expand.rollback.sql": "DROP TABLE tags;",
-	}},
-	{name: "a column", scripts: map[string]string{
-		"expand.sql": "ALTER TABLE customers ADD COLUMN nick varchar(20);", "expand.rollback.sql": "ALTER TABLE customers DROP COLUMN nick;",
-	}},
-	{name: "a column with a default", scripts: map[string]string{
-		"expand.sql": "ALTER TABLE orders ADD COLUMN state varchar(20) NOT NULL DEFAULT 'new';", "expand.rollback.sql": "ALTER TABLE orders DROP COLUMN state;",
-	}},
-	{name: "an index", scripts: map[string]string{
-		"expand.sql": "CREATE INDEX by_placed ON orders (placed, amount);", "expand.rollback.sql": "DROP INDEX by_placed;",
-	}, engines: []migrate.Engine{migrate.Postgres, migrate.SQLite}},
-	{name: "an index there", scripts: map[string]string{
-		"expand.sql": "CREATE INDEX by_placed ON orders (placed, amount);", "expand.rollback.sql": "DROP INDEX by_placed ON orders;",
-	}, engines: mysqls},
-	{name: "a view", scripts: map[string]string{
-		"expand.sql": "CREATE VIEW named AS SELECT id, name FROM customers;", "expand.rollback.sql": "DROP VIEW named;",
-	}},
-	{name: "filled", scripts: map[string]string{
-		"expand.sql": "ALTER TABLE customers ADD COLUMN upper_name varchar(40);", "expand.rollback.sql": "ALTER TABLE customers DROP COLUMN upper_name;",
-		"backfill.sql": "-- switchback:batch table=customers key=id size=3\nUPDATE customers SET upper_name = upper(name) WHERE :batch;\n",
-	}},
-	{name: "a column kept aside", scripts: map[string]string{
-		"contract.sql": "ALTER TABLE customers RENAME COLUMN note TO old_note;", "contract.rollback.sql": "ALTER TABLE customers RENAME COLUMN old_note TO note;",
-	}},
-	// Schemas that are not what they were.
-	{name: "the table stays", scripts: map[string]string{
-		"expand.sql": "CREATE TABLE IF NOT EXISTS tags (id integer PRIMARY KEY);", "expand.rollback.sql": "SELECT 1;",
-	}, want: []string{proof.NotInverse}, says: "table tags"},
-	{name: "the index is forgotten", scripts: map[string]string{
-		"contract.sql": "DROP INDEX by_name;", "contract.rollback.sql": "SELECT 1;",
-	}, engines: []migrate.Engine{migrate.Postgres, migrate.SQLite}, want: []string{proof.NotInverse}, says: "by_name"},
-	{name: "the index is forgotten there", scripts: map[string]string{
-		"contract.sql": "DROP INDEX by_name ON customers;", "contract.rollback.sql": "SELECT 1;",
-	}, engines: mysqls, want: []string{proof.NotInverse}, says: "by_name"},
-	{name: "the index comes back on another column", scripts: map[string]string{
-		"contract.sql": "DROP INDEX by_name;", "contract.rollback.sql": "CREATE INDEX by_name ON customers (note);",
-	}, engines: []migrate.Engine{migrate.Postgres, migrate.SQLite}, want: []string{proof.NotInverse}, says: "by_name"},
-	{name: "the index comes back unique", scripts: map[string]string{
-		"contract.sql": "DROP INDEX by_name;", "contract.rollback.sql": "CREATE UNIQUE INDEX by_name ON customers (name, id);",
-	}, engines: postgres, want: []string{proof.NotInverse}, says: "by_name"},
-	{name: "the default is lost", scripts: map[string]string{
-		"contract.sql": "ALTER TABLE customers ALTER COLUMN note DROP DEFAULT;", "contract.rollback.sql": "SELECT 1;",
-	}, engines: notSQLite, want: []string{proof.NotInverse}, says: "default"},
-	{name: "another default comes back", scripts: map[string]string{
-		"contract.sql": "ALTER TABLE customers ALTER COLUMN note DROP DEFAULT;", "contract.rollback.sql": "ALTER TABLE customers ALTER COLUMN note SET DEFAULT 'nothing';",
-	}, engines: notSQLite, want: []string{proof.NotInverse}, says: "nothing"},
-	{name: "NOT NULL is lost", scripts: map[string]string{
-		"contract.sql": "ALTER TABLE customers ALTER COLUMN name DROP NOT NULL;", "contract.rollback.sql": "SELECT 1;",
-	}, engines: postgres, want: []string{proof.NotInverse}, says: "not null"},
-	{name: "the type is another", scripts: map[string]string{
-		"contract.sql": "ALTER TABLE orders ALTER COLUMN amount TYPE numeric(12,2);", "contract.rollback.sql": "ALTER TABLE orders ALTER COLUMN amount TYPE numeric(11,2);",
-	}, engines: postgres, want: []string{proof.NotInverse}, says: "numeric(11,2)"},
-	{name: "the type is another there", scripts: map[string]string{
-		"contract.sql": "ALTER TABLE orders MODIFY amount decimal(12,2) NOT NULL DEFAULT 0;", "contract.rollback.sql": "ALTER TABLE orders MODIFY amount decimal(10,2) NOT NULL;",
-	}, engines: mysqls, want: []string{proof.NotInverse}, says: "default"},
-	{name: "the foreign key is lost", scripts: map[string]string{
-		"contract.sql": "ALTER TABLE orders DROP CONSTRAINT orders_customer_id_fkey;", "contract.rollback.sql": "SELECT 1;",
-	}, engines: postgres, want: []string{proof.NotInverse}, says: "orders_customer_id_fkey"},
-	{name: "the foreign key is lost there", scripts: map[string]string{
-		"contract.sql": "ALTER TABLE orders DROP FOREIGN KEY of_customer;", "contract.rollback.sql": "SELECT 1;",
-	}, engines: mysqls, want: []string{proof.NotInverse}, says: "of_customer"},
-	{name: "the foreign key cascades now", scripts: map[string]string{
-		"contract.sql": "ALTER TABLE orders DROP CONSTRAINT orders_customer_id_fkey;", "contract.rollback.sql": "ALTER TABLE orders ADD CONSTRAINT orders_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES customers (id) ON DELETE CASCADE;",
-	}, engines: postgres, want: []string{proof.NotInverse}, says: "CASCADE"},
-	{name: "a trigger stays", scripts: map[string]string{
-		"expand.sql":          "CREATE TABLE log (id integer PRIMARY KEY);\nCREATE TRIGGER noted AFTER DELETE ON customers BEGIN DELETE FROM orders WHERE id < 0; END;",
-		"expand.rollback.sql": "DROP TABLE log;",
-	}, engines: sqlite, want: []string{proof.NotInverse}, says: "noted"},
-	{name: "a trigger stays there", scripts: map[string]string{
-		"expand.sql":          "CREATE TRIGGER noted AFTER DELETE ON customers FOR EACH ROW DELETE FROM orders WHERE id < 0;",
-		"expand.rollback.sql": "SELECT 1;",
-	}, engines: mysqls, want: []string{proof.NotInverse}, says: "noted"},
-	{name: "a function stays", scripts: map[string]string{
-		"expand.sql":          "CREATE OR REPLACE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';\nCREATE TRIGGER noted BEFORE UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION noted();",
-		"expand.rollback.sql": "DROP TRIGGER noted ON customers;",
-	}, engines: postgres, want: []string{proof.NotInverse}, says: "noted"},
-	{name: "the enum is in another order", scripts: map[string]string{
-		"expand.sql":            "CREATE TYPE mood AS ENUM ('sad', 'ok');",
-		"expand.rollback.sql":   "DROP TYPE mood;",
-		"contract.sql":          "ALTER TYPE mood RENAME TO old_mood;",
-		"contract.rollback.sql": "DROP TYPE old_mood; CREATE TYPE mood AS ENUM ('ok', 'sad');",
-	}, engines: postgres, want: []string{proof.NotInverse}, says: "mood"},
-	{name: "a comment stays", scripts: map[string]string{
-		"expand.sql": "COMMENT ON TABLE customers IS 'people';", "expand.rollback.sql": "SELECT 1;",
-	}, engines: postgres, want: []string{proof.NotInverse}, says: "people"},
-	{name: "a check stays", scripts: map[string]string{
-		"expand.sql": "ALTER TABLE orders ADD CONSTRAINT positive CHECK (amount > -1000000) NOT VALID;", "expand.rollback.sql": "ALTER TABLE orders VALIDATE CONSTRAINT positive;",
-	}, engines: postgres, want: []string{proof.NotInverse}, says: "positive"},
-	{name: "the view comes back shorter", scripts: map[string]string{
-		"expand.sql":            "CREATE VIEW named AS SELECT id, name FROM customers;",
-		"expand.rollback.sql":   "DROP VIEW IF EXISTS named; CREATE VIEW named AS SELECT id FROM customers; DROP VIEW named; CREATE TABLE named (id integer PRIMARY KEY);",
-		"contract.sql":          "SELECT 1;",
-		"contract.rollback.sql": "SELECT 1;",
-	}, want: []string{proof.NotInverse}, says: "named"},
-	// Rows that are not what they were.
-	{name: "rows are deleted", scripts: map[string]string{
-		"contract.sql": "DELETE FROM orders;", "contract.rollback.sql": "SELECT 1;",
-	}, want: []string{proof.LosesData}, says: "gone: id"},
-	{name: "one row is deleted on the way back", scripts: map[string]string{
-		"expand.sql": "ALTER TABLE orders ADD COLUMN state varchar(20);", "expand.rollback.sql": "DELETE FROM orders WHERE id = (SELECT p FROM (SELECT min(id) AS p FROM orders) AS q);\nALTER TABLE orders DROP COLUMN state;",
-	}, want: []string{proof.LosesData}, says: "gone: id"},
-	{name: "values are overwritten", scripts: map[string]string{
-		"backfill.sql": "UPDATE customers SET note = 'unknown' WHERE note IS NULL;",
-		"expand.sql":   "ALTER TABLE customers ADD COLUMN nick varchar(20);", "expand.rollback.sql": "ALTER TABLE customers DROP COLUMN nick;",
-	}, want: []string{proof.LosesData}, says: "note was"},
-	{name: "the column comes back empty", scripts: map[string]string{
-		"contract.sql": "ALTER TABLE customers DROP COLUMN note;", "contract.rollback.sql": "ALTER TABLE customers ADD COLUMN note varchar(200) DEFAULT 'none';",
-	}, want: []string{proof.LosesData}, says: "note was"},
-	{name: "values are shortened", scripts: map[string]string{
-		"contract.sql": "UPDATE customers SET name = substr(name, 1, 3);", "contract.rollback.sql": "SELECT 1;",
-	}, want: []string{proof.LosesData}, says: "name was"},
-	{name: "time loses its seconds", scripts: map[string]string{
-		"contract.sql": "UPDATE orders SET placed = date_trunc('minute', placed);", "contract.rollback.sql": "SELECT 1;",
-	}, engines: postgres, want: []string{proof.LosesData}, says: "12:34:56"},
-	{name: "what was written since is lost", scripts: map[string]string{
-		"contract.sql":          "CREATE TABLE kept AS SELECT * FROM orders;",
-		"contract.rollback.sql": "DELETE FROM orders; INSERT INTO orders SELECT * FROM kept; DROP TABLE kept;",
-	}, want: []string{proof.LosesData}, says: "that the new version inserted"},
-	{name: "what the old version wrote since is lost", scripts: map[string]string{
-		"expand.sql":          "CREATE TABLE kept AS SELECT * FROM orders;",
-		"expand.rollback.sql": "DELETE FROM orders; INSERT INTO orders SELECT * FROM kept; DROP TABLE kept;",
-	}, want: []string{proof.LosesData}, says: "gone: id"},
-	{name: "an update of the old version is lost, with a key of two columns", scripts: map[string]string{
-		"expand.sql": "CREATE TABLE kept AS SELECT * FROM parts;",
-		"expand.rollback.sql": "UPDATE parts SET label = (SELECT k.label FROM kept k WHERE k.order_id = parts.order_id AND k.n = parts.n)\n" +
-			"WHERE EXISTS (SELECT 1 FROM kept k WHERE k.order_id = parts.order_id AND k.n = parts.n);\nDROP TABLE kept;",
-	}, want: []string{proof.LosesData}, says: "label was"},
-	{name: "what the new version wrote before contract is lost", scripts: map[string]string{
-		"expand.sql":            "ALTER TABLE orders ADD COLUMN state varchar(20);",
-		"expand.rollback.sql":   "DELETE FROM orders WHERE state IS NOT NULL;\nALTER TABLE orders DROP COLUMN state;",
-		"contract.sql":          "SELECT 1;",
-		"contract.rollback.sql": "UPDATE orders SET state = NULL;",
-	}, want: []string{proof.LosesData}, says: "that the new version inserted"},
-	// Scripts that do not run.
-	{name: "the rollback does not run", scripts: map[string]string{
-		"expand.sql": "ALTER TABLE customers ADD COLUMN nick varchar(20);", "expand.rollback.sql": "ALTER TABLE customers DROP COLUMN nickname;",
-	}, want: []string{proof.Fails}, says: "nickname"},
-	{name: "it does not run at all", scripts: map[string]string{
-		"expand.sql": "ALTER TABLE clients ADD COLUMN nick varchar(20);", "expand.rollback.sql": "ALTER TABLE clients DROP COLUMN nick;",
-	}, want: []string{proof.ForwardFails}, says: "clients"},
-	{name: "rows are in the way", scripts: map[string]string{
-		"expand.sql": "CREATE UNIQUE INDEX one_note ON customers (note);", "expand.rollback.sql": "DROP INDEX one_note;",
-	}, engines: []migrate.Engine{migrate.Postgres, migrate.SQLite}, want: []string{proof.RefusesRows}, says: "note"},
-	{name: "rows are in the way there", scripts: map[string]string{
-		"expand.sql": "CREATE UNIQUE INDEX one_note ON customers (note);", "expand.rollback.sql": "DROP INDEX one_note ON customers;",
-	}, engines: mysqls, want: []string{proof.RefusesRows}, says: "note"},
-	// The old version, which still runs.
-	{name: "a required column", scripts: map[string]string{
-		"expand.sql":          "ALTER TABLE orders ADD COLUMN state varchar(20);\nUPDATE orders SET state = 'new';\nALTER TABLE orders ALTER COLUMN state SET NOT NULL;",
-		"expand.rollback.sql": "ALTER TABLE orders DROP COLUMN state;",
-	}, engines: postgres, want: []string{proof.BlueBreaks}, says: "state"},
-	{name: "a required column there", scripts: map[string]string{
-		"expand.sql":          "ALTER TABLE orders ADD COLUMN state varchar(20);\nUPDATE orders SET state = 'new';\nALTER TABLE orders MODIFY state varchar(20) NOT NULL;",
-		"expand.rollback.sql": "ALTER TABLE orders DROP COLUMN state;",
-	}, engines: mysqls, want: []string{proof.BlueBreaks}, says: "state"},
-	{name: "a column is gone before its time", scripts: map[string]string{
-		"expand.sql": "ALTER TABLE customers RENAME COLUMN note TO remark;", "expand.rollback.sql": "ALTER TABLE customers RENAME COLUMN remark TO note;",
-	}, want: []string{proof.BlueBreaks}, says: "note"},
-	{name: "a trigger refuses", scripts: map[string]string{
-		"expand.sql":          "CREATE TRIGGER closed BEFORE DELETE ON orders BEGIN SELECT RAISE(ABORT, 'orders are for ever'); END;",
-		"expand.rollback.sql": "DROP TRIGGER closed;",
-	}, engines: sqlite, want: []string{proof.BlueBreaks}, says: "for ever"},
+// TestFaults has the gate find each planted mistake, and nothing else.
+func TestFaults(t *testing.T) { onCorpus(t, faults, planted.check) }
+
+// TestSound has the gate find nothing in sound changes.
+func TestSound(t *testing.T) {
+	onCorpus(t, sound, func(c planted, t *testing.T, engine migrate.Engine, server scratch.Server) {
+		c.check(t, engine, server)
+		for _, f := range c.linted(t, engine, server) {
+			if f.Severity != check.Note {
+				t.Errorf("%s:%d: %s: %s", f.Place.File, f.Place.Line, f.Rule, f.Message)
+			}
+		}
+	})
 }
 
-func TestPlanted(t *testing.T) {
-	check := func(engine migrate.Engine, name string) func(*testing.T) {
+// TestCorpusSize counts what the gate is held against.
+func TestCorpusSize(t *testing.T) {
+	for _, list := range [][]planted{faults, sound} {
+		names := map[string]bool{}
+		for _, c := range list {
+			require.NotContains(t, names, c.name)
+			names[c.name] = true
+		}
+		require.GreaterOrEqual(t, len(names), 50)
+	}
+}
+
+// onCorpus looks at each change on the engines that it is for.
+func onCorpus(t *testing.T, list []planted, look func(c planted, t *testing.T, engine migrate.Engine, server scratch.Server)) {
+	on := func(engine migrate.Engine, name string) func(*testing.T) {
 		return func(t *testing.T) {
 			server, err := scratch.Open(t.Context(), name, scratch.Options{})
 			require.NoError(t, err)
 			defer func() { require.NoError(t, server.Close()) }()
-			for _, c := range cases {
+			for _, c := range list {
 				if len(c.engines) == 0 || slices.Contains(c.engines, engine) {
-					t.Run(c.name, func(t *testing.T) { c.check(t, engine, server) })
+					t.Run(c.name, func(t *testing.T) { look(c, t, engine, server) })
 				}
 			}
 		}
 	}
-	t.Run("sqlite", check(migrate.SQLite, ""))
+	t.Run("sqlite", on(migrate.SQLite, ""))
 	if testing.Short() {
 		return
 	}
-	for _, k := range []servers.Kind{servers.Postgres17, servers.MySQL9, servers.MariaDB118} {
+	for _, k := range servers.Main() {
 		url, err := servers.Server(k)
 		require.NoError(t, err)
 		t.Run(k.Name, func(t *testing.T) {
 			t.Parallel()
-			check(migrate.Engine(k.Engine), url)(t)
+			on(migrate.Engine(k.Engine), url)(t)
 		})
 	}
 }
@@ -254,12 +125,20 @@ type made struct{ scratch.Server }
 
 func (m made) Create(ctx context.Context) (proof.Database, error) { return m.Server.Create(ctx) }
 
+// check has the proofs look at a change.
 func (c planted) check(t *testing.T, engine migrate.Engine, server scratch.Server) {
-	part, err := proofOf(t, engine, server, c.scripts).Rollback(t.Context())
+	p := c.proof(t, engine, server)
+	part, err := p.Rollback(t.Context())
 	require.NoError(t, err)
+	found := part.Findings
+	if len(c.blue)+len(c.green) > 0 {
+		part, err = p.Workload(t.Context(), workload.Load{Blue: queries(c.blue...), Green: queries(c.green...)})
+		require.NoError(t, err)
+		found = append(found, part.Findings...)
+	}
 	var rules []string
 	var text strings.Builder
-	for _, f := range part.Findings {
+	for _, f := range found {
 		rules = append(rules, f.Rule)
 		text.WriteString(f.Message + "\n" + f.Object + "\n" + f.Evidence + "\n")
 		require.NotEmpty(t, f.Place.File)
@@ -268,6 +147,52 @@ func (c planted) check(t *testing.T, engine migrate.Engine, server scratch.Serve
 	slices.Sort(rules)
 	require.Equal(t, c.want, slices.Compact(rules), text.String())
 	require.Contains(t, text.String(), c.says)
+	if c.lint == "" {
+		return
+	}
+	require.True(t, slices.ContainsFunc(c.linted(t, engine, server), func(f check.Finding) bool { return f.Rule == c.lint && f.Severity == check.Error }))
+}
+
+// proof proves a change on the base and what it needs besides.
+func (c planted) proof(t *testing.T, engine migrate.Engine, server scratch.Server) *proof.Proof {
+	p := proofOf(t, engine, server, c.scripts)
+	whole := p.Base
+	p.Base = func(ctx context.Context, db proof.Database) error {
+		if err := whole(ctx, db); err != nil {
+			return err
+		}
+		statements, err := migrate.Scan(engine, c.before)
+		if err != nil {
+			return err
+		}
+		for _, s := range statements {
+			if _, err := db.DB().ExecContext(ctx, s.Text); err != nil {
+				return fmt.Errorf("%s: %w", s.Text, err)
+			}
+		}
+		return nil
+	}
+	return p
+}
+
+// linted is what lint says of a change, whose statements are run where their locks can be seen.
+func (c planted) linted(t *testing.T, engine migrate.Engine, server scratch.Server) []check.Finding {
+	p := c.proof(t, engine, server)
+	folder, err := migrate.LoadFolder(p.Folder, engine)
+	require.NoError(t, err)
+	scripts, err := lint.FromFolder(folder)
+	require.NoError(t, err)
+	o := lint.Options{Engine: engine}
+	if engine != migrate.SQLite {
+		db, err := server.Create(t.Context())
+		require.NoError(t, err)
+		defer func() { require.NoError(t, db.Close()) }()
+		require.NoError(t, p.Base(t.Context(), db))
+		o.Observer = db.LintObserver()
+	}
+	part, _, err := lint.Run(t.Context(), scripts, o)
+	require.NoError(t, err)
+	return part.Findings
 }
 
 // proofOf writes a change of these scripts, on the base schema.
