@@ -24,6 +24,11 @@ func (g *gate) release(ctx context.Context) (check.Part, error) {
 	if g.state != nil {
 		part.Looked += " and the journal of the target"
 		part.Findings = append(part.Findings, g.journal()...)
+		standing, err := g.standing(ctx)
+		if err != nil {
+			return part, err
+		}
+		part.Findings = append(part.Findings, standing...)
 	}
 	if age := g.c.Duration("snapshot-age"); age > 0 {
 		f, err := g.snapshotWithin(ctx, age)
@@ -57,6 +62,31 @@ func (g *gate) journal() (found []check.Finding) {
 		found = append(found, refused("out-of-order", folder))
 	}
 	return found
+}
+
+// standing looks whether the target is as the last change left it, and whether anybody is at work there.
+func (g *gate) standing(ctx context.Context) (found []check.Finding, err error) {
+	held, err := g.target.runner.Holder(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if held != nil {
+		return []check.Finding{{
+			Rule: "lock-held", Severity: check.Warning, Message: "the target is " + held.Error(), Place: check.Place{File: config.FileName},
+			Why:     "Only one run at a time changes a target. What is said of it here is of the moment.",
+			Rewrite: "switchback status",
+		}}, nil
+	}
+	last, err := g.target.runner.Strayed(ctx)
+	if err != nil || last == nil {
+		return nil, err
+	}
+	return []check.Finding{{
+		Rule: "schema-strayed", Severity: check.Warning, Place: check.Place{Change: last.Change, File: config.FileName},
+		Message: fmt.Sprintf("the schema of the target is not what %s of %s left behind at %s", last.Phase, last.Change, last.Finished),
+		Why:     "Something else has changed it since. What was planned on the schema of before may not fit, and its rollback does not bring that back.",
+		Rewrite: "switchback drift, or switchback diff with the schema that you have in mind",
+	}}, nil
 }
 
 // snapshotWithin finds out whether the target has a proven snapshot that is young enough.
