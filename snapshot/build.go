@@ -143,3 +143,24 @@ func (s *Store) Proven(ctx context.Context, m *Manifest, site Site, o BuildOptio
 	}
 	return nil
 }
+
+// Opener is a site that keeps something switched off while a snapshot is built and proven in it, such as events that
+// would change what was loaded.
+type Opener interface {
+	// Open switches on what was on in the database that was copied.
+	Open(ctx context.Context) error
+}
+
+// Fill makes an empty database of a snapshot that is used from now on: built, proven and opened. A *DamagedError says
+// what is wrong with the snapshot.
+func (s *Store) Fill(ctx context.Context, m *Manifest, site Site, o BuildOptions) error {
+	if err := s.Proven(ctx, m, site, o); err != nil {
+		return err
+	}
+	if o, ok := site.(Opener); ok {
+		if err := o.Open(ctx); err != nil {
+			return fmt.Errorf("switch on what was on: %w", err)
+		}
+	}
+	return nil
+}

@@ -365,7 +365,7 @@ func (p *project) restoreIntoServer(ctx context.Context, store *snapshot.Store, 
 	if err != nil {
 		return err
 	}
-	if err := store.Proven(ctx, m, site, o); err != nil {
+	if err := store.Fill(ctx, m, site, o); err != nil {
 		return fmt.Errorf("restore snapshot %s into %s: %w\n  state: the database may hold a part of it\n  next: drop that database, make an empty one, and run the same command again", m.ID, source.Redact(url), err)
 	}
 	if w, ok := site.(interface{ Warnings() []string }); ok {

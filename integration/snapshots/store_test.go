@@ -38,10 +38,10 @@ func create(t testing.TB, store *snapshot.Store, url string) *snapshot.Manifest 
 	return m
 }
 
-// restore builds a snapshot in an empty database and proves that it is what was copied.
+// restore makes an empty database the one that was copied, and proves it.
 func restore(t testing.TB, store *snapshot.Store, m *snapshot.Manifest, url string) {
 	t.Helper()
 	site, err := database.Site(openDatabase(t, url))
 	require.NoError(t, err)
-	require.NoError(t, store.Proven(t.Context(), m, site, snapshot.BuildOptions{Workers: 3}))
+	require.NoError(t, store.Fill(t.Context(), m, site, snapshot.BuildOptions{Workers: 3}))
 }

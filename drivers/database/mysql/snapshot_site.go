@@ -41,14 +41,17 @@ type site struct {
 	plain  atomic.Bool // the server takes no LOAD DATA LOCAL: rows are inserted
 }
 
-var _ snapshot.Site = (*site)(nil)
+var (
+	_ snapshot.Site   = (*site)(nil)
+	_ snapshot.Opener = (*site)(nil)
+)
 
 // ledger is the table in which a build notes what it has done: the snapshot it is of, whether the tables are made, and
 // each chunk that is loaded.
 const ledger = "switchback_restore_ledger"
 
 // Site returns the database, which has to be empty, as a place where a snapshot is built. Events are made in it, but
-// switched off.
+// switched off until it is opened.
 func (d *Database) Site() snapshot.Site { return d.site() }
 
 func (d *Database) site() *site {
@@ -501,6 +504,18 @@ func (s *site) side(ctx context.Context, script *ddl.Script, workers int) error 
 		})
 	}
 	return group.Wait()
+}
+
+// Open implements snapshot.Opener: events run from now on as those did that were copied.
+func (s *site) Open(ctx context.Context) error {
+	all, err := s.db.inspectQuiet(ctx)
+	if err != nil {
+		return err
+	}
+	is := visible(all)
+	to := clone(is)
+	switchOnLike(to, s.model)
+	return runOn(ctx, s.build, is, to)
 }
 
 // OpenPoint implements snapshot.Source. Nobody else writes here, so nothing is locked. What a site cannot have, it takes
