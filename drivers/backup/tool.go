@@ -6,14 +6,13 @@
 package backup
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/switchbackdb/switchback/internal/program"
 )
 
 // Tool is a set of commands.
@@ -67,17 +66,9 @@ func (t Tool) run(ctx context.Context, what string, command []string, id string)
 	for i, a := range command {
 		args[i] = strings.ReplaceAll(a, "{id}", id)
 	}
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	// A group of its own, so that what the command has started ends with it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = grace
-	out, problems := &tail{}, &tail{}
-	cmd.Stdout, cmd.Stderr = out, problems
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
+	out, problems := &program.Tail{Most: kept}, &program.Tail{Most: kept}
+	err := program.Program{Command: args, Output: out, Errors: problems, Grace: grace}.Run(ctx)
+	if err != nil {
 		return "", fmt.Errorf("%s %s (%s): %w: %s", t.Name, what, command[0], err, strings.TrimSpace(problems.String()+"\n"+out.String()))
 	}
 	return out.String(), nil
@@ -85,19 +76,3 @@ func (t Tool) run(ctx context.Context, what string, command []string, id string)
 
 // kept is how much of what a command prints is kept, in bytes: the end of it.
 const kept = 8 << 10
-
-// tail keeps the end of what is written to it.
-type tail struct{ bytes.Buffer }
-
-// Write implements io.Writer.
-func (t *tail) Write(p []byte) (int, error) {
-	n := len(p)
-	if n > kept {
-		p = p[n-kept:]
-	}
-	if over := t.Len() + len(p) - kept; over > 0 {
-		t.Next(over)
-	}
-	_, _ = t.Buffer.Write(p) // never fails
-	return n, nil
-}

@@ -5,12 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"time"
+
+	"github.com/switchbackdb/switchback/internal/program"
 )
 
 // grace is how long a program may take to end once it was asked to.
@@ -26,56 +24,15 @@ type Runner struct {
 // result. When ctx ends it gets a SIGTERM, and is killed where that does not help. An exit code other than 0 is an
 // error.
 func (r Runner) Run(ctx context.Context, command []string, env map[string]string) (says string, err error) {
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Dir, cmd.WaitDelay = r.Dir, grace
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.Env = os.Environ()
-	for name, value := range env {
-		cmd.Env = append(cmd.Env, name+"="+value)
-	}
-	last := &lastLine{}
-	cmd.Stdout = io.MultiWriter(last, r.Output)
-	cmd.Stderr = cmd.Stdout
-	err = cmd.Run()
-	says = last.text()
-	name := filepath.Base(command[0])
+	last := &program.LastLine{}
+	both := io.MultiWriter(last, r.Output)
+	err = program.Program{Command: command, Dir: r.Dir, Env: env, Output: both, Errors: both, Grace: grace}.Run(ctx)
+	says = last.String()
 	switch {
-	case ctx.Err() != nil:
-		return says, fmt.Errorf("hook %s: %w", name, context.Cause(ctx))
-	case err != nil && says != "":
-		return says, fmt.Errorf("hook %s: %w: %s", name, err, says)
-	case err != nil:
-		return says, fmt.Errorf("hook %s: %w", name, err)
+	case err == nil:
+		return says, nil
+	case ctx.Err() == nil:
+		err = program.Said(err, says)
 	}
-	return says, nil
-}
-
-// longest is how much of a line is kept: it goes to the journal.
-const longest = 200
-
-// lastLine keeps the last line that says something, cut where it is too long.
-type lastLine struct{ whole, open string }
-
-// Write implements io.Writer.
-func (l *lastLine) Write(p []byte) (int, error) {
-	for i, part := range strings.Split(string(p), "\n") {
-		if i > 0 {
-			if strings.TrimSpace(l.open) != "" {
-				l.whole = l.open
-			}
-			l.open = ""
-		}
-		if room := longest - len(l.open); room > 0 {
-			l.open += part[:min(room, len(part))]
-		}
-	}
-	return len(p), nil
-}
-
-func (l *lastLine) text() string {
-	text := l.whole
-	if strings.TrimSpace(l.open) != "" {
-		text = l.open
-	}
-	return strings.TrimSpace(strings.ToValidUTF8(text, ""))
+	return says, fmt.Errorf("hook %s: %w", filepath.Base(command[0]), err)
 }

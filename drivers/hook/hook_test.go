@@ -3,7 +3,6 @@ package hook
 import (
 	"bytes"
 	"context"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,14 +39,4 @@ type begun struct{ cancel func() }
 func (b *begun) Write(p []byte) (int, error) {
 	b.cancel()
 	return len(p), nil
-}
-
-func TestLastLine(t *testing.T) {
-	l := &lastLine{}
-	for _, part := range []string{"a\nb", "c\n", "  \n", "\n"} {
-		_, _ = l.Write([]byte(part))
-	}
-	require.Equal(t, "bc", l.text())
-	_, _ = l.Write([]byte(strings.Repeat("ä", 500)))
-	require.Equal(t, strings.Repeat("ä", 100), l.text())
 }

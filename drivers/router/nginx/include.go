@@ -1,18 +1,19 @@
 package nginx
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/switchbackdb/switchback/internal/failpoint"
 	"github.com/switchbackdb/switchback/internal/filelock"
+	"github.com/switchbackdb/switchback/internal/program"
 	"github.com/switchbackdb/switchback/strategies"
 )
 
@@ -212,16 +213,12 @@ func (i *include) back(ctx context.Context, s state, reload bool, cause error) e
 func (i *include) run(ctx context.Context, argv []string) error {
 	ctx, cancel := context.WithTimeout(ctx, i.options.Timeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.WaitDelay = time.Second // a grandchild may hold on to the output
-	out, err := cmd.CombinedOutput()
+	out := &bytes.Buffer{}
+	err := program.Program{Command: argv, Output: out, Errors: out, Grace: time.Second}.Run(ctx)
 	if err == nil {
 		return nil
 	}
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	said := strings.Join(strings.FieldsFunc(string(out), func(c rune) bool { return c == '\n' || c == '\r' }), "; ")
+	said := strings.Join(strings.FieldsFunc(out.String(), func(c rune) bool { return c == '\n' || c == '\r' }), "; ")
 	const most = 2000
 	if len(said) > most {
 		said = said[:most] + "…"
