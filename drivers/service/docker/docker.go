@@ -27,6 +27,7 @@ import (
 
 	"github.com/switchbackdb/switchback/drivers/service/engine"
 	"github.com/switchbackdb/switchback/internal/failpoint"
+	"github.com/switchbackdb/switchback/internal/secret"
 	"github.com/switchbackdb/switchback/strategies"
 )
 
@@ -105,7 +106,7 @@ func (s *Service) Check(ctx context.Context, v strategies.Version) error {
 // attempt or stopped since, is started; one that runs is left as it is.
 func (s *Service) Start(ctx context.Context, op strategies.Operation, v strategies.Version) (strategies.Instance, error) {
 	id := strategies.InstanceID(v.Release, v.Slot)
-	secrets := engine.Hide(v.Env)
+	secrets := secret.Hide(v.Env)
 	fail := func(err error) (strategies.Instance, error) {
 		return strategies.Instance{}, fmt.Errorf("start %s: %w", id, secrets.In(err))
 	}

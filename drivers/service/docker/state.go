@@ -15,6 +15,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 
 	"github.com/switchbackdb/switchback/drivers/service/engine"
+	"github.com/switchbackdb/switchback/internal/secret"
 	"github.com/switchbackdb/switchback/strategies"
 )
 
@@ -52,7 +53,7 @@ func address(c container.InspectResponse) string {
 
 // state looks at a container once.
 func (s *Service) state(ctx context.Context, c container.InspectResponse) strategies.Instance {
-	secrets := engine.HideList(c.Config.Env)
+	secrets := secret.HideList(c.Config.Env)
 	switch c.State.Status {
 	case container.StateCreated:
 		return instance(c, strategies.StateStopped, strings.TrimSuffix("was made, but never ran: "+secrets.Text(c.State.Error), ": "))
@@ -109,7 +110,7 @@ func (s *Service) ask(ctx context.Context, address, path string) error {
 }
 
 // ending says how a container ended and what it said last.
-func (s *Service) ending(ctx context.Context, c container.InspectResponse, secrets engine.Secrets) string {
+func (s *Service) ending(ctx context.Context, c container.InspectResponse, secrets secret.Values) string {
 	says := "exited with code " + strconv.Itoa(c.State.ExitCode)
 	if c.State.OOMKilled {
 		says += ", killed by the kernel: out of memory"

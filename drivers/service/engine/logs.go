@@ -13,6 +13,8 @@ import (
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
+
+	"github.com/switchbackdb/switchback/internal/secret"
 )
 
 // LastProbe is what the last run of a healthcheck printed.
@@ -38,7 +40,7 @@ var errLong = errors.New("its last lines are too long to show")
 
 // LastLines are the last lines that a container printed. Values of its environment are replaced before anything
 // is cut, so that no half of one is left.
-func LastLines(ctx context.Context, engine *client.Client, c container.InspectResponse, secrets Secrets) (string, error) {
+func LastLines(ctx context.Context, engine *client.Client, c container.InspectResponse, secrets secret.Values) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	stream, err := engine.ContainerLogs(ctx, c.ID, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(shownLines)})

@@ -12,6 +12,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/switchbackdb/switchback/drivers/service/engine"
+	"github.com/switchbackdb/switchback/internal/secret"
 	"github.com/switchbackdb/switchback/strategies"
 )
 
@@ -99,7 +100,7 @@ func (o *Orchestrator) Rollout(ctx context.Context) (strategies.Rollout, error) 
 		r.State = strategies.RollDone
 		return r.Rollout, nil
 	}
-	hide := engine.HideList(s.Spec.TaskTemplate.ContainerSpec.Env)
+	hide := secret.HideList(s.Spec.TaskTemplate.ContainerSpec.Env)
 	if why := o.failures(ctx, r.Release, tasks, hide); why != "" {
 		r.Detail = strings.TrimPrefix(r.Detail+": "+why, ": ")
 	}
@@ -152,7 +153,7 @@ const shownTasks = 3
 
 // failures tells what is wrong with tasks of a release, the newest first: why they ended, or what keeps them from
 // running. The first that has printed anything on this engine says its last words.
-func (o *Orchestrator) failures(ctx context.Context, release string, tasks []api.Task, hide engine.Secrets) string {
+func (o *Orchestrator) failures(ctx context.Context, release string, tasks []api.Task, hide secret.Values) string {
 	var says []string
 	words := ""
 	for _, t := range tasks {
@@ -174,7 +175,7 @@ func (o *Orchestrator) failures(ctx context.Context, release string, tasks []api
 
 // lastWords are what the healthcheck of a container that runs said last, or the last lines of one that has ended; empty
 // when it is not on the engine that is asked.
-func (o *Orchestrator) lastWords(ctx context.Context, containerID string, hide engine.Secrets) string {
+func (o *Orchestrator) lastWords(ctx context.Context, containerID string, hide secret.Values) string {
 	found, err := o.engine.ContainerInspect(ctx, containerID, client.ContainerInspectOptions{})
 	if err != nil || found.Container.Config == nil || found.Container.State == nil {
 		return ""

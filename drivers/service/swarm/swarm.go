@@ -27,6 +27,7 @@ import (
 
 	"github.com/switchbackdb/switchback/drivers/service/engine"
 	"github.com/switchbackdb/switchback/internal/failpoint"
+	"github.com/switchbackdb/switchback/internal/secret"
 	"github.com/switchbackdb/switchback/strategies"
 )
 
@@ -71,7 +72,7 @@ func (o *Orchestrator) Close() error { return o.engine.Close() }
 // Roll implements strategies.Roller.
 func (o *Orchestrator) Roll(ctx context.Context, op strategies.Operation, r strategies.Replacement) error {
 	fail := func(err error) error {
-		return tried(fmt.Sprintf("roll service %s to %s", o.application, r.Version.Name), engine.Hide(r.Version.Env).In(err))
+		return tried(fmt.Sprintf("roll service %s to %s", o.application, r.Version.Name), secret.Hide(r.Version.Env).In(err))
 	}
 	if err := o.enter(ctx, op); err != nil {
 		return fail(err)

@@ -1,4 +1,6 @@
-package engine
+// Package secret keeps secrets out of what is shown: values of an environment in errors, details and last lines of
+// output are replaced by the names of their variables.
+package secret
 
 import (
 	"net/url"
@@ -6,15 +8,15 @@ import (
 	"strings"
 )
 
-// Secrets replaces the values of an environment, any of which may be a secret, by the names of their
+// Values replaces the values of an environment, any of which may be a secret, by the names of their
 // variables.
-type Secrets struct{ replacer *strings.Replacer }
+type Values struct{ replacer *strings.Replacer }
 
 // shortest is how long a value has to be to be replaced. Shorter ones would be found in every other word.
 const shortest = 3
 
 // Hide returns what hides the values of an environment.
-func Hide(env map[string]string) Secrets {
+func Hide(env map[string]string) Values {
 	var list []string
 	for key, value := range env {
 		list = append(list, key+"="+value)
@@ -23,7 +25,7 @@ func Hide(env map[string]string) Secrets {
 }
 
 // HideList is Hide for NAME=value.
-func HideList(env []string) Secrets {
+func HideList(env []string) Values {
 	type pair struct{ value, name string }
 	var pairs []pair
 	add := func(name string, values ...string) {
@@ -50,14 +52,14 @@ func HideList(env []string) Secrets {
 	for _, p := range pairs {
 		list = append(list, p.value, p.name)
 	}
-	return Secrets{strings.NewReplacer(list...)}
+	return Values{strings.NewReplacer(list...)}
 }
 
 // Text takes the values out of a text.
-func (s Secrets) Text(t string) string { return s.replacer.Replace(t) }
+func (s Values) Text(t string) string { return s.replacer.Replace(t) }
 
 // In takes the values out of an error's text.
-func (s Secrets) In(err error) error {
+func (s Values) In(err error) error {
 	if err == nil {
 		return nil
 	}
