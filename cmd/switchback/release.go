@@ -17,6 +17,7 @@ import (
 	"github.com/switchbackdb/switchback/drivers/discovery/etcd"
 	"github.com/switchbackdb/switchback/drivers/discovery/file"
 	"github.com/switchbackdb/switchback/drivers/hook"
+	"github.com/switchbackdb/switchback/internal/tlsfiles"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/snapshot"
 	"github.com/switchbackdb/switchback/strategies"
@@ -111,7 +112,7 @@ func (t *target) discovery(d config.Discovery) (strategies.Discovery, error) {
 }
 
 func openEtcd(d config.Discovery) (*etcd.Discovery, error) {
-	o := etcd.Options{Endpoints: d.Endpoints, Prefix: d.Prefix, CA: d.CA, Cert: d.Cert, Key: d.Key}
+	o := etcd.Options{Endpoints: d.Endpoints, Prefix: d.Prefix, TLS: tlsfiles.Files{CA: d.CA, Cert: d.Cert, Key: d.Key}}
 	var err error
 	if o.Username, err = config.Substitute(d.Username); err != nil {
 		return nil, fmt.Errorf("%s: release.discovery.username: %w", config.FileName, err)

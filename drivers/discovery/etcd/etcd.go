@@ -19,6 +19,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
+	"github.com/switchbackdb/switchback/internal/tlsfiles"
 	"github.com/switchbackdb/switchback/strategies"
 )
 
@@ -28,8 +29,7 @@ type Options struct {
 	Prefix    string // of all keys
 	Username  string
 	Password  string
-	CA        string // PEM file with the authorities that sign the server's certificate; the system's when empty
-	Cert, Key string // PEM files of the client's certificate
+	TLS       tlsfiles.Files
 }
 
 // Discovery implements strategies.Discovery with etcd.
@@ -53,7 +53,7 @@ func New(o Options) (*Discovery, error) {
 	if len(o.Endpoints) == 0 {
 		return nil, errors.New("etcd: no endpoints are configured (release.discovery.endpoints)")
 	}
-	security, err := o.tls()
+	security, err := o.TLS.Config()
 	if err != nil {
 		return nil, fmt.Errorf("etcd: %w", err)
 	}
