@@ -182,7 +182,7 @@ func (g Gate) Kind() (kind string, spec map[string]string, err error) {
 
 // Service is the container service.
 type Service struct {
-	Driver  string            `yaml:"driver,omitempty"` // "process" (default), "docker", "kubernetes" or "swarm"
+	Driver  string            `yaml:"driver,omitempty"` // "process" (default), "docker", "kubernetes", "swarm", "exec" or "webhook"
 	Command []string          `yaml:"command,omitempty"`
 	Env     map[string]string `yaml:"env,omitempty"`
 	Dir     string            `yaml:"dir,omitempty"`    // where the command runs; default the file's folder
@@ -204,6 +204,21 @@ type Service struct {
 	Template  string `yaml:"template,omitempty"`  // the file of a Deployment that image, environment and labels are put in
 	Container string `yaml:"container,omitempty"` // of the template, that is the application; default its only one
 	Replicas  int    `yaml:"replicas,omitempty"`  // pods; default what the template says, else 1
+	// And this of exec and webhook alone, which take command, env, image, port and health too.
+	Custom  `yaml:",inline"`
+	Timeout time.Duration `yaml:"timeout,omitempty"` // of a call; default 30s
+}
+
+// Custom says where a driver of the user's own is: a program, or an HTTP server.
+type Custom struct {
+	Program    []string          `yaml:"program,omitempty"`     // of exec; it runs in the service's dir
+	URL        string            `yaml:"url,omitempty"`         // of webhook
+	Secret     string            `yaml:"secret,omitempty"`      // that requests are signed with: ${VARIABLE}
+	SecretFile string            `yaml:"secret_file,omitempty"` // or a file that holds it
+	CA         string            `yaml:"ca,omitempty"`          // PEM file of the authorities; the system's when empty
+	Cert       string            `yaml:"cert,omitempty"`        // PEM files of the client's certificate
+	Key        string            `yaml:"key,omitempty"`
+	Settings   map[string]string `yaml:"settings,omitempty"` // handed on with each call, ${VARIABLE}s put in
 }
 
 // Cluster says which Kubernetes cluster, and where in it.
@@ -224,7 +239,7 @@ type Healthcheck struct {
 
 // Router is what splits traffic.
 type Router struct {
-	Driver string `yaml:"driver,omitempty"` // "proxy" (default), "nginx", "kubernetes", or "none" where all releases are rolling
+	Driver string `yaml:"driver,omitempty"` // "proxy" (default), "nginx", "kubernetes", "exec", "webhook", or "none" where all releases are rolling
 	Admin  string `yaml:"admin,omitempty"`  // admin socket of the proxy; default ".switchback/proxy.sock"
 	// The rest is of nginx.
 	Include string        `yaml:"include,omitempty"` // the path that nginx.conf includes in its http block
@@ -233,6 +248,8 @@ type Router struct {
 	Test    []string      `yaml:"test,omitempty"`    // default [nginx, -t]
 	Reload  []string      `yaml:"reload,omitempty"`  // default [nginx, -s, reload]
 	Timeout time.Duration `yaml:"timeout,omitempty"` // of each of the two, and of the proof; default 10s
+	// This is of exec and webhook, which take timeout too: of a call, default 30s.
+	Custom `yaml:",inline"`
 	// The rest is of kubernetes, which takes timeout too: how long the cluster may take to follow.
 	Cluster `yaml:",inline"` // what is empty is as the service has it
 	Service string           `yaml:"service,omitempty"` // that clients use
@@ -350,6 +367,8 @@ func (c *Config) defaults() {
 	for _, file := range []*string{
 		&c.Release.Discovery.CA, &c.Release.Discovery.Cert, &c.Release.Discovery.Key, &c.Release.Router.Include,
 		&c.Release.Service.Template, &c.Release.Service.Kubeconfig, &c.Release.Router.Kubeconfig,
+		&c.Release.Service.SecretFile, &c.Release.Service.CA, &c.Release.Service.Cert, &c.Release.Service.Key,
+		&c.Release.Router.SecretFile, &c.Release.Router.CA, &c.Release.Router.Cert, &c.Release.Router.Key,
 		&c.Agent.Render.Include, &c.Agent.Render.Template,
 	} {
 		if *file != "" {

@@ -19,6 +19,9 @@ const noRouter = "none"
 // router is the router that the configuration names.
 func (p *project) router() (strategies.Router, error) {
 	r := p.config.Release.Router
+	if err := p.words(routerPort(r)); err != nil {
+		return nil, err
+	}
 	switch r.Driver {
 	case "proxy":
 		return proxy.NewRouter(r.Admin), nil
@@ -31,10 +34,12 @@ func (p *project) router() (strategies.Router, error) {
 		return router, err
 	case "kubernetes":
 		return p.kubernetesRouter(r)
+	case execDriver, webhookDriver:
+		return p.customRouter(r)
 	case noRouter:
 		return nil, p.config.Fault("release.router.driver", "is \"none\": there is no traffic to look at or to shift; without a router there are rolling releases alone")
 	}
-	return nil, p.config.Fault("release.router.driver", fmt.Sprintf("is %q; this version knows \"proxy\", \"nginx\", \"kubernetes\" and \"none\"", r.Driver))
+	return nil, p.config.Fault("release.router.driver", fmt.Sprintf("is %q; this version knows \"proxy\", \"nginx\", \"kubernetes\", \"exec\", \"webhook\" and \"none\"", r.Driver))
 }
 
 // kubernetesRouter moves a Service of the cluster that the router names, or the service driver.

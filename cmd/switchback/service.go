@@ -39,8 +39,10 @@ func (t *target) service(r config.Release) (strategies.Service, error) {
 			behind = r.Router.Service
 		}
 		return kubernetes.New(c, r.Application, behind)
+	case execDriver, webhookDriver:
+		return t.customService(r.Service)
 	}
-	return nil, t.config.Fault("release.service.driver", fmt.Sprintf("is %q; this version knows \"process\", \"docker\", \"kubernetes\" and \"swarm\"", r.Service.Driver))
+	return nil, t.config.Fault("release.service.driver", fmt.Sprintf("is %q; this version knows \"process\", \"docker\", \"kubernetes\", \"swarm\", \"exec\" and \"webhook\"", r.Service.Driver))
 }
 
 // serviceWords refuses words of the configuration that the driver does not know.
@@ -55,7 +57,10 @@ func (t *target) serviceWords(s config.Service) error {
 			return t.config.Fault("release.service."+key, "is a word of the driver \"kubernetes\"")
 		}
 	}
-	return nil
+	if s.Timeout != 0 && !isCustom(s.Driver) {
+		return t.config.Fault("release.service.timeout", "is a word of the drivers \"exec\" and \"webhook\"")
+	}
+	return t.words(servicePort(s))
 }
 
 // openCluster opens the Kubernetes cluster that the configuration names.
@@ -73,6 +78,11 @@ func candidate(s config.Service, release, version string) (strategies.Version, e
 		return inContainer(v, s)
 	case kubernetesDriver:
 		return inPods(v, s)
+	case execDriver, webhookDriver:
+		v.Container = &strategies.Container{Image: s.Image, Port: s.Port}
+		var err error
+		v.Dir, err = filepath.Abs(s.Dir)
+		return v, err
 	default:
 		if len(s.Command) == 0 {
 			return v, fmt.Errorf("%s does not say how the application is started\n  next: set release.service.command, see docs/releases.md", config.FileName)
