@@ -2,6 +2,7 @@ package workload
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -11,8 +12,8 @@ import (
 	"github.com/switchbackdb/switchback/migrate"
 )
 
-// Read reads a file of queries: SQL, split as the engine does, or a slow query log of MySQL or MariaDB, which is
-// known by its headers.
+// Read reads a file of queries: SQL, split as the engine does, that somebody wrote or that is the file of a Recording;
+// or a slow query log of MySQL or MariaDB. These are known by their headers.
 func Read(engine migrate.Engine, path string) (queries []Query, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -35,11 +36,15 @@ func Read(engine migrate.Engine, path string) (queries []Query, err error) {
 	return queries, nil
 }
 
-// script reads queries that somebody has written down.
+// script reads queries that somebody has written down, or a Recording.
 func script(engine migrate.Engine, r io.Reader, name string) ([]Query, error) {
 	content, err := io.ReadAll(r)
 	if err != nil {
 		return nil, err
+	}
+	head, recalled := bytes.CutPrefix(content, []byte(recordedHead+" on "))
+	if on, _, _ := strings.Cut(string(head[:min(len(head), 32)]), ":"); recalled && on != string(engine) {
+		return nil, fmt.Errorf("it was recorded on %s, and the changes are for %s", on, engine)
 	}
 	statements, err := migrate.Scan(engine, string(content))
 	if err != nil {
@@ -47,7 +52,7 @@ func script(engine migrate.Engine, r io.Reader, name string) ([]Query, error) {
 	}
 	var queries []Query
 	for _, s := range statements {
-		queries = append(queries, Query{Name: queryName(s.Comments), Text: s.Text, File: name, Line: s.Line})
+		queries = append(queries, Query{Name: queryName(s.Comments), Text: s.Text, File: name, Line: s.Line, Recalled: recalled})
 	}
 	return queries, nil
 }

@@ -4,7 +4,8 @@
 //
 //	queries.sql ─ split as the engine does ──────────────┐
 //	slow query log ─ one of each shape ──────────────────┼─▶ []Query
-//	pg_stat_statements, statement digests (a Memory) ────┘
+//	pg_stat_statements, statement digests (a Memory) ────┤
+//	what a proxy saw (a Recording) ─▶ recorded.sql ──────┘
 //
 // What was recalled, from a log or by a server, holds the data of the people who use the application, or has lost
 // what a constant was. So such a Query is shown without its constants, and is allowed not to be understood.
@@ -66,6 +67,8 @@ func asksServer(engine migrate.Engine, text string) bool {
 		name := strings.ToLower(t.Name)
 		followed := func(sign string) bool { return i+1 < len(list) && list[i+1].IsSign(sign) }
 		switch {
+		case t.IsSign("@") && followed("@"): // a setting
+			return true
 		case !t.IsName():
 		case name == "switchback", strings.HasPrefix(name, "switchback_"):
 			return true

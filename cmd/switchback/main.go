@@ -126,7 +126,7 @@ func usageError(c *cli.Context, err error, _ bool) error {
 
 func commands() []*cli.Command {
 	all := []*cli.Command{
-		initCommand(), newCommand(), planCommand(), sumCommand(), checkCommand(),
+		initCommand(), newCommand(), planCommand(), sumCommand(), checkCommand(), recordCommand(),
 		statusCommand(), historyCommand(),
 		expandCommand(), backfillCommand(), contractCommand(), purgeCommand(), upCommand(), atticCommand(),
 		rollbackCommand(), rollforwardCommand(), resolveCommand(),

@@ -38,14 +38,14 @@ func Command(ctx context.Context, k Kind, rawURL, tool string, args ...string) (
 		return nil, err
 	}
 	password, _ := u.User.Password()
-	command, host, port := []string{"run", "--rm", "-i", "--network", "host"}, u.Hostname(), u.Port()
+	command, host, port := []string{"run", "--rm", "-i", "--network", "host", "--entrypoint", tool}, u.Hostname(), u.Port()
 	container, err := containerOf(ctx, u.Port())
 	if err != nil {
 		return nil, fmt.Errorf("ask Docker for the container of %s: %w", k.Image, err)
 	}
-	place := k.Image
+	place := []string{k.Image}
 	if container != "" {
-		command, place, host = []string{"exec", "-i"}, container, "127.0.0.1"
+		command, place, host = []string{"exec", "-i"}, []string{container, tool}, "127.0.0.1"
 		port = map[bool]string{true: "5432", false: "3306"}[k.Engine == "postgres"]
 	}
 	name := strings.Trim(u.Path, "/")
@@ -53,9 +53,10 @@ func Command(ctx context.Context, k Kind, rawURL, tool string, args ...string) (
 		for _, v := range []string{"PGHOST=" + host, "PGPORT=" + port, "PGUSER=" + u.User.Username(), "PGPASSWORD=" + password, "PGDATABASE=" + name} {
 			command = append(command, "--env", v)
 		}
-		command = append(command, place, tool)
+		command = append(command, place...)
 	} else {
-		command = append(command, "--env", "MYSQL_PWD="+password, place, tool, "--host="+host, "--port="+port, "--user="+u.User.Username())
+		command = append(append(command, "--env", "MYSQL_PWD="+password), place...)
+		command = append(command, "--host="+host, "--port="+port, "--user="+u.User.Username())
 	}
 	command = append(command, args...)
 	if k.Engine != "postgres" {
