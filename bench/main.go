@@ -3,7 +3,7 @@
 // for rates. Each figure is the median of several rounds that take turns; the spread is printed beside.
 //
 //	make bench                      everything
-//	make bench CASES=migrations     one case: migrations, backfill, proxy, inspect, data, recipes
+//	make bench CASES=migrations     one case: migrations, backfill, proxy, record, inspect, data, recipes
 //
 // `make bench` starts the servers it needs. None of it is a test: machines differ.
 package main
@@ -41,7 +41,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	cases := flag.String("cases", "migrations,backfill,proxy,inspect,data,recipes,snapshots", "which to run")
+	cases := flag.String("cases", "migrations,backfill,proxy,record,inspect,data,recipes,snapshots", "which to run")
 	rounds := flag.Int("rounds", 3, "rounds of each")
 	scale := flag.Float64("scale", 1, "scales the amounts, for a quick look")
 	tables := flag.String("tables", "100,1000,10000", "numbers of tables in the catalogues of the case inspect")
@@ -62,7 +62,7 @@ func run(ctx context.Context) error {
 	for _, c := range []struct {
 		name string
 		run  func(context.Context, *bencher) error
-	}{{"migrations", migrations}, {"backfill", backfills}, {"proxy", proxies}, {"inspect", inspections}, {"data", dataComparison}, {"recipes", recipes}, {"snapshots", snapshots}} {
+	}{{"migrations", migrations}, {"backfill", backfills}, {"proxy", proxies}, {"record", recordings}, {"inspect", inspections}, {"data", dataComparison}, {"recipes", recipes}, {"snapshots", snapshots}} {
 		if !slices.Contains(strings.Split(*cases, ","), c.name) {
 			continue
 		}
