@@ -59,6 +59,9 @@ func backfillOn(ctx context.Context, b *bencher, k servers.Kind) (err error) {
 	if err != nil {
 		return err
 	}
+	if busy.first != nil {
+		return fmt.Errorf("%d updates failed beside the backfill: %w", busy.failed, busy.first)
+	}
 	var left int
 	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM people WHERE full_name IS NULL").Scan(&left); err != nil || left > 0 {
 		return errors.Join(err, fmt.Errorf("%d rows were not filled", left))
@@ -82,9 +85,9 @@ func backfillOn(ctx context.Context, b *bencher, k servers.Kind) (err error) {
 	ours.who, theirs.who = "switchback backfill", "one UPDATE"
 	b.report.table(fmt.Sprintf("backfill of %d rows on %s, updates going on", n, k.Engine), "rows/s", []*figure{ours, theirs})
 	b.report.table(fmt.Sprintf("a point update on %s meanwhile, p99", k.Engine), "ms", []*figure{
-		{who: "during the backfill", values: []float64{percentile(busy, 99)}},
-		{who: "with no backfill", values: []float64{percentile(quiet, 99)}},
-		{who: "during one UPDATE", values: []float64{percentile(once, 99)}},
+		{who: "during the backfill", values: []float64{busy.percentile(99)}},
+		{who: "with no backfill", values: []float64{quiet.percentile(99)}},
+		{who: "during one UPDATE", values: []float64{once.percentile(99)}},
 	})
 	return nil
 }
@@ -142,9 +145,27 @@ func backfillWith(ctx context.Context, url string) (err error) {
 	return err
 }
 
-// underUpdates runs f while workers update single rows, and returns the latencies of the updates. They
-// are counted from when an update was due, so that one that has to wait is not left out.
-func underUpdates(ctx context.Context, db *sql.DB, engine string, n int, f func() error) ([]time.Duration, error) {
+// load is what became of updates that went on beside something else. A latency counts from when the update was due, so
+// that one that has to wait is not left out.
+type load struct {
+	latencies []time.Duration
+	failed    int
+	first     error // of those that failed
+}
+
+// percentile is that of the latencies, in milliseconds.
+func (l *load) percentile(p float64) float64 { return percentile(l.latencies, p) }
+
+func (l *load) add(other load) {
+	l.latencies = append(l.latencies, other.latencies...)
+	l.failed += other.failed
+	if l.first == nil {
+		l.first = other.first
+	}
+}
+
+// underUpdates runs f while workers update single rows.
+func underUpdates(ctx context.Context, db *sql.DB, engine string, n int, f func() error) (*load, error) {
 	statement := "UPDATE people SET touched = touched + 1 WHERE id = ?"
 	if engine == "postgres" {
 		statement = "UPDATE people SET touched = touched + 1 WHERE id = $1"
@@ -153,37 +174,32 @@ func underUpdates(ctx context.Context, db *sql.DB, engine string, n int, f func(
 	end.Store(math.MaxInt64)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	var all []time.Duration
-	var failed error
+	all := &load{}
 	for range updateWorkers {
 		wg.Go(func() {
-			mine, err := update(ctx, db, statement, n, &end)
+			mine := update(ctx, db, statement, n, &end)
 			mu.Lock()
 			defer mu.Unlock()
-			all = append(all, mine...)
-			failed = errors.Join(failed, err)
+			all.add(mine)
 		})
 	}
 	err := f()
 	end.Store(time.Now().UnixNano())
 	wg.Wait()
-	return all, errors.Join(err, failed)
+	return all, errors.Join(err, context.Cause(ctx))
 }
 
-func update(ctx context.Context, db *sql.DB, statement string, n int, end *atomic.Int64) ([]time.Duration, error) {
-	var mine []time.Duration
+func update(ctx context.Context, db *sql.DB, statement string, n int, end *atomic.Int64) (mine load) {
 	for due := time.Now(); ; {
 		due = due.Add(updateEvery)
-		if due.UnixNano() > end.Load() {
-			return mine, nil
-		}
-		if err := wait(ctx, time.Until(due)); err != nil {
-			return mine, err
+		if due.UnixNano() > end.Load() || wait(ctx, time.Until(due)) != nil {
+			return mine
 		}
 		if _, err := db.ExecContext(ctx, statement, 1+rand.IntN(n)); err != nil {
-			return mine, err
+			mine.add(load{failed: 1, first: err})
+			continue
 		}
-		mine = append(mine, time.Since(due))
+		mine.latencies = append(mine.latencies, time.Since(due))
 	}
 }
 

@@ -72,6 +72,7 @@ func people(ctx context.Context, k servers.Kind, n int) (url string, db *sql.DB,
 func recipeOn(ctx context.Context, b *bencher, k servers.Kind, o recipeOperation) error {
 	n := b.amount(recipeRows)
 	var rates, tails []*figure
+	var failures []string
 	measure := func(who string, change func(url string) error) (err error) {
 		url, db, drop, err := people(ctx, k, n)
 		if err != nil {
@@ -88,9 +89,10 @@ func recipeOn(ctx context.Context, b *bencher, k servers.Kind, o recipeOperation
 		}
 		rates = append(rates, &figure{who: who, values: []float64{float64(n) / took.Seconds()}})
 		tails = append(tails,
-			&figure{who: who + ", p50", values: []float64{percentile(busy, 50)}},
-			&figure{who: who + ", p99", values: []float64{percentile(busy, 99)}},
-			&figure{who: who + ", longest", values: []float64{percentile(busy, 100)}})
+			&figure{who: who + ", p50", values: []float64{busy.percentile(50)}},
+			&figure{who: who + ", p99", values: []float64{busy.percentile(99)}},
+			&figure{who: who + ", longest", values: []float64{busy.percentile(100)}})
+		failures = append(failures, fmt.Sprintf("%s: %d of %d updates failed", who, busy.failed, busy.failed+len(busy.latencies)))
 		return nil
 	}
 	if err := measure("switchback", func(url string) error {
@@ -107,6 +109,7 @@ func recipeOn(ctx context.Context, b *bencher, k servers.Kind, o recipeOperation
 	}
 	b.report.table(fmt.Sprintf("%s, %d rows on %s, expand to contract, updates going on", o.operation, n, k.Engine), "rows/s", rates)
 	b.report.table(fmt.Sprintf("a point update on %s meanwhile", k.Engine), "ms", tails)
+	fmt.Fprintln(b.report.out, strings.Join(failures, "; "))
 	return nil
 }
 
