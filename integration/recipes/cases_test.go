@@ -467,6 +467,14 @@ CREATE INDEX items_by_n ON items (n);`),
 		alike1("drop index", "drop index items.items_n",
 			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60)); CREATE INDEX items_n ON items (n, note);`,
 			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60));`),
+		refusedOn(alike1("replace index", "replace index items.items_n CREATE INDEX items_n ON items (note, n)",
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60)); CREATE INDEX items_n ON items (n, note);`,
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60)); CREATE INDEX items_n ON items (note, n);`),
+			"an index cannot be renamed there", "sqlite"),
+		refusedOn(alike1("replace check", "replace constraint items.items_n CHECK (n <> 14)",
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60), CONSTRAINT items_n CHECK (n <> 13));`,
+			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60), CONSTRAINT items_n CHECK (n <> 14));`),
+			"there cannot be two of it for a time", "mysql", "mariadb", "sqlite"),
 		{
 			name:       "rename table",
 			operations: every("rename table items goods"),
@@ -503,6 +511,15 @@ CREATE INDEX items_by_n ON items (n);`),
 	}
 }
 
+// refusedOn is a case that some engines refuse.
+func refusedOn(c *matrixCase, reason string, engines ...string) *matrixCase {
+	c.verdicts = map[string]string{}
+	for _, e := range engines {
+		c.verdicts[e] = refused + reason
+	}
+	return c
+}
+
 // sometimes is NULL now and then.
 func sometimes(f func(int) any) func(int) any {
 	return func(n int) any {
@@ -534,13 +551,13 @@ func alike1(name, operation, before, after string) *matrixCase {
 	return &matrixCase{name: name, operations: every(operation), before: every(before), after: every(after), blue: s, green: s}
 }
 
-// utf8Table is a table that gets another character set, where tables have one.
 // free marks a case that takes a constraint away.
 func free(c *matrixCase) *matrixCase {
 	c.freer = true
 	return c
 }
 
+// utf8Table is a table that gets another character set, where tables have one.
 func utf8Table() *matrixCase {
 	const items = `CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60))`
 	c := onlyMySQL(alike1("convert table", "convert table items charset utf8mb4 collate utf8mb4_bin", items+" CHARACTER SET utf8mb3;", items+" COLLATE utf8mb4_bin;"))
