@@ -5,7 +5,6 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/switchbackdb/switchback/migrate"
@@ -35,6 +34,8 @@ type Manifest struct {
 	Backup  *Backup `json:"backup,omitempty"`
 	Content Content `json:"content"`
 	Parts   []Part  `json:"parts"`
+	// Only says which half of the snapshot is restored. It is about the restore, and not stored.
+	Only Only `json:"-"`
 }
 
 // Backup names a backup of another tool.
@@ -123,23 +124,6 @@ type Chunk struct {
 	PlainBytes  int64  `json:"plain_bytes"`
 	PlainHash   string `json:"plain_xxh3,omitempty"`   // XXH3, 128 bits: what stored checksums prove already is checked once more
 	PlainSHA256 string `json:"plain_sha256,omitempty"` // format 1
-}
-
-// SchemaOnly is the manifest of the same snapshot without rows: what is built of it has the schema, sequences that
-// begin anew, and no journal.
-func (m *Manifest) SchemaOnly() *Manifest {
-	only := *m
-	only.Parts = nil
-	for _, p := range m.Parts {
-		switch {
-		case p.Name == schemaPart && p.Kind == FilePart:
-			only.Parts = append(only.Parts, p)
-		case p.Table != "" && p.Schema != "switchback" && !strings.HasPrefix(p.Table, "switchback_"):
-			only.Parts = append(only.Parts, Part{Name: p.Name, Kind: p.Kind, Schema: p.Schema, Table: p.Table, Columns: p.Columns})
-		}
-	}
-	only.Content.Tables, only.Content.Sequences = nil, nil
-	return &only
 }
 
 // Rows is how many rows the snapshot holds.

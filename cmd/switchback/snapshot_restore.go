@@ -59,6 +59,9 @@ func snapshotRestore(c *cli.Context) error {
 		if c.Bool("schema-only") {
 			return p.restoreSchema(c.Context, store, m, into, o)
 		}
+		if c.Bool("data-only") {
+			m = m.DataOnly()
+		}
 		return p.restoreInto(c.Context, store, m, into, o)
 	}
 	if c.Bool("replace") {
@@ -124,6 +127,9 @@ func (t *target) takePlace(ctx context.Context, live snapshot.Live, store *snaps
 		r, err = store.Restore(ctx, s, live, m, migrate.Actor(), o)
 		return err
 	})
+	if err != nil && r != nil { // the connection was lost when all was done
+		return fmt.Errorf("after snapshot %s was restored: %w\n  state: the snapshot is live; the displaced database is kept as %s\n  next: switchback status", m.ID, err, r.Displaced)
+	}
 	if err != nil {
 		return err
 	}
@@ -307,6 +313,9 @@ func (p *project) restoreInto(ctx context.Context, store *snapshot.Store, m *sna
 	into := p.restoreIntoServer
 	if migrate.Engine(m.Engine) == migrate.SQLite {
 		into = p.restoreIntoFile
+		if m.Only == snapshot.OnlyData {
+			into = p.restoreRowsIntoFile
+		}
 	}
 	if err := into(ctx, store, m, url, o); err != nil {
 		return err
@@ -338,7 +347,7 @@ func (p *project) restoreIntoFile(ctx context.Context, store *snapshot.Store, m 
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	copied := sqlite.NewCopy(dir)
 	var site snapshot.Site = copied
-	if len(m.SchemaOnly().Parts) == len(m.Parts) {
+	if m.Only == snapshot.OnlySchema {
 		site = sqlite.SchemaCopy{Copy: copied}
 	}
 	if err := store.Proven(ctx, m, site, o); err != nil {
@@ -349,6 +358,40 @@ func (p *project) restoreIntoFile(ctx context.Context, store *snapshot.Store, m 
 		return fmt.Errorf("restore snapshot %s: %w", m.ID, err)
 	}
 	return nil
+}
+
+// restoreRowsIntoFile puts the rows of a snapshot into an SQLite database that has the tables.
+func (p *project) restoreRowsIntoFile(ctx context.Context, store *snapshot.Store, m *snapshot.Manifest, url string, o snapshot.BuildOptions) (err error) {
+	file, ok := strings.CutPrefix(url, "sqlite:")
+	if !ok {
+		return fmt.Errorf("--into %q: a snapshot of %s goes into an SQLite file, sqlite:FILE", url, m.Engine)
+	}
+	db, err := sqlite.Open(ctx, url, sqlite.Options{})
+	if err != nil {
+		return fmt.Errorf("%w\n  state: nothing was changed\n  next: name a file that has the tables", err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	dir, err := os.MkdirTemp(filepath.Dir(file), ".switchback-restore-")
+	if err != nil {
+		return fmt.Errorf("restore snapshot %s: %w", m.ID, err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := store.Fill(ctx, m, sqlite.NewDataCopy(dir, db), o); err != nil {
+		return fmt.Errorf("restore the rows of snapshot %s into %s: %w\n  state: nothing was changed%s", m.ID, url, err, nextForRows(err))
+	}
+	return nil
+}
+
+// nextForRows says what to do about a database that takes no rows.
+func nextForRows(err error) string {
+	var unfit *snapshot.UnfitError
+	switch {
+	case !errors.As(err, &unfit):
+		return ""
+	case len(unfit.Missing) > 0:
+		return "\n  next: make the schema first, with --schema-only into an empty database or with switchback up, and run the same command again"
+	}
+	return "\n  next: empty these tables, or name a database whose tables are empty"
 }
 
 // restoreIntoServer builds a snapshot in an empty database of a server.
@@ -365,7 +408,13 @@ func (p *project) restoreIntoServer(ctx context.Context, store *snapshot.Store, 
 	if err != nil {
 		return err
 	}
-	if err := store.Fill(ctx, m, site, o); err != nil {
+	err = store.Fill(ctx, m, site, o)
+	switch unfit := nextForRows(err); {
+	case unfit != "":
+		return fmt.Errorf("restore the rows of snapshot %s into %s: %w\n  state: nothing was changed%s", m.ID, source.Redact(url), err, unfit)
+	case err != nil && m.Only == snapshot.OnlyData:
+		return fmt.Errorf("restore the rows of snapshot %s into %s: %w\n  state: the database may hold a part of them, and misses triggers and foreign keys until all are there\n  next: run the same command again, which goes on", m.ID, source.Redact(url), err)
+	case err != nil:
 		return fmt.Errorf("restore snapshot %s into %s: %w\n  state: the database may hold a part of it\n  next: drop that database, make an empty one, and run the same command again", m.ID, source.Redact(url), err)
 	}
 	if w, ok := site.(interface{ Warnings() []string }); ok {

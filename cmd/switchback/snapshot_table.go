@@ -18,6 +18,7 @@ func tableFlags() []cli.Flag {
 		&cli.StringFlag{Name: "table", Usage: "restore this `TABLE` alone, or SCHEMA.TABLE, beside the live one; with --into: into that database"},
 		&cli.BoolFlag{Name: "merge", Usage: "with --table: put those rows back into the live table that are missing there by primary key"},
 		&cli.BoolFlag{Name: "schema-only", Usage: "with --into: the schema without rows, into an empty database"},
+		&cli.BoolFlag{Name: "data-only", Usage: "with --into: the rows without the schema, into a database whose tables are there and empty"},
 		&cli.StringFlag{Name: "as", Usage: "with --table: the `NAME` of the copy", DefaultText: "TABLE_restored_DAY_ID"},
 	}
 }
@@ -25,15 +26,8 @@ func tableFlags() []cli.Flag {
 // tableFlagsFit refuses flags that do not go together.
 func tableFlagsFit(c *cli.Context) error {
 	refused := func(text string) error { return errors.New(text + "\n  state: nothing was changed") }
-	if c.Bool("schema-only") {
-		if c.String("into") == "" {
-			return refused("--schema-only makes an empty database, which --into names")
-		}
-		for _, other := range []string{"table", "replace", "undo", "mask", "dry-run", "merge"} {
-			if c.IsSet(other) {
-				return refused("--schema-only makes an empty database, and does not go with --" + other)
-			}
-		}
+	if err := halfFits(c); err != nil {
+		return err
 	}
 	if !c.IsSet("table") {
 		if c.IsSet("as") {
@@ -57,6 +51,28 @@ func tableFlagsFit(c *cli.Context) error {
 	}
 	if c.String("table") == "" {
 		return refused("--table wants the name of a table")
+	}
+	return nil
+}
+
+// halfFits refuses flags that do not go with one half of a snapshot.
+func halfFits(c *cli.Context) error {
+	refused := func(text string) error { return errors.New(text + "\n  state: nothing was changed") }
+	for half, others := range map[string][]string{
+		"schema-only": {"data-only", "table", "replace", "undo", "mask", "dry-run", "merge"},
+		"data-only":   {"table", "replace", "undo", "dry-run", "merge"},
+	} {
+		if !c.Bool(half) {
+			continue
+		}
+		if c.String("into") == "" {
+			return refused("--" + half + " goes into another database, which --into names")
+		}
+		for _, other := range others {
+			if c.IsSet(other) {
+				return refused("--" + half + " goes into another database, and does not go with --" + other)
+			}
+		}
 	}
 	return nil
 }

@@ -36,9 +36,11 @@ type site struct {
 	mu     sync.Mutex
 	rows   map[string]*rowsOf
 	reader atomic.Int64
-	prefix string      // of the names of the driver's readers, which all of the process share
-	keep   bool        // the ledger stays: what is built is found by it
-	plain  atomic.Bool // the server takes no LOAD DATA LOCAL: rows are inserted
+	prefix string          // of the names of the driver's readers, which all of the process share
+	keep   bool            // the ledger stays: what is built is found by it
+	parts  []snapshot.Part // of the snapshot, where filled
+	filled bool            // rows go into tables that were there before
+	plain  atomic.Bool     // the server takes no LOAD DATA LOCAL: rows are inserted
 }
 
 var (
@@ -90,16 +92,19 @@ func (s *site) noted(ctx context.Context) (map[string]string, error) {
 
 // Prepare implements snapshot.Site.
 func (s *site) Prepare(ctx context.Context, m *snapshot.Manifest, model *schema.Database) error {
-	if model == nil {
-		return snapshot.ErrNoModel
-	}
-	s.model, s.next = model, map[string]string{}
+	s.next = map[string]string{}
 	for _, q := range m.Content.Sequences {
 		s.next[q.Name] = q.Value
 	}
 	noted, err := s.noted(ctx)
 	if err != nil {
 		return err
+	}
+	if m.Only == snapshot.OnlyData {
+		return s.prepareRows(ctx, m, noted)
+	}
+	if s.model = model; model == nil {
+		return snapshot.ErrNoModel
 	}
 	if noted["prepared"] != "" && noted["snapshot"] == m.ID {
 		return s.plan(ctx, m)
@@ -108,13 +113,8 @@ func (s *site) Prepare(ctx context.Context, m *snapshot.Manifest, model *schema.
 	if err != nil {
 		return err
 	}
-	for _, x := range []string{
-		"CREATE TABLE IF NOT EXISTS " + ledger + " (name VARCHAR(64) PRIMARY KEY, value TEXT NOT NULL) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4",
-		"REPLACE INTO " + ledger + " VALUES ('snapshot', '" + m.ID + "')",
-	} {
-		if err := ddlOn(ctx, s.build, x); err != nil {
-			return fmt.Errorf("note what is built: %w", err)
-		}
+	if err := writeNotes(ctx, s.build, ledger, map[string]string{"snapshot": m.ID}); err != nil {
+		return err
 	}
 	failpoint.Hit("restore: begun")
 	if err := s.makeTables(ctx, m, is); err != nil {
@@ -196,6 +196,11 @@ func (s *site) makeTables(ctx context.Context, m *snapshot.Manifest, is *schema.
 			return fmt.Errorf("make %s: %w", p.Table, err)
 		}
 	}
+	return s.setSequences(ctx, m)
+}
+
+// setSequences sets MariaDB's sequences to where they stood.
+func (s *site) setSequences(ctx context.Context, m *snapshot.Manifest) error {
 	for _, q := range m.Content.Sequences {
 		value, cycle, ok := strings.Cut(q.Value, "/")
 		if !ok {
@@ -445,7 +450,10 @@ func insertRows(ctx context.Context, tx *sql.Tx, r *rowsOf, from io.Reader) (int
 
 // Finish implements snapshot.Site. Each stage is the script from what is there to what has to be, so that one that was
 // killed goes on.
-func (s *site) Finish(ctx context.Context, _ *snapshot.Manifest, model *schema.Database, workers int) error {
+func (s *site) Finish(ctx context.Context, m *snapshot.Manifest, model *schema.Database, workers int) error {
+	if m.Only == snapshot.OnlyData {
+		return s.finishRows(ctx, m)
+	}
 	noted, err := s.noted(ctx)
 	if err != nil {
 		return err
@@ -515,7 +523,10 @@ func (s *site) Open(ctx context.Context) error {
 	is := visible(all)
 	to := clone(is)
 	switchOnLike(to, s.model)
-	return runOn(ctx, s.build, is, to)
+	if err := runOn(ctx, s.build, is, to); err != nil || !s.filled {
+		return err
+	}
+	return ddlOn(ctx, s.build, "DROP TABLE "+ledger)
 }
 
 // OpenPoint implements snapshot.Source. Nobody else writes here, so nothing is locked. What a site cannot have, it takes
@@ -549,6 +560,11 @@ func (s *site) look(ctx context.Context, p *point) error {
 	p.content.Database = map[string]string{}
 	if err := p.planTables(ctx, all); err != nil {
 		return err
+	}
+	if s.filled { // the rows came from elsewhere: that keys hold has to be seen
+		if err := errors.Join(p.readOnly(s.parts), p.orphans(ctx)); err != nil {
+			return err
+		}
 	}
 	p.content.Sequences, err = s.db.sequences(ctx, all)
 	for i, q := range p.content.Sequences {

@@ -25,8 +25,10 @@ func (s *site) Finish(ctx context.Context, m *snapshot.Manifest, _ *schema.Datab
 	if err != nil || len(rows) == 1 && yes(rows[0][0]) {
 		return err
 	}
-	if err := s.keys(ctx, workers); err != nil {
-		return fmt.Errorf("build indexes and keys: %w", err)
+	if m.Only != snapshot.OnlyData { // where they are there already
+		if err := s.keys(ctx, workers); err != nil {
+			return fmt.Errorf("build indexes and keys: %w", err)
+		}
 	}
 	failpoint.Hit("restore: keys built")
 	if err := s.rest(ctx, workers); err != nil {

@@ -24,7 +24,7 @@ const restoreSchema = "switchback_restore"
 // site is a database in which a snapshot is built.
 type site struct {
 	d     *Database
-	stays bool // what a build knows of itself stays until the database has taken its place
+	stays bool // what a build knows of itself stays until the database has taken its place, or the site is opened
 
 	pool    *sql.DB
 	mu      sync.Mutex
@@ -53,6 +53,9 @@ func (s *site) Warnings() []string { return s.notes }
 // OpenPoint implements snapshot.Source. The schema is the one that was copied when it is what can be had here.
 func (s *site) OpenPoint(ctx context.Context, o snapshot.PointOptions) (snapshot.Point, error) {
 	p, err := s.d.openPoint(ctx, o)
+	if err == nil && s.manifest != nil && s.manifest.Only == snapshot.OnlyData {
+		p.readOnly(s.manifest)
+	}
 	if err != nil || s.manifest == nil || p.content.Fingerprint == s.manifest.Content.Fingerprint {
 		return p, err
 	}
@@ -132,15 +135,15 @@ func (s *site) Prepare(ctx context.Context, m *snapshot.Manifest, model *schema.
 	if model == nil {
 		return errors.New("the snapshot has no model of its schema")
 	}
+	if m.Only == snapshot.OnlyData {
+		return s.prepareRows(ctx, m)
+	}
 	if err := s.plan(ctx, m, model); err != nil {
 		return err
 	}
 	of, err := s.buildingOf(ctx)
-	if err != nil {
+	if err != nil || of == m.ID {
 		return err
-	}
-	if of == m.ID {
-		return nil
 	}
 	from, err := s.empty(ctx, of)
 	if err != nil {
@@ -154,7 +157,7 @@ func (s *site) Prepare(ctx context.Context, m *snapshot.Manifest, model *schema.
 	if err != nil {
 		return err
 	}
-	return s.make(ctx, append(statements, s.own(m)...))
+	return s.make(ctx, append(statements, s.own(m, "")...))
 }
 
 // plan makes the model one for this place.
@@ -212,8 +215,9 @@ func firstObject(d *schema.Database) string {
 	return ""
 }
 
-// own are our tables: those of the snapshot, and those by which a build knows how far it is.
-func (s *site) own(m *snapshot.Manifest) []string {
+// own are our tables: those of the snapshot, and those by which a build knows how far it is, and what the schema has
+// to be at its end where that is not the snapshot's.
+func (s *site) own(m *snapshot.Manifest, model string) []string {
 	var list []string
 	for _, p := range m.Parts {
 		if p.Schema == "switchback" {
@@ -223,11 +227,11 @@ func (s *site) own(m *snapshot.Manifest) []string {
 	}
 	return append(list,
 		"CREATE SCHEMA "+restoreSchema,
-		"CREATE TABLE "+restoreSchema+".build (snapshot text NOT NULL, finished boolean NOT NULL)",
+		"CREATE TABLE "+restoreSchema+".build (snapshot text NOT NULL, finished boolean NOT NULL, model text NOT NULL)",
 		"CREATE TABLE "+restoreSchema+".chunks (file text PRIMARY KEY)",
 		"CREATE TABLE "+restoreSchema+".large_objects (oid oid, page bigint, data bytea)",
 		"CREATE TABLE "+restoreSchema+".large_object_rights (oid oid, owner text, comment text, grantee text, privilege text, grantable boolean)",
-		"INSERT INTO "+restoreSchema+".build VALUES ("+ddlpostgres.Literal(m.ID)+", false)",
+		"INSERT INTO "+restoreSchema+".build VALUES ("+ddlpostgres.Literal(m.ID)+", false, "+ddlpostgres.Literal(model)+")",
 	)
 }
 
