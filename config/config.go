@@ -113,6 +113,21 @@ type Release struct {
 	Analysis    []Gate        `yaml:"analysis,omitempty"`
 	Hooks       []Hook        `yaml:"hooks,omitempty"`
 	Guard       *Guard        `yaml:"guard,omitempty"`
+	Events      Events        `yaml:"events,omitempty"`
+}
+
+// Events says who is told what happens to a release.
+type Events struct {
+	File    string   `yaml:"file,omitempty"` // a line of JSON for each event is added to it
+	Webhook *Webhook `yaml:"webhook,omitempty"`
+}
+
+// Webhook is where events are sent. URL and Secret may be ${VARIABLE}s.
+type Webhook struct {
+	URL    string   `yaml:"url"`
+	Secret string   `yaml:"secret,omitempty"` // signs them
+	Format string   `yaml:"format,omitempty"` // json (default) or slack
+	Only   []string `yaml:"only,omitempty"`   // types, or what they begin with; default all, of slack those for people
 }
 
 // Guard is what has to hold of the database before a release begins, before traffic moves, and before the contract.
@@ -366,7 +381,7 @@ func (c *Config) defaults() {
 	set(&c.Release.Discovery.Prefix, "switchback")
 	for _, file := range []*string{
 		&c.Release.Discovery.CA, &c.Release.Discovery.Cert, &c.Release.Discovery.Key, &c.Release.Router.Include,
-		&c.Release.Service.Template, &c.Release.Service.Kubeconfig, &c.Release.Router.Kubeconfig,
+		&c.Release.Events.File, &c.Release.Service.Template, &c.Release.Service.Kubeconfig, &c.Release.Router.Kubeconfig,
 		&c.Release.Service.SecretFile, &c.Release.Service.CA, &c.Release.Service.Cert, &c.Release.Service.Key,
 		&c.Release.Router.SecretFile, &c.Release.Router.CA, &c.Release.Router.Cert, &c.Release.Router.Key,
 		&c.Agent.Render.Include, &c.Agent.Render.Template,
@@ -390,6 +405,9 @@ func (c *Config) defaults() {
 	wait(&c.Agent.Render.Drain, 30*time.Second)
 	set(&c.Agent.Render.Empty, "keep")
 	set(&c.Agent.Address, "127.0.0.1")
+	if w := c.Release.Events.Webhook; w != nil {
+		set(&w.Format, "json")
+	}
 	if c.Release.Guard != nil {
 		wait(&c.Release.Guard.Within, time.Minute)
 	}

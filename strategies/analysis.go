@@ -53,6 +53,23 @@ type Verdict struct {
 	Says    string // "3 of 420 requests failed, 1 of 3,780 on the stable version"
 }
 
+// Ruling is what a gate comes to at the end of its window.
+type Ruling string
+
+// The rulings.
+const (
+	Passed    Ruling = "passed"
+	Refused   Ruling = "failed"
+	Undecided Ruling = "undecided" // a person decides
+)
+
+// Judgement is what a gate came to in a step.
+type Judgement struct {
+	Gate   string `json:"gate"`
+	Ruling Ruling `json:"ruling"`
+	Says   string `json:"says"`
+}
+
 // Window is what is judged: both versions, from a moment on.
 type Window struct {
 	Began time.Time
@@ -109,9 +126,9 @@ func (m *Machine) judges(r *Release) ([]*judged, error) {
 }
 
 // watch sees for a while that green stays healthy, that blue lives while it has a share of the traffic, and that the gates
-// hold. One failed probe is forgiven, a second in a row not. A gate that is bad ends it at once; one without data at the end is waited for, and then comes to
-// its fallback.
-func (m *Machine) watch(ctx context.Context, s *migrate.Session, r *Release, d time.Duration, shared bool) (note string, err error) {
+// hold. One failed probe is forgiven, a second in a row not. A gate that is bad ends it at once; one without data at
+// the end is waited for, and then comes to its fallback.
+func (m *Machine) watch(ctx context.Context, s *migrate.Session, r *Release, i int, d time.Duration) (note string, err error) {
 	gates, err := m.judges(r)
 	if err != nil {
 		return "", err
@@ -132,19 +149,28 @@ func (m *Machine) watch(ctx context.Context, s *migrate.Session, r *Release, d t
 		if err := look(ctx); err != nil {
 			return false, err
 		}
-		if shared {
+		if r.Plan.Steps[i].Kind == Shift {
 			if err := m.askAlone(ctx, s, r); err != nil {
 				return false, err
 			}
 		}
 		over := time.Since(w.Began) - d
-		open, err := askAll(ctx, gates, w, over)
-		return over >= 0 && !open, err
+		bad, open := askAll(ctx, gates, w, over)
+		if bad != nil {
+			return false, errors.Join(m.rule(ctx, s, r, i, bad, Refused, bad.last.Says), fmt.Errorf("gate %s: %s", bad.Name, bad.last.Says))
+		}
+		return over >= 0 && !open, ctx.Err()
 	})
 	if err != nil {
 		return "", err
 	}
-	return m.close(ctx, s, r, gates)
+	return m.close(ctx, s, r, i, gates)
+}
+
+// rule journals what a gate came to in a step.
+func (m *Machine) rule(ctx context.Context, s *migrate.Session, r *Release, i int, g *judged, ruling Ruling, says string) error {
+	j := Judgement{Gate: g.Name, Ruling: ruling, Says: says}
+	return m.note(ctx, s, r, fmt.Sprintf("gate %s %s: %s", j.Gate, j.Ruling, j.Says), detail{Release: r.Plan.Release, Step: i + 1, Gate: &j})
 }
 
 // window is the two versions as they are now.
@@ -169,20 +195,20 @@ func (m *Machine) window(ctx context.Context, r *Release) (Window, error) {
 	return w, err
 }
 
-// askAll judges the gates whose turn it is. over is for how long the window's own time has been over; open tells that
-// a gate has no data yet and is still waited for.
-func askAll(ctx context.Context, gates []*judged, w Window, over time.Duration) (open bool, err error) {
+// askAll judges the gates whose turn it is, until one is bad. over is for how long the window's own time has been over;
+// open tells that a gate has no data yet and is still waited for.
+func askAll(ctx context.Context, gates []*judged, w Window, over time.Duration) (bad *judged, open bool) {
 	for _, g := range gates {
 		if !time.Now().Before(g.next) {
 			g.next = time.Now().Add(g.Every)
 			g.last = g.ask(ctx, w)
 		}
 		if g.last.Outcome == Bad {
-			return false, fmt.Errorf("gate %s: %s", g.Name, g.last.Says)
+			return g, false
 		}
 		open = open || g.last.Outcome == NoData && over < g.Within
 	}
-	return open, ctx.Err()
+	return nil, open
 }
 
 // judgeTimeout is how long a judge may take for one answer.
@@ -199,27 +225,44 @@ func (g *judged) ask(ctx context.Context, w Window) Verdict {
 }
 
 // close says what the gates come to at the end of their window.
-func (m *Machine) close(ctx context.Context, s *migrate.Session, r *Release, gates []*judged) (note string, err error) {
+func (m *Machine) close(ctx context.Context, s *migrate.Session, r *Release, i int, gates []*judged) (note string, err error) {
 	for _, g := range gates {
-		if g.last.Outcome == Good {
-			note += "; " + g.Name + ": " + g.last.Says
-			continue
+		ruling, says := g.ruling()
+		if err := m.rule(ctx, s, r, i, g, ruling, says); err != nil {
+			return "", err
 		}
-		reason := fmt.Sprintf("gate %s has no data: %s", g.Name, g.last.Says)
-		switch g.Otherwise {
-		case Pass:
-			note += "; " + reason + ", passed as configured"
-		case Fail:
+		reason := fmt.Sprintf("gate %s has %s", g.Name, says)
+		switch {
+		case ruling == Refused:
 			return "", errors.New(reason)
-		default:
+		case ruling == Undecided:
 			err := m.note(ctx, s, r, "held: "+reason, detail{Release: r.Plan.Release, Request: pause, Note: reason})
 			return "", errors.Join(err, fmt.Errorf("%w: %s", errHeld, reason))
+		case g.last.Outcome == Good:
+			note += "; " + g.Name + ": " + says
+		default:
+			note += "; " + reason
 		}
 	}
 	if len(note) > 0 {
 		note = note[len("; "):]
 	}
 	return note, nil
+}
+
+// ruling is what a gate that was never bad comes to.
+func (g *judged) ruling() (r Ruling, says string) {
+	if g.last.Outcome == Good {
+		return Passed, g.last.Says
+	}
+	says = "no data: " + g.last.Says
+	switch g.Otherwise {
+	case Pass:
+		return Passed, says + ", passed as configured"
+	case Fail:
+		return Refused, says
+	}
+	return Undecided, says
 }
 
 // health returns what looks once whether the candidate is still healthy.

@@ -46,7 +46,7 @@ func (m *Machine) forward(ctx context.Context, s *migrate.Session, r *Release, i
 	case Roll:
 		return m.roll(ctx, s, r, i)
 	case Bake:
-		return m.watch(ctx, s, r, r.Plan.Timing.Bake, false)
+		return m.watch(ctx, s, r, i, r.Plan.Timing.Bake)
 	case Promote:
 		return "", nil // Continue lets it pass once it was asked for
 	case Drain:
@@ -242,7 +242,7 @@ func (m *Machine) abandoned(ctx context.Context, s *migrate.Session, r *Release)
 // shiftForward gives green its share. Between two shares green is watched for a while.
 func (m *Machine) shiftForward(ctx context.Context, s *migrate.Session, r *Release, i int) (note string, err error) {
 	if i > 0 && r.Plan.Steps[i-1].Kind == Shift {
-		if note, err = m.watch(ctx, s, r, r.Plan.Timing.Pause, true); err != nil {
+		if note, err = m.watch(ctx, s, r, i, r.Plan.Timing.Pause); err != nil {
 			return "", err
 		}
 	}

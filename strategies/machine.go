@@ -37,19 +37,10 @@ type Machine struct {
 	// Hook runs a program with variables added to its environment, and returns what it says last. Nil where no release
 	// has hooks.
 	Hook func(ctx context.Context, command []string, env map[string]string) (says string, err error)
-	// Observer is told of each step.
+	// Observer is told of all that happens.
 	Observer Observer
 	// Poll is how often a wait looks: at health, and at what was asked for from another terminal.
 	Poll time.Duration
-}
-
-// Observer is told how a release goes on. Its methods are called from the machine's goroutine.
-type Observer interface {
-	// ReleaseStep is called when a step begins (with Begun or Undoing), when one under way has come further, which is
-	// in its note, and when it has ended.
-	ReleaseStep(r *Release, step StepStatus, took time.Duration)
-	// ReleaseTurned is called when the release is turned back.
-	ReleaseTurned(r *Release)
 }
 
 // Errors that callers tell apart.
@@ -83,6 +74,9 @@ func (m *Machine) Begin(ctx context.Context, s *migrate.Session, p Plan) (*Relea
 	if err := m.Equipped(&p); err != nil {
 		return nil, err
 	}
+	if n := len(releases); n > 0 && releases[n-1].Plan.Announced {
+		m.tellRest(releases[n-1])
+	}
 	text, err := detail{Release: p.Release, Plan: &p}.encode()
 	if err != nil {
 		return nil, err
@@ -92,6 +86,7 @@ func (m *Machine) Begin(ctx context.Context, s *migrate.Session, p Plan) (*Relea
 		return nil, err
 	}
 	failpoint.Hit("release: planned")
+	r.heard = map[string]bool{} // all of it is this run's
 	return r, m.Continue(ctx, s, r)
 }
 
@@ -102,6 +97,9 @@ func (m *Machine) Begin(ctx context.Context, s *migrate.Session, p Plan) (*Relea
 // lock. The journal knows how far it came, and Continue can be called again.
 func (m *Machine) Continue(ctx context.Context, s *migrate.Session, r *Release) error {
 	if err := m.Equipped(&r.Plan); err != nil {
+		return err
+	}
+	if err := m.recall(ctx, s, r); err != nil {
 		return err
 	}
 	for {
@@ -150,6 +148,9 @@ func (m *Machine) unpin(ctx context.Context, r *Release) error {
 
 // TurnBack turns a release back for a reason and undoes what it did.
 func (m *Machine) TurnBack(ctx context.Context, s *migrate.Session, r *Release, reason string) error {
+	if err := m.recall(ctx, s, r); err != nil {
+		return err
+	}
 	if !r.Back {
 		if err := m.turn(ctx, s, r, reason); err != nil {
 			return err
@@ -159,12 +160,11 @@ func (m *Machine) TurnBack(ctx context.Context, s *migrate.Session, r *Release, 
 }
 
 func (m *Machine) turn(ctx context.Context, s *migrate.Session, r *Release, reason string) error {
-	err := m.note(ctx, s, r, "turn back: "+reason, detail{Release: r.Plan.Release, Turn: reason})
-	if err == nil {
-		failpoint.Hit("release: turned")
-		m.Observer.ReleaseTurned(r)
+	if err := m.note(ctx, s, r, "turn back: "+reason, detail{Release: r.Plan.Release, Turn: reason}); err != nil {
+		return err
 	}
-	return err
+	failpoint.Hit("release: turned")
+	return m.listen(ctx, s, r)
 }
 
 // note journals something that is done once it is said.
@@ -183,7 +183,6 @@ func (m *Machine) note(ctx context.Context, s *migrate.Session, r *Release, acti
 
 // step does or undoes one step between its two journal entries.
 func (m *Machine) step(ctx context.Context, s *migrate.Session, r *Release, i int) error {
-	begun := time.Now()
 	step := r.Plan.Steps[i]
 	d := detail{Release: r.Plan.Release, Step: i + 1}
 	e := migrate.Entry{Kind: migrate.ReleaseEntry, Direction: migrate.Forward, Action: fmt.Sprintf("release %s: %s", r.Plan.Release, step), Status: migrate.Started}
@@ -198,8 +197,10 @@ func (m *Machine) step(ctx context.Context, s *migrate.Session, r *Release, i in
 		return err
 	}
 	r.apply(e, d)
-	m.Observer.ReleaseStep(r, r.Steps[i], 0)
 	failpoint.Hit("release: step begun")
+	if err := m.listen(ctx, s, r); err != nil {
+		return err
+	}
 
 	note, said, failure := m.hooked(ctx, s, r, i)
 	if failure != nil && cutOff(ctx, failure) {
@@ -218,7 +219,9 @@ func (m *Machine) step(ctx context.Context, s *migrate.Session, r *Release, i in
 	}
 	r.apply(e, d)
 	failpoint.Hit("release: step journalled")
-	m.Observer.ReleaseStep(r, r.Steps[i], time.Since(begun))
+	if err := m.listen(ctx, s, r); err != nil {
+		return err
+	}
 	return m.after(ctx, s, r, i, failure)
 }
 
@@ -248,7 +251,47 @@ func operation(s *migrate.Session, r *Release, i int, what string) Operation {
 	return Operation{ID: hex.EncodeToString(h[:8]), Fence: s.Fence()}
 }
 
-// listen reads what was asked of the release since the last look.
+// recall tells what happened to the release before this run.
+func (m *Machine) recall(ctx context.Context, s *migrate.Session, r *Release) error {
+	if r.heard != nil {
+		return nil
+	}
+	r.heard = map[string]bool{}
+	releases, err := m.releases(ctx, s)
+	if err != nil {
+		return err
+	}
+	for _, now := range releases {
+		if now.Plan.Release == r.Plan.Release {
+			m.tell(r, now, true)
+		}
+	}
+	return nil
+}
+
+// tellRest tells what nobody was told of a release that is over: its run was killed at the very end.
+func (m *Machine) tellRest(past *Release) {
+	for _, e := range past.Events() {
+		if !e.Told {
+			e.Earlier = true
+			m.Observer.ReleaseEvent(e)
+		}
+	}
+}
+
+// tell tells those events of a release that this run has not told yet. now is the release as the journal has it.
+func (m *Machine) tell(r, now *Release, earlier bool) {
+	for _, e := range now.Events() {
+		if !r.heard[e.ID] {
+			r.heard[e.ID] = true
+			e.Earlier = earlier
+			m.Observer.ReleaseEvent(e)
+		}
+	}
+}
+
+// listen reads what the journal says of the release since the last look: what was asked of it from other terminals,
+// and what there is to tell.
 func (m *Machine) listen(ctx context.Context, s *migrate.Session, r *Release) error {
 	releases, err := m.releases(ctx, s)
 	if err != nil {
@@ -257,6 +300,7 @@ func (m *Machine) listen(ctx context.Context, s *migrate.Session, r *Release) er
 	for _, now := range releases {
 		if now.Plan.Release == r.Plan.Release {
 			r.AbortedBy, r.Held, r.HeldFor, r.Promoted = now.AbortedBy, now.Held, now.HeldFor, now.Promoted
+			m.tell(r, now, false)
 		}
 	}
 	return nil

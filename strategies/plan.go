@@ -38,6 +38,28 @@ func (k Kind) leavesTraces() bool {
 	return !slices.Contains([]Kind{Preflight, Snapshot, Healthy, Clear, Bake, Promote, Retire}, k)
 }
 
+// Does says in a few words what a step of the kind does.
+func (k Kind) Does() string {
+	return map[Kind]string{
+		Preflight: "look whether everything is there",
+		Snapshot:  "take a snapshot, and prove it by restoring it",
+		Expand:    "add what the new version needs to the database",
+		Backfill:  "fill it",
+		Start:     "trigger the candidate by API",
+		Healthy:   "wait until it is healthy",
+		Register:  "store its key in service discovery",
+		Clear:     "remove the old candidate",
+		Shift:     "raise its traffic",
+		Roll:      "have the orchestrator replace the instances",
+		Bake:      "watch it under its traffic",
+		Promote:   "wait for: switchback release promote",
+		Drain:     "wait until the stable version has nothing under way",
+		Stop:      "stop the stable version",
+		Contract:  "put the old in the attic",
+		Retire:    "promote it to stable",
+	}[k]
+}
+
 // Step is one step of a plan.
 type Step struct {
 	Kind   Kind `json:"kind"`
@@ -88,6 +110,7 @@ type Plan struct {
 	Guard       *Guard   `json:"guard,omitempty"` // waited for before the release begins, traffic moves, or the contract
 	Hooks       []Hook   `json:"hooks,omitempty"`
 	Timing      Timing   `json:"timing"`
+	Announced   bool     `json:"announced,omitempty"` // somebody is told what happens to it
 }
 
 // Green is the ID of the candidate's instance.

@@ -45,6 +45,8 @@ type StepStatus struct {
 	State StepState `json:"state"`
 	At    string    `json:"at,omitempty"`   // when it came to that
 	Note  string    `json:"note,omitempty"` // what it made and its hooks said, or why it failed
+	// Gates are what gates came to in it.
+	Gates []Judgement `json:"gates,omitempty"`
 }
 
 // Release is a release as replayed from the journal.
@@ -59,9 +61,13 @@ type Release struct {
 	HeldFor   string       `json:"paused_for,omitempty"` // why, when a gate could not be judged
 	AbortedBy string       `json:"aborted_by,omitempty"` // who asked to abort, while that is not heeded yet
 
-	seq      int64  // of the entry with its plan
-	snapshot string // the ID of the one it took last, whatever became of the step
-	alone    bool   // blue was found to have ended, and somebody was asked
+	seq      int64           // of the entry with its plan
+	by       string          // who began it
+	snapshot string          // the ID of the one it took last, whatever became of the step
+	told     int64           // the entries up to this one were told to whoever is to know
+	entries  []written       // those that the journal has of it after its plan
+	heard    map[string]bool // the events that this run has told
+	alone    bool            // blue was found to have ended, and somebody was asked
 }
 
 // Status tells where the release stands as a whole.
@@ -122,6 +128,10 @@ type detail struct {
 	// Progress is how far a step that is under way has come.
 	Progress string `json:"progress,omitempty"`
 	Alone    bool   `json:"alone,omitempty"` // of a pause: blue has ended
+	// Gate is what one came to in the step.
+	Gate *Judgement `json:"gate,omitempty"`
+	// Told says that the events of entries up to that number have arrived where they were to go.
+	Told int64 `json:"told,omitempty"`
 }
 
 func (d detail) encode() (string, error) {
@@ -143,10 +153,12 @@ func Replay(entries []migrate.Entry) ([]*Release, error) {
 		}
 		if d.Plan != nil {
 			r := newRelease(*d.Plan, e.Seq, e.Started)
+			r.by = e.Actor
 			all, byName[d.Release] = append(all, r), r
 			continue
 		}
 		if r := byName[d.Release]; r != nil {
+			r.entries = append(r.entries, written{e, d})
 			r.apply(e, d)
 		}
 	}
@@ -164,6 +176,8 @@ func newRelease(p Plan, seq int64, began string) *Release {
 // apply takes one entry of the release into account.
 func (r *Release) apply(e migrate.Entry, d detail) {
 	switch {
+	case d.Told > 0:
+		r.told = max(r.told, d.Told)
 	case d.Turn != "":
 		r.Back, r.Reason, r.AbortedBy, r.Held, r.HeldFor = true, d.Turn, "", false, ""
 	case d.Request == abort:
@@ -176,6 +190,8 @@ func (r *Release) apply(e migrate.Entry, d detail) {
 		r.Promoted = true
 	case d.Progress != "" && d.Step > 0 && d.Step <= len(r.Steps):
 		r.Steps[d.Step-1].Note = d.Progress
+	case d.Gate != nil && d.Step > 0 && d.Step <= len(r.Steps):
+		r.Steps[d.Step-1].Gates = append(r.Steps[d.Step-1].Gates, *d.Gate)
 	case d.Step > 0 && d.Step <= len(r.Steps):
 		r.applyStep(&r.Steps[d.Step-1], e, d)
 	}
@@ -189,6 +205,9 @@ func (r *Release) applyStep(s *StepStatus, e migrate.Entry, d detail) {
 		states = back
 	}
 	s.State = states[e.Status]
+	if s.State == Begun {
+		s.Gates = nil // they are judged anew
+	}
 	s.At = e.Finished
 	if s.At == "" {
 		s.At = e.Started

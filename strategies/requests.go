@@ -70,6 +70,18 @@ func RequestPromote(ctx context.Context, runner *migrate.Runner, r *Release) err
 	return ask(ctx, runner, r, promote)
 }
 
+// MarkTold journals that the events of a release have arrived where they were to go, up to that entry of the journal: the
+// next run does not tell them again.
+func MarkTold(ctx context.Context, runner *migrate.Runner, release string, entry int64) error {
+	text, err := detail{Release: release, Told: entry}.encode()
+	if err != nil {
+		return err
+	}
+	e := migrate.Entry{Kind: migrate.ReleaseEntry, Action: fmt.Sprintf("release %s: its events were told", release), Status: migrate.Done, Detail: text}
+	_, err = runner.Journal().Append(ctx, runner.Database().DB(), e)
+	return err
+}
+
 func ask(ctx context.Context, runner *migrate.Runner, r *Release, what request) error {
 	text, err := detail{Release: r.Plan.Release, Request: what}.encode()
 	if err != nil {

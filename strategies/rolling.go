@@ -93,7 +93,7 @@ func (m *Machine) replace(ctx context.Context, s *migrate.Session, r *Release, i
 		return "", err
 	}
 	failpoint.Hit("release: rolling")
-	w := watched{m: m, s: s, r: r, i: i, to: to, begun: time.Now(), moved: time.Now(), best: -1, old: math.MaxInt}
+	w := watched{m: m, s: s, r: r, i: i, to: to, moved: time.Now(), best: -1, old: math.MaxInt}
 	if _, err := m.wait(ctx, s, r, forever, func() (bool, error) { return w.look(ctx) }); err != nil {
 		return "", err
 	}
@@ -110,7 +110,6 @@ type watched struct {
 	r     *Release
 	i     int
 	to    Replacement
-	begun time.Time
 	moved time.Time // when it came further the last time
 	best  int       // how far it has come: the most instances that were healthy
 	old   int       // and the fewest that were left of others
@@ -169,11 +168,7 @@ func (w *watched) note(ctx context.Context, now Rollout) error {
 		return nil
 	}
 	w.told = now.Healthy
-	err := w.m.note(ctx, w.s, w.r, w.says, detail{Release: w.r.Plan.Release, Step: w.i + 1, Progress: w.says})
-	if err == nil {
-		w.m.Observer.ReleaseStep(w.r, w.r.Steps[w.i], time.Since(w.begun))
-	}
-	return err
+	return w.m.note(ctx, w.s, w.r, w.says, detail{Release: w.r.Plan.Release, Step: w.i + 1, Progress: w.says})
 }
 
 // notes is how many notes a rollout leaves in the journal, however many instances it has.

@@ -24,7 +24,7 @@ import (
 )
 
 func releaseCommand() *cli.Command {
-	start := runFlags(
+	start := observedFlags(
 		&cli.StringFlag{Name: "version", Usage: "the version of the application to release, `NAME`", Required: true},
 		&cli.StringFlag{Name: "name", Usage: "the release's own `NAME`", DefaultText: "the version"},
 		&cli.StringFlag{Name: "strategy", Usage: "`NAME`: bluegreen; canary, which begins with a little traffic; or rolling, where the service replaces the instances", DefaultText: "bluegreen, or what the service knows"},
@@ -42,11 +42,12 @@ func releaseCommand() *cli.Command {
 			{Name: "start", Usage: "take the pending changes and a version out (exit 3 when it came back)", Flags: start, Action: releaseStart},
 			{Name: "plan", Usage: "every step of that, without doing any", Flags: start, Action: releasePlan},
 			{Name: "status", Usage: "where the newest release stands", Flags: targetFlags(&cli.BoolFlag{Name: "all", Usage: "every release"}), Action: releaseStatus},
-			{Name: "promote", Usage: "let a release past its pause", Flags: runFlags(), Action: releasePromote},
+			{Name: "promote", Usage: "let a release past its pause", Flags: observedFlags(), Action: releasePromote},
 			{Name: "pause", Usage: "stop a running release before its next step, a rolling one where it is", Flags: targetFlags(), Action: releasePause},
-			{Name: "resume", Usage: "go on with a release that was paused or cut off", Flags: runFlags(), Action: releaseResume},
-			{Name: "abort", Usage: "bring back a release that is not done yet", Flags: runFlags(), Action: releaseAbort},
-			{Name: "rollback", Usage: "bring back the newest release, done or not", Flags: runFlags(), Action: releaseRollback},
+			{Name: "resume", Usage: "go on with a release that was paused or cut off", Flags: observedFlags(), Action: releaseResume},
+			{Name: "abort", Usage: "bring back a release that is not done yet", Flags: observedFlags(), Action: releaseAbort},
+			{Name: "rollback", Usage: "bring back the newest release, done or not", Flags: observedFlags(), Action: releaseRollback},
+			{Name: "events", Usage: "what happened to the newest release, as lines of JSON", Flags: targetFlags(&cli.BoolFlag{Name: "all", Usage: "of every release"}), Action: releaseEvents},
 		},
 	}
 }
@@ -54,7 +55,7 @@ func releaseCommand() *cli.Command {
 // machine puts the parts together that the configuration names.
 func (t *target) machine(c *cli.Context) (*strategies.Machine, error) {
 	r := t.config.Release
-	m := &strategies.Machine{Folder: t.folder, Resolve: config.Substitute, Observer: t.out, Poll: strategies.DefaultPoll}
+	m := &strategies.Machine{Folder: t.folder, Resolve: config.Substitute, Observer: t.told, Poll: strategies.DefaultPoll}
 	if err := t.parts(m); err != nil {
 		return nil, err
 	}
@@ -159,11 +160,12 @@ func withMachine(c *cli.Context, f func(*target, *strategies.Machine) error) err
 }
 
 func releaseStart(c *cli.Context) error {
-	return withMachine(c, func(t *target, m *strategies.Machine) error {
+	return observed(c, func(t *target, m *strategies.Machine) error {
 		plan, err := t.plan(c, m)
 		if err != nil {
 			return err
 		}
+		plan.Announced = t.told.delivers
 		var r *strategies.Release
 		err = t.runner.Hold(c.Context, "release start --version "+plan.Candidate.Name, func(ctx context.Context, s *migrate.Session) error {
 			r, err = m.Begin(ctx, s, *plan)
@@ -452,6 +454,9 @@ func (t *target) printRelease(r *strategies.Release) {
 	rows := [][]string{}
 	for i, s := range r.Steps {
 		note := s.Note
+		if note == "" && s.State == strategies.Pending {
+			note = s.Kind.Does()
+		}
 		if first, _, cut := strings.Cut(note, "\n"); cut {
 			note = first
 		}
@@ -496,7 +501,7 @@ func (t *target) goOn(c *cli.Context, m *strategies.Machine, r *strategies.Relea
 }
 
 func releasePromote(c *cli.Context) error {
-	return withMachine(c, func(t *target, m *strategies.Machine) error {
+	return observed(c, func(t *target, m *strategies.Machine) error {
 		r, err := t.unfinished(c.Context)
 		if err != nil {
 			return err
@@ -529,7 +534,7 @@ func releasePause(c *cli.Context) error {
 }
 
 func releaseResume(c *cli.Context) error {
-	return withMachine(c, func(t *target, m *strategies.Machine) error {
+	return observed(c, func(t *target, m *strategies.Machine) error {
 		r, err := t.unfinished(c.Context)
 		if err != nil {
 			return err
@@ -544,7 +549,7 @@ func releaseResume(c *cli.Context) error {
 }
 
 func releaseAbort(c *cli.Context) error {
-	return withMachine(c, func(t *target, m *strategies.Machine) error {
+	return observed(c, func(t *target, m *strategies.Machine) error {
 		r, err := t.newest(c.Context)
 		if err != nil {
 			return err
@@ -557,7 +562,7 @@ func releaseAbort(c *cli.Context) error {
 }
 
 func releaseRollback(c *cli.Context) error {
-	return withMachine(c, func(t *target, m *strategies.Machine) error {
+	return observed(c, func(t *target, m *strategies.Machine) error {
 		r, err := t.newest(c.Context)
 		if err != nil {
 			return err
@@ -601,26 +606,30 @@ func (t *target) bringBack(c *cli.Context, m *strategies.Machine, r *strategies.
 	return t.ended(r, nil, true)
 }
 
-// ReleaseStep implements strategies.Observer.
-func (o *output) ReleaseStep(_ *strategies.Release, s strategies.StepStatus, took time.Duration) {
-	marks := map[strategies.StepState]string{
-		strategies.Done: "▸", strategies.Failed: "✗", strategies.Undone: "◂", strategies.Stuck: "✗",
-	}
-	mark, ended := marks[s.State]
-	if !ended && s.Note == "" {
+// ReleaseEvent implements strategies.Observer.
+func (o *output) ReleaseEvent(e strategies.Event) {
+	if e.Earlier {
 		return
 	}
-	if !ended {
-		mark = "·" // it has come further
+	if line := eventLine(e); line != "" {
+		o.clear()
+		o.line("%s", line)
 	}
-	note, _, _ := strings.Cut(s.Note, "\n")
-	o.clear()
-	o.line("%s", strings.TrimRight(fmt.Sprintf("%s %-11s %7s  %s", mark, s.Step, round(took), note), " "))
 }
 
-// ReleaseTurned implements strategies.Observer.
-func (o *output) ReleaseTurned(r *strategies.Release) {
-	reason, _, _ := strings.Cut(r.Reason, "\n")
-	o.clear()
-	o.line("◂ turning back: %s", reason)
+// eventLine is what a running release says of an event; nothing of what its other lines tell as well.
+func eventLine(e strategies.Event) string {
+	marks := map[strategies.EventType]string{
+		strategies.StepDone: "▸", strategies.StepFailed: "✗", strategies.StepUndone: "◂", strategies.StepStuck: "✗",
+		strategies.StepProgressed: "·",
+	}
+	note, _, _ := strings.Cut(e.Note+e.Error, "\n")
+	if e.Type == strategies.ReleaseTurnedBack {
+		return "◂ turning back: " + note
+	}
+	mark, ok := marks[e.Type]
+	if !ok {
+		return ""
+	}
+	return strings.TrimRight(fmt.Sprintf("%s %-11s %7s  %s", mark, e.Step, round(e.Took()), note), " ")
 }

@@ -172,7 +172,7 @@ func (p *project) elsewhere(c *cli.Context, m *snapshot.Manifest, into string) (
 	if err != nil {
 		return nil, err
 	}
-	t := &target{project: p, url: url, db: db}
+	t := &target{project: p, url: url, db: db, told: newObservers(p.out)}
 	opts, err := t.options(c, config.Environment{URL: url})
 	if engine := db.Dialect().Engine; err == nil && string(engine) != m.Engine {
 		err = fmt.Errorf("--into: a snapshot of %s does not go into %s\n  state: nothing was changed", m.Engine, engine)

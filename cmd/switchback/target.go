@@ -64,6 +64,7 @@ type target struct {
 	runner   *migrate.Runner
 	replicas []*replica
 	closers  []func() error // of what a release works with
+	told     *observers     // who is told what a run does
 }
 
 // openTarget opens the database that the flags name.
@@ -80,7 +81,7 @@ func openTarget(c *cli.Context, create bool) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &target{project: p, url: env.URL, db: db}
+	t := &target{project: p, url: env.URL, db: db, told: newObservers(p.out)}
 	opts, err := t.options(c, env)
 	if err != nil {
 		t.close()
@@ -93,7 +94,7 @@ func openTarget(c *cli.Context, create bool) (*target, error) {
 // options are how the runner goes about its work, by the flags or, where those do not say, by the
 // environment.
 func (t *target) options(c *cli.Context, env config.Environment) (opts migrate.Options, err error) {
-	opts = migrate.Options{Retries: env.Retries, TTL: c.Duration("lock-ttl"), Observer: t.out}
+	opts = migrate.Options{Retries: env.Retries, TTL: c.Duration("lock-ttl"), Observer: t.told}
 	if c.IsSet("retries") {
 		opts.Retries = c.Int("retries")
 	}

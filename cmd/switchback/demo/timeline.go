@@ -32,21 +32,19 @@ func (st *story) line(mark, what, note string) {
 	fmt.Fprintln(st.Out, text)
 }
 
-// ReleaseStep implements strategies.Observer.
-func (st *story) ReleaseStep(_ *strategies.Release, s strategies.StepStatus, _ time.Duration) {
-	note, _, _ := strings.Cut(s.Note, "\n")
-	switch s.State {
-	case strategies.Done:
-		st.line("▸", s.String(), note)
-	case strategies.Undone:
-		st.line("◂", s.String(), note)
-	case strategies.Failed, strategies.Stuck:
-		st.line("✗", s.String(), note)
+// ReleaseEvent implements strategies.Observer.
+func (st *story) ReleaseEvent(e strategies.Event) {
+	note, _, _ := strings.Cut(e.Note+e.Error, "\n")
+	switch {
+	case e.Earlier:
+	case e.Type == strategies.StepDone:
+		st.line("▸", e.Step, note)
+	case e.Type == strategies.StepUndone:
+		st.line("◂", e.Step, note)
+	case e.Type == strategies.StepFailed, e.Type == strategies.StepStuck:
+		st.line("✗", e.Step, note)
 	}
 }
-
-// ReleaseTurned implements strategies.Observer.
-func (st *story) ReleaseTurned(*strategies.Release) {}
 
 // Print writes the sums.
 func (r *Result) Print(st Options) {
