@@ -123,7 +123,7 @@ func (m *Machine) shiftBack(ctx context.Context, s *migrate.Session, r *Release,
 		return "", err
 	}
 	if !slices.ContainsFunc(routing.Backends, func(b Backend) bool { return b.Release == r.Plan.Release }) {
-		return "", nil
+		return "", m.shutOut(ctx, s, r, i, routing)
 	}
 	if err := m.revive(ctx, s, r, i); err != nil {
 		return "", err
@@ -140,6 +140,16 @@ func (m *Machine) shiftBack(ctx context.Context, s *migrate.Session, r *Release,
 		return "", err
 	}
 	return m.dropGreen(ctx, s, r, i, left)
+}
+
+// shutOut leaves this run's fence with a router that sends green nothing. An earlier run may have been stopped before it
+// gave green its share, and would still do so when it goes on.
+func (m *Machine) shutOut(ctx context.Context, s *migrate.Session, r *Release, i int, now Routing) error {
+	if now.Fence >= s.Fence() || len(now.Backends) == 0 {
+		return nil
+	}
+	_, err := m.Router.Shift(ctx, operation(s, r, i, "shut out"), now.Backends)
+	return err
 }
 
 // dropGreen takes green from the router.
