@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -15,9 +17,21 @@ import (
 func demoCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "demo",
-		Usage: "all of it in half a minute: releases that go out and come back under load, on SQLite",
+		Usage: "all of it in half a minute: releases that go out and come back under load, on SQLite or on containers",
+		Description: `Without --on it needs nothing: SQLite, processes, and the built-in proxy. With --on it is made of containers: a
+network, PostgreSQL or MySQL, and the shop's two versions, whose image is built from this binary, so that only the
+database's is pulled. Everything is removed at the end, also after Ctrl-C, unless --keep says where to leave it.
+
+  switchback demo
+  switchback demo --on docker
+  switchback demo --on nginx --database mysql`,
 		Flags: append(outputFlags(),
-			&cli.StringFlag{Name: "keep", Usage: "leave the database, changes, snapshots and journal in this `FOLDER`"},
+			&cli.StringFlag{Name: "on", Usage: "`docker`: containers behind the built-in proxy; nginx: behind an NGINX in a container"},
+			&cli.StringFlag{Name: "database", Value: "postgres", Usage: "with --on: `postgres` or mysql"},
+			&cli.StringFlag{Name: "database-image", Usage: "with --on: its `IMAGE`", DefaultText: "postgres:17, mysql:9"},
+			&cli.StringFlag{Name: "nginx-image", Value: "nginx:1", Usage: "with --on nginx: the `IMAGE` of NGINX"},
+			&cli.StringFlag{Name: "image", Usage: "with --on: an `IMAGE` of switchback that the engine has, instead of one made of this binary"},
+			&cli.StringFlag{Name: "keep", Usage: "leave the database, changes, snapshots and journal in this `FOLDER`, and with --on the containers"},
 			&cli.IntFlag{Name: "rate", Value: 200, Usage: "requests a second"},
 			&cli.IntFlag{Name: "customers", Value: 5000, Usage: "rows to begin with"}),
 		Action: runDemo,
@@ -49,7 +63,7 @@ func runDemo(c *cli.Context) (err error) {
 	if out.json || out.quiet {
 		o.Out = io.Discard
 	}
-	result, err := demo.Run(c.Context, o)
+	result, err := runStory(c, o)
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
@@ -73,12 +87,37 @@ kept in %[1]s; look around:
 	return nil
 }
 
+// runStory runs the demo on what the flags say.
+func runStory(c *cli.Context, o demo.Options) (*demo.Result, error) {
+	on := c.String("on")
+	if on == "" {
+		return demo.Run(c.Context, o)
+	}
+	if !slices.Contains(demo.Platforms(), on) {
+		return nil, fmt.Errorf("--on %s: this version knows %s", on, strings.Join(demo.Platforms(), " and "))
+	}
+	t := demo.Tour{
+		Options: o, On: on, Database: c.String("database"), DatabaseImage: c.String("database-image"),
+		NGINXImage: c.String("nginx-image"), Image: c.String("image"), Keep: c.String("keep") != "",
+	}
+	if t.DatabaseImage == "" {
+		t.DatabaseImage = map[string]string{"postgres": "postgres:17", "mysql": "mysql:9"}[t.Database]
+	}
+	if t.Keep {
+		if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	return t.Run(c.Context)
+}
+
 // shopCommand is the demo's application, which the demo starts.
 func shopCommand() *cli.Command {
 	return &cli.Command{
 		Name: "shop", Usage: "the demo's application", Hidden: true,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "version"}, &cli.StringFlag{Name: "listen"}, &cli.StringFlag{Name: "db"},
+			&cli.StringFlag{Name: "version"}, &cli.StringFlag{Name: "listen"},
+			&cli.StringFlag{Name: "db", EnvVars: []string{"SHOP_DB"}},
 			&cli.DurationFlag{Name: "linger", Usage: "how long it answers after it was asked to end"},
 			&cli.StringFlag{Name: "probe", Usage: "ask the shop at this `URL` for its health instead"},
 		},

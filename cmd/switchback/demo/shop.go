@@ -14,10 +14,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
-
-	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
 // The versions of the shop. V1 knows customers by first_name and last_name, V2 by full_name; neither
@@ -34,23 +31,13 @@ type customer struct {
 }
 
 // Shop serves a version of the shop on the address until the context ends, and lingers for a while then: who has looked
-// up its address just before is still answered.
-func Shop(ctx context.Context, version, address, file string, linger time.Duration) error {
-	q, ok := shopQueries[version]
-	if !ok {
-		return fmt.Errorf("there is no version %q of the shop", version)
-	}
-	db, err := openFile(file, 8)
+// up its address just before is still answered. Its database is a file of SQLite, or the URL of another engine's.
+func Shop(ctx context.Context, version, address, database string, linger time.Duration) error {
+	s, err := openShop(ctx, version, database)
 	if err != nil {
 		return err
 	}
-	defer db.Close()
-	writer, err := openFile(file, 1)
-	if err != nil {
-		return err
-	}
-	defer writer.Close()
-	s := &shop{db: db, writer: writer, queries: q}
+	defer s.close()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.HandleFunc("POST /customers", s.create)
@@ -98,47 +85,6 @@ func Probe(ctx context.Context, url string) error {
 	return nil
 }
 
-// openFile opens the shop's database. Those who write share one connection, each in turn: SQLite lets one
-// write at a time, and the others, each asking again and again, could wait for ever.
-func openFile(file string, connections int) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout(20000)&_txlock=immediate")
-	if err != nil {
-		return nil, fmt.Errorf("open the shop's database %s: %w", file, err)
-	}
-	db.SetMaxOpenConns(connections)
-	return db, nil
-}
-
-// queries is how a version speaks to the database.
-type queries struct {
-	insert, update, get string
-	arguments           func(name string) []any
-}
-
-var shopQueries = map[string]queries{
-	V1: {
-		insert: "INSERT INTO customers (first_name, last_name) VALUES (?, ?)",
-		update: "UPDATE customers SET first_name = ?, last_name = ? WHERE id = ?",
-		get:    "SELECT first_name || ' ' || last_name FROM customers WHERE id = ?",
-		arguments: func(name string) []any {
-			first, last, _ := strings.Cut(name, " ")
-			return []any{first, last}
-		},
-	},
-	V2: {
-		insert:    "INSERT INTO customers (full_name) VALUES (?)",
-		update:    "UPDATE customers SET full_name = ? WHERE id = ?",
-		get:       "SELECT full_name FROM customers WHERE id = ?",
-		arguments: func(name string) []any { return []any{name} },
-	},
-}
-
-type shop struct {
-	db     *sql.DB
-	writer *sql.DB
-	queries
-}
-
 // health looks at the very columns the version needs: a version on a schema it does not know is ill.
 func (s *shop) health(w http.ResponseWriter, r *http.Request) {
 	var name sql.NullString
@@ -155,10 +101,8 @@ func (s *shop) create(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	result, err := s.writer.ExecContext(r.Context(), s.insert, s.arguments(c.Name)...)
-	if err == nil {
-		c.ID, err = result.LastInsertId()
-	}
+	var err error
+	c.ID, err = s.add(r.Context(), c.Name)
 	answer(w, c, err)
 }
 

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -69,19 +67,18 @@ release:
 // story is the demo under way.
 type story struct {
 	Options
-	begun   time.Time
+	timeline
 	db      *sqlite.Database
 	runner  *migrate.Runner
 	store   *snapshot.Store
 	service *process.Service
 	machine *strategies.Machine
-	load    *Load
 }
 
 // Run tells the story: v1 is released, then v2 with its database change, back, out again until the old
 // columns are in the attic, and back from even that, with load on it all the time.
 func Run(ctx context.Context, o Options) (*Result, error) {
-	st := &story{Options: o, begun: time.Now()}
+	st := &story{Options: o, timeline: timeline{out: o.Out, begun: time.Now()}}
 	if err := st.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -190,7 +187,7 @@ func (st *story) tell(ctx context.Context, base string) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return st.sums(ctx)
+	return st.sums(ctx, st.db.DB(), st.Customers)
 }
 
 func (st *story) chapters(ctx context.Context) error {
@@ -296,45 +293,3 @@ func (st *story) stopShops(ctx context.Context) error {
 		return nil
 	})
 }
-
-// sums compares what was acknowledged with what is there, in the columns of v1, which everything was
-// rolled back to.
-func (st *story) sums(ctx context.Context) (*Result, error) {
-	l := st.load
-	r := &Result{
-		Took: time.Since(st.begun), Requests: l.requests, Failed: len(l.failures), Failures: l.failures[:min(5, len(l.failures))],
-		P50: percentile(l.latencies, 50), P99: percentile(l.latencies, 99), Written: l.written,
-	}
-	r.Seconds, r.P50Millis, r.P99Millis = r.Took.Seconds(), millis(r.P50), millis(r.P99)
-	rows, err := st.db.DB().QueryContext(ctx, "SELECT id, first_name || ' ' || last_name FROM customers")
-	if err != nil {
-		return nil, fmt.Errorf("compare at the end: %w", err)
-	}
-	defer rows.Close()
-	there := map[int64]string{}
-	for rows.Next() {
-		var id int64
-		var name sql.NullString
-		if err := rows.Scan(&id, &name); err != nil {
-			return nil, fmt.Errorf("compare at the end: %w", err)
-		}
-		there[id] = name.String
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("compare at the end: %w", err)
-	}
-	r.Rows = len(there)
-	for id, name := range l.names {
-		if is, ok := there[id]; !ok || is != name && !slices.Contains(l.unsure[id], is) {
-			r.Lost++
-		}
-	}
-	for i := 1; i <= st.Customers; i++ {
-		if there[int64(i)] != fmt.Sprintf("Ada%d Lovelace%d", i, i) {
-			r.Lost++
-		}
-	}
-	return r, nil
-}
-
-func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -11,25 +12,37 @@ import (
 // width is that of the bar that shows who answers.
 const width = 20
 
-func (st *story) chapter(format string, args ...any) {
-	fmt.Fprintf(st.Out, "\n%s\n", fmt.Sprintf(format, args...))
+// timeline says what happens, and what the load on the shop sees of it.
+type timeline struct {
+	out   io.Writer
+	begun time.Time
+	load  *Load // nil while there is none
+}
+
+func (st *timeline) chapter(format string, args ...any) {
+	fmt.Fprintf(st.out, "\n%s\n", fmt.Sprintf(format, args...))
 }
 
 // line prints a moment: when, what happened, who answers, and what the load has seen.
-func (st *story) line(mark, what, note string) {
-	text := fmt.Sprintf("%6.1f s  %s %-11s", time.Since(st.begun).Seconds(), mark, what)
-	if st.load != nil {
-		share, requests, failed, p99 := st.load.now()
-		green := int(share*width + 0.5)
-		if share > 0 && green == 0 {
-			green = 1
-		}
-		text += fmt.Sprintf("  v1 %s%s v2  %6d requests  %d failed  p99 %5.1f ms", strings.Repeat("█", width-green), strings.Repeat("░", green), requests, failed, millis(p99))
-	}
+func (st *timeline) line(mark, what, note string) {
+	text := fmt.Sprintf("%6.1f s  %s %-11s", time.Since(st.begun).Seconds(), mark, what) + st.seen()
 	if note != "" {
 		text += "  " + note
 	}
-	fmt.Fprintln(st.Out, text)
+	fmt.Fprintln(st.out, text)
+}
+
+// seen is what the load has seen: who answers, and how.
+func (st *timeline) seen() string {
+	if st.load == nil {
+		return ""
+	}
+	share, requests, failed, p99 := st.load.now()
+	green := int(share*width + 0.5)
+	if share > 0 && green == 0 {
+		green = 1
+	}
+	return fmt.Sprintf("  v1 %s%s v2  %6d requests  %d failed  p99 %5.1f ms", strings.Repeat("█", width-green), strings.Repeat("░", green), requests, failed, millis(p99))
 }
 
 // ReleaseEvent implements strategies.Observer.
