@@ -76,6 +76,11 @@ func observedRules() []Rule {
 					Bad:  "ALTER TABLE users ADD FULLTEXT INDEX users_name (name);",
 					Good: "ALTER TABLE users ADD INDEX users_name (name);",
 				},
+				{
+					Engine: migrate.MariaDB, Before: usersBefore,
+					Bad:  "ALTER TABLE users ADD FULLTEXT INDEX users_name (name);",
+					Good: "ALTER TABLE users ADD INDEX users_name (name);",
+				},
 			},
 			observed: func(s *statement, o Observation) []hit {
 				if a := o.Algorithm; a.Name != "" && a.Name != "COPY" && (a.Lock == "SHARED" || a.Lock == "EXCLUSIVE") {

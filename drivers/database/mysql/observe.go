@@ -41,9 +41,9 @@ func (o observer) Observe(ctx context.Context, statements []string, _ bool) (see
 // refuses has done nothing.
 func (o observer) one(ctx context.Context, conn *sql.Conn, text string) (lint.Algorithm, error) {
 	said := said(o.db.engine, text)
-	if at := clausePlace(o.db.engine, text); at > 0 && said.Name == "" {
+	if at, sign := clausePlace(o.db.engine, text); at > 0 && said.Name == "" {
 		for _, a := range []lint.Algorithm{{Name: "INSTANT"}, {Name: "INPLACE", Lock: "NONE"}, {Name: "INPLACE", Lock: "SHARED"}, {Name: "COPY", Lock: "SHARED"}} {
-			_, err := conn.ExecContext(ctx, text[:at]+clause(a)+text[at:])
+			_, err := conn.ExecContext(ctx, text[:at]+clause(a, sign)+text[at:])
 			if err == nil {
 				return a, nil
 			}
@@ -56,21 +56,26 @@ func (o observer) one(ctx context.Context, conn *sql.Conn, text string) (lint.Al
 	return said, err
 }
 
-// clause asks for an algorithm.
-func clause(a lint.Algorithm) string {
-	text := " ALGORITHM=" + a.Name + ","
+// clause asks for an algorithm. Behind each of its parts is the sign that the statement has there.
+func clause(a lint.Algorithm, sign string) string {
+	text := " ALGORITHM=" + a.Name + sign
 	if a.Lock != "" {
-		text += " LOCK=" + a.Lock + ","
+		text += " LOCK=" + a.Lock + sign
 	}
 	return text
 }
 
-// clausePlace is where a clause goes in a statement, 0 where it knows none: behind the table's name, because a clause
-// about partitions allows nothing behind it.
-func clausePlace(engine migrate.Engine, text string) int {
+// clausePlace is where a clause goes in a statement, with the sign behind each of its parts; 0 where it knows none. In an
+// ALTER TABLE it is behind the table's name, because a clause about partitions allows nothing behind it.
+func clausePlace(engine migrate.Engine, text string) (at int, sign string) {
 	tokens := sqltoken.Split(text, sqltoken.Of(string(engine)))
-	if len(tokens) < 4 || !tokens[0].Is("ALTER") || !tokens[1].Is("TABLE") {
-		return 0
+	switch {
+	case len(tokens) < 4:
+		return 0, ""
+	case aboutIndex(tokens) && (engine == migrate.MySQL || tokens[0].Is("CREATE")): // MariaDB's DROP INDEX knows no clause
+		return tokens[len(tokens)-1].End, ""
+	case !tokens[0].Is("ALTER") || !tokens[1].Is("TABLE"):
+		return 0, ""
 	}
 	i := 2
 	for i < len(tokens)-1 && (tokens[i].Is("IF") || tokens[i].Is("EXISTS")) {
@@ -79,7 +84,23 @@ func clausePlace(engine migrate.Engine, text string) int {
 	for i+2 < len(tokens) && tokens[i+1].IsSign(".") {
 		i += 2
 	}
-	return tokens[i].End
+	return tokens[i].End, ","
+}
+
+// aboutIndex tells whether a statement makes or drops an index by itself.
+func aboutIndex(tokens []sqltoken.Token) bool {
+	if !tokens[0].Is("CREATE") && !tokens[0].Is("DROP") {
+		return false
+	}
+	for _, t := range tokens[1:] {
+		switch {
+		case t.Is("INDEX"):
+			return true
+		case !t.Is("OR") && !t.Is("REPLACE") && !t.Is("UNIQUE") && !t.Is("FULLTEXT") && !t.Is("SPATIAL"):
+			return false
+		}
+	}
+	return false
 }
 
 // said is the algorithm that a statement asks for by itself.
@@ -92,7 +113,7 @@ func said(engine migrate.Engine, text string) lint.Algorithm {
 			value = tokens[i+2]
 		}
 		switch {
-		case tokens[i].Is("ALGORITHM") && tokens[0].Is("ALTER") && tokens[1].Is("TABLE"):
+		case tokens[i].Is("ALGORITHM") && (aboutIndex(tokens) || tokens[0].Is("ALTER") && tokens[1].Is("TABLE")):
 			a.Name = strings.ToUpper(value.Raw)
 		case tokens[i].Is("LOCK") && a.Name != "":
 			a.Lock = strings.ToUpper(value.Raw)

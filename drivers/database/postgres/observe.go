@@ -23,6 +23,7 @@ type seenTable struct {
 	name  string
 	file  int64 // relfilenode: another one means that the table was written anew
 	scans int64
+	kind  string // relkind
 }
 
 // Observe implements lint.Observer.
@@ -59,8 +60,7 @@ func (o observer) Observe(ctx context.Context, statements []string, transaction 
 	return seen, err
 }
 
-// one observes a statement. What cannot run in a transaction keeps no lock that could be seen, and none that
-// lasts.
+// one observes a statement. What cannot run in a transaction is observed while it waits, by outside.
 func (o observer) one(ctx context.Context, conn *sql.Conn, text string, transaction bool, existing map[int64]seenTable, held map[lint.Lock]bool) (result lint.Observation, err error) {
 	own := !transaction && o.db.Classify(text) == migrate.Atomic
 	if own {
@@ -80,14 +80,20 @@ func (o observer) one(ctx context.Context, conn *sql.Conn, text string, transact
 	if err != nil {
 		return result, err
 	}
-	if own {
-		existing, held = before, map[lint.Lock]bool{}
-	}
-	if _, err := o.db.Execute(ctx, conn, text); err != nil {
-		return result, err
-	}
 	if !own && !transaction {
-		return result, nil
+		if result.Locks, err = o.outside(ctx, conn, text, before); err != nil {
+			return result, err
+		}
+	} else {
+		if own {
+			existing, held = before, map[lint.Lock]bool{}
+		}
+		if _, err := o.db.Execute(ctx, conn, text); err != nil {
+			return result, err
+		}
+		if result.Locks, err = locks(ctx, conn, existing, held); err != nil {
+			return result, err
+		}
 	}
 	after, err := tables(ctx, conn)
 	if err != nil {
@@ -101,20 +107,19 @@ func (o observer) one(ctx context.Context, conn *sql.Conn, text string, transact
 		if was.file != now.file {
 			result.Rewritten = append(result.Rewritten, was.name)
 		}
-		if now.scans > was.scans {
+		if now.scans > was.scans && (own || transaction) { // outside of one they count at some time
 			result.Scanned = append(result.Scanned, was.name)
 		}
 	}
 	slices.Sort(result.Rewritten)
 	slices.Sort(result.Scanned)
-	result.Locks, err = locks(ctx, conn, existing, held)
-	return result, err
+	return result, nil
 }
 
 // tables are those of the database's users, by their OID.
 func tables(ctx context.Context, conn *sql.Conn) (map[int64]seenTable, error) {
 	rows, err := conn.QueryContext(ctx, `SELECT c.oid::bigint, c.oid::regclass::text, coalesce(pg_relation_filenode(c.oid), 0)::bigint,
-       coalesce(pg_stat_get_xact_numscans(c.oid), 0)
+       coalesce(pg_stat_get_xact_numscans(c.oid), 0), c.relkind::text
 FROM pg_class c
 WHERE c.relkind IN ('r', 'p', 'm') AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
   AND c.relpersistence <> 't'`)
@@ -126,7 +131,7 @@ WHERE c.relkind IN ('r', 'p', 'm') AND c.relnamespace NOT IN ('pg_catalog'::regn
 	for rows.Next() {
 		var id int64
 		var t seenTable
-		if err := rows.Scan(&id, &t.name, &t.file, &t.scans); err != nil {
+		if err := rows.Scan(&id, &t.name, &t.file, &t.scans, &t.kind); err != nil {
 			return nil, err
 		}
 		list[id] = t
