@@ -164,19 +164,21 @@ func (f *filler) firstRow(ctx context.Context, t place) (row []*column, ok bool,
 		return row, ok, err
 	}
 	tries := 1
-	for i, c := range row {
-		if c.optional() {
-			continue
-		}
-		for choice := range c.values {
-			if tries++; tries > mostTries {
-				return row, false, nil
+	for _, free := range []bool{false, true} { // a check may want one of those that need not be given
+		for i, c := range row {
+			if c.optional() != free {
+				continue
 			}
-			if ok, err = f.insert(ctx, t, row, i, choice); ok || err != nil {
-				if ok {
-					c.choice = choice
+			for choice := range c.values {
+				if tries++; tries > mostTries {
+					return row, false, nil
 				}
-				return row, ok, err
+				if ok, err = f.insert(ctx, t, row, i, choice); ok || err != nil {
+					if ok {
+						c.choice = choice
+					}
+					return row, ok, err
+				}
 			}
 		}
 	}
@@ -208,7 +210,7 @@ func (f *filler) statement(t place, row []*column, i, choice int) string {
 			continue
 		}
 		names = append(names, d.Quote(c.Name))
-		values = append(values, strings.ReplaceAll(value, fresh, fmt.Sprint(f.next)))
+		values = append(values, numbered(value, f.next))
 	}
 	if len(names) == 0 {
 		if d.Engine == migrate.MySQL || d.Engine == migrate.MariaDB {

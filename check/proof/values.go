@@ -18,11 +18,18 @@ type column struct {
 	choice int // of the values, in a row that varies another column
 }
 
-// In a value, fresh stands for a number that no other row has. A column whose value is omitted is not named.
+// In a value, fresh stands for a number that no other row has, and padded for the same of twelve digits. A column whose
+// value is omitted is not named.
 const (
 	fresh   = "\x00n\x00"
+	padded  = "\x00p\x00"
 	omitted = ""
 )
+
+// numbered puts the number into a value.
+func numbered(value string, n int) string {
+	return strings.NewReplacer(fresh, strconv.Itoa(n), padded, fmt.Sprintf("%012d", n)).Replace(value)
+}
 
 func (c *column) index(value string) int { return max(0, slices.Index(c.values, value)) }
 
@@ -124,7 +131,7 @@ func fresher(typ string) []string {
 	case has(typ, "int", "serial", "numeric", "decimal", "float", "double", "real", "number"):
 		return []string{number}
 	case has(typ, "uuid"):
-		return []string{"concat('00000000-0000-4000-8000-', lpad('" + number + "', 12, '0'))", "'00000000-0000-4000-8000-00000000" + number + "'"}
+		return []string{"'00000000-0000-4000-8000-" + padded + "'"}
 	case has(typ, "date", "time"):
 		return []string{"'2024-01-01 00:00:00'"}
 	}

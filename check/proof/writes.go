@@ -160,7 +160,7 @@ func (f *filler) changes(t place, rows []string) []string {
 				continue
 			}
 			f.next++
-			list = append(list, fmt.Sprintf("UPDATE %s SET %s = %s%s", name, d.Quote(c.Name), strings.ReplaceAll(value, fresh, fmt.Sprint(f.next)), rows[choice%2]))
+			list = append(list, fmt.Sprintf("UPDATE %s SET %s = %s%s", name, d.Quote(c.Name), numbered(value, f.next), rows[choice%2]))
 		}
 	}
 	return append(list, "DELETE FROM "+name+rows[1])
