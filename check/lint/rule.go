@@ -14,6 +14,7 @@ type Rule struct {
 	Summary  string // what it finds, in a few words
 	Why      string // what would happen
 	Examples []Example
+	cost     cost // of a statement that breaks it
 
 	// One of these looks; the others are nil.
 	statement func(s *statement) []hit

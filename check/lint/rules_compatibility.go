@@ -5,6 +5,7 @@ import (
 
 	"github.com/switchbackdb/switchback/check"
 	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/migrate/recipe"
 )
 
 // compatibilityRules are about the version of the application that knows nothing of the change.
@@ -30,7 +31,8 @@ func compatibilityRules() []Rule {
 		},
 		{
 			Name: "changes-type-in-place", Severity: check.Error, Summary: "changes the type of a column that is in use",
-			Why: "The table is locked while its rows are written anew, what the new type cannot hold is lost, and the running version of the application may not understand it; switchback plan --op 'change type …' keeps both columns in step",
+			cost: cost{time: recipe.Size.CopyTime, lock: "ACCESS EXCLUSIVE"},
+			Why:  "The table is locked while its rows are written anew, what the new type cannot hold is lost, and the running version of the application may not understand it; switchback plan --op 'change type …' keeps both columns in step",
 			Examples: append(
 				on(Example{Bad: "ALTER TABLE users ALTER COLUMN age TYPE bigint;", Good: "ALTER TABLE users ADD COLUMN age_long bigint;"}, migrate.Postgres),
 				on(Example{Bad: "ALTER TABLE users MODIFY COLUMN age bigint;", Good: "ALTER TABLE users ADD COLUMN age_long bigint;"}, migrate.MySQL, migrate.MariaDB)...),

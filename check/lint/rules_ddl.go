@@ -3,6 +3,7 @@ package lint
 import (
 	"github.com/switchbackdb/switchback/check"
 	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/migrate/recipe"
 )
 
 // indexRules are about indexes.
@@ -10,7 +11,8 @@ func indexRules() []Rule {
 	return []Rule{
 		{
 			Name: "index-not-concurrent", Severity: check.Error, Summary: "builds an index while nobody can write to the table",
-			Why: "CREATE INDEX keeps writers out until the index is built; CONCURRENTLY does not",
+			cost: cost{time: recipe.Size.IndexTime, lock: "SHARE"},
+			Why:  "CREATE INDEX keeps writers out until the index is built; CONCURRENTLY does not",
 			Examples: []Example{{
 				Engine: migrate.Postgres,
 				Bad:    "CREATE INDEX users_age ON users (age);",
@@ -40,7 +42,8 @@ func indexRules() []Rule {
 		},
 		{
 			Name: "unique-without-index", Severity: check.Error, Summary: "adds a unique constraint or primary key that builds its index under an exclusive lock",
-			Why: "The index is built while nobody can read or write the table; one that was built CONCURRENTLY before is only adopted",
+			cost: cost{time: recipe.Size.IndexTime, lock: "ACCESS EXCLUSIVE"},
+			Why:  "The index is built while nobody can read or write the table; one that was built CONCURRENTLY before is only adopted",
 			Examples: []Example{{
 				Engine: migrate.Postgres,
 				Bad:    "ALTER TABLE users ADD CONSTRAINT users_email UNIQUE (email);",
@@ -61,7 +64,8 @@ func constraintRules() []Rule {
 	return []Rule{
 		{
 			Name: "foreign-key-validates", Severity: check.Error, Summary: "adds a foreign key and checks all rows under its locks",
-			Why: "Writers to both tables wait until every row was looked up; NOT VALID checks new rows only, and VALIDATE CONSTRAINT the old ones without keeping writers out",
+			cost: cost{time: recipe.Size.ReadTime, lock: "SHARE ROW EXCLUSIVE"},
+			Why:  "Writers to both tables wait until every row was looked up; NOT VALID checks new rows only, and VALIDATE CONSTRAINT the old ones without keeping writers out",
 			Examples: []Example{{
 				Engine: migrate.Postgres,
 				Bad:    "ALTER TABLE orders ADD CONSTRAINT orders_user FOREIGN KEY (user_id) REFERENCES users (id);",
@@ -76,7 +80,8 @@ func constraintRules() []Rule {
 		},
 		{
 			Name: "check-validates", Severity: check.Error, Summary: "adds a check and looks at all rows under an exclusive lock",
-			Why: "Nobody can read or write the table until every row was checked; NOT VALID checks new rows only, and VALIDATE CONSTRAINT the old ones without keeping anybody out",
+			cost: cost{time: recipe.Size.ReadTime, lock: "ACCESS EXCLUSIVE"},
+			Why:  "Nobody can read or write the table until every row was checked; NOT VALID checks new rows only, and VALIDATE CONSTRAINT the old ones without keeping anybody out",
 			Examples: []Example{{
 				Engine: migrate.Postgres,
 				Bad:    "ALTER TABLE users ADD CONSTRAINT grown CHECK (age > 17);",
@@ -91,7 +96,8 @@ func constraintRules() []Rule {
 		},
 		{
 			Name: "sets-not-null-by-scan", Severity: check.Error, Summary: "sets NOT NULL by reading all rows under an exclusive lock",
-			Why: "Nobody can read or write the table until every row was looked at; a valid CHECK (column IS NOT NULL) proves it without that",
+			cost: cost{time: recipe.Size.ReadTime, lock: "ACCESS EXCLUSIVE"},
+			Why:  "Nobody can read or write the table until every row was looked at; a valid CHECK (column IS NOT NULL) proves it without that",
 			Examples: []Example{{
 				Engine: migrate.Postgres,
 				Bad:    "ALTER TABLE users ALTER COLUMN age SET NOT NULL;",
@@ -134,7 +140,8 @@ func constraintRules() []Rule {
 		},
 		{
 			Name: "volatile-default", Severity: check.Error, Summary: "adds a column whose default differs from row to row",
-			Why: "The table is written anew under an exclusive lock; with the default set in a second statement only new rows get it, and a backfill fills the others",
+			cost: cost{time: recipe.Size.CopyTime, lock: "ACCESS EXCLUSIVE"},
+			Why:  "The table is written anew under an exclusive lock; with the default set in a second statement only new rows get it, and a backfill fills the others",
 			Examples: []Example{{
 				Engine: migrate.Postgres,
 				Bad:    "ALTER TABLE users ADD COLUMN token uuid DEFAULT gen_random_uuid();",

@@ -7,6 +7,7 @@ import (
 
 	"github.com/switchbackdb/switchback/check"
 	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/migrate/recipe"
 )
 
 const usersBefore = "CREATE TABLE users (id bigint PRIMARY KEY, name varchar(100), age int);"
@@ -16,7 +17,8 @@ func observedRules() []Rule {
 	return []Rule{
 		{
 			Name: "rewrites-table", Severity: check.Error, Summary: "writes all rows of a table anew under an exclusive lock",
-			Why: "Readers and writers wait until every row and every index was written again, which takes as long as the table is large",
+			cost: cost{time: recipe.Size.CopyTime},
+			Why:  "Readers and writers wait until every row and every index was written again, which takes as long as the table is large",
 			Examples: []Example{{
 				Engine: migrate.Postgres, Before: usersBefore,
 				Bad:  "ALTER TABLE users ALTER COLUMN age TYPE bigint;",
@@ -34,7 +36,8 @@ func observedRules() []Rule {
 		},
 		{
 			Name: "scans-under-lock", Severity: check.Error, Summary: "reads a whole table while nobody can read or write it",
-			Why: "The lock is kept until every row was looked at, which takes as long as the table is large",
+			cost: cost{time: recipe.Size.ReadTime},
+			Why:  "The lock is kept until every row was looked at, which takes as long as the table is large",
 			Examples: []Example{{
 				Engine: migrate.Postgres, Before: usersBefore,
 				Bad:  "ALTER TABLE users ADD COLUMN points int CHECK (points > 0);",
@@ -48,7 +51,8 @@ func observedRules() []Rule {
 		},
 		{
 			Name: "blocks-reads", Severity: check.Error, Summary: "works on while a table is locked against readers",
-			Why: "The lock of an earlier statement is held until the transaction ends, so all that the transaction does meanwhile keeps readers waiting",
+			cost: cost{time: recipe.Size.ReadTime},
+			Why:  "The lock of an earlier statement is held until the transaction ends, so all that the transaction does meanwhile keeps readers waiting",
 			Examples: []Example{{
 				Engine: migrate.Postgres, Before: usersBefore,
 				Bad:  "ALTER TABLE users ADD COLUMN nick text;\nUPDATE users SET nick = name WHERE nick IS NULL;",
@@ -64,7 +68,8 @@ func observedRules() []Rule {
 		},
 		{
 			Name: "blocks-writes", Severity: check.Error, Summary: "reads or builds for long while nobody can write to a table",
-			Why: "Writers wait until the statement is through, which takes as long as the table is large",
+			cost: cost{time: recipe.Size.IndexTime},
+			Why:  "Writers wait until the statement is through, which takes as long as the table is large",
 			Examples: []Example{
 				{
 					Engine: migrate.Postgres, Before: usersBefore,
@@ -93,7 +98,8 @@ func observedRules() []Rule {
 		},
 		{
 			Name: "copies-table", Severity: check.Error, Summary: "copies all rows while nobody can write to the table",
-			Why: "With ALGORITHM=COPY the server writes the table anew, and writers wait until it is through",
+			cost: cost{time: recipe.Size.CopyTime},
+			Why:  "With ALGORITHM=COPY the server writes the table anew, and writers wait until it is through",
 			Examples: []Example{
 				{
 					Engine: migrate.MySQL, Before: usersBefore,

@@ -4,6 +4,7 @@ import (
 	"github.com/switchbackdb/switchback/check"
 	"github.com/switchbackdb/switchback/internal/sqltoken"
 	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/migrate/recipe"
 )
 
 // transactionRules are about what shares a transaction, and how long it takes.
@@ -96,7 +97,8 @@ func transactionRules() []Rule {
 		},
 		{
 			Name: "long-update-without-batches", Severity: check.Warning, Summary: "writes to many rows in one statement",
-			Why: "The rows stay locked until all of them are written, replicas fall behind, and taking it back takes as long again",
+			cost: cost{time: recipe.Size.CopyTime, lock: "ROW EXCLUSIVE"},
+			Why:  "The rows stay locked until all of them are written, replicas fall behind, and taking it back takes as long again",
 			Examples: on(Example{
 				Bad:  "UPDATE users SET nick = name WHERE nick IS NULL;",
 				Good: "-- switchback:batch table=users key=id size=2000\nUPDATE users SET nick = name WHERE nick IS NULL AND :batch;",

@@ -9,6 +9,7 @@ import (
 
 	"github.com/switchbackdb/switchback/check"
 	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/migrate/recipe"
 )
 
 // Options say how lint looks.
@@ -17,6 +18,8 @@ type Options struct {
 	Observer Observer         // nil: only what needs no server
 	Only     []string         // rules; empty for all
 	Levels   map[string]Level // by rule, from the configuration
+	// Sizes are those of the target's tables, for what a statement would touch there; may be empty.
+	Sizes map[recipe.Table]recipe.Size
 }
 
 // Level is what the configuration says of a rule.
@@ -178,7 +181,7 @@ func (l *linter) observeScript(ctx context.Context, s *script) error {
 // add notes a finding, or that it is silenced.
 func (l *linter) add(r Rule, s *script, st *statement, h hit) {
 	f := check.Finding{
-		Rule: r.Name, Severity: r.Severity, Message: h.message, Object: h.object, Why: r.Why, Rewrite: h.rewrite, Touches: h.touch,
+		Rule: r.Name, Severity: r.Severity, Message: h.message, Object: h.object, Why: r.Why, Rewrite: h.rewrite, Touches: l.touches(r, st, h),
 		Place: check.Place{Change: s.Change, Phase: s.Phase, Back: s.Back, File: s.File, Line: h.line},
 	}
 	if f.Rewrite == "" {

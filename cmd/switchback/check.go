@@ -46,7 +46,7 @@ that of --from; --since leaves out those that a git commit has.
 			&cli.StringSliceFlag{Name: "only", Usage: "only this `PART`: release, lint, rollback, workload; can be repeated"},
 			&cli.DurationFlag{Name: "snapshot-age", Usage: "the target has a snapshot that was proven by restoring it and is no older than `TIME`"},
 			&cli.BoolFlag{Name: "static", Usage: "only what needs no scratch database"},
-			placeholderFlag(),
+			sizesFlag(), placeholderFlag(),
 		)...),
 		Action: runCheck,
 	}

@@ -9,7 +9,9 @@ import (
 
 	"github.com/switchbackdb/switchback/check"
 	"github.com/switchbackdb/switchback/check/lint"
+	"github.com/switchbackdb/switchback/drivers/database"
 	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/migrate/recipe"
 )
 
 // lint looks at the scripts of the pending phases: by the rules that need no server, and, where there is a scratch
@@ -23,6 +25,9 @@ func (g *gate) lint(ctx context.Context) (check.Part, error) {
 		return check.Part{}, err
 	}
 	o.Engine = g.engine
+	if o.Sizes, err = g.sizes(ctx); err != nil {
+		return check.Part{}, err
+	}
 	scripts, err := lint.FromFolder(g.folder, g.report.Changes...)
 	if err != nil {
 		return check.Part{}, err
@@ -45,6 +50,14 @@ func (g *gate) lint(ctx context.Context) (check.Part, error) {
 	}
 	g.report.Silenced = append(g.report.Silenced, silenced...)
 	return part, err
+}
+
+// sizes are those of the tables where the changes would run: what --target says, else the target.
+func (g *gate) sizes(ctx context.Context) (map[recipe.Table]recipe.Size, error) {
+	if g.c.String("target") == "" && g.target != nil {
+		return database.Sizes(ctx, g.target.db)
+	}
+	return g.project.sizes(g.c, g.engine)
 }
 
 // observed looks at scripts that are run in a scratch database, behind those that run before them; without one where

@@ -27,7 +27,8 @@ func lintCommand() *cli.Command {
 		ArgsUsage: "[DIR|CHANGE…]",
 		Description: `Looks at the project's changes, at those that are named, or at another tool's folder of migrations.
 Most rules need no server. Those about locks run the statements in a scratch database, where --scratch
-says one is: the changes before the ones that are named are run there first. The target is never touched.
+says one is: the changes before the ones that are named are run there first. The target is never touched;
+with --target, findings say how much of it a statement would touch, and about how long that takes.
 
 A statement may break a rule when a comment above it says why:
   -- switchback:allow char-n: country codes of the standard have two letters`,
@@ -36,6 +37,7 @@ A statement may break a rule when a comment above it says why:
 			&cli.StringFlag{Name: "explain", Usage: "say what `RULE` is about, with examples; all for all of them"},
 			&cli.StringSliceFlag{Name: "only", Usage: "only this `RULE`; can be repeated"},
 			&cli.StringFlag{Name: "since", Usage: "only changes, or another tool's files, that the git commit `REF` does not have"},
+			sizesFlag(),
 		)...),
 		Action: runLint,
 	}
@@ -92,7 +94,10 @@ func (p *project) lintOptions(c *cli.Context) (lint.Options, error) {
 	if err := lint.CheckNames(o.Only...); err != nil {
 		return o, err
 	}
-	o.Engine, err = p.lintEngine(c)
+	if o.Engine, err = p.lintEngine(c); err != nil {
+		return o, err
+	}
+	o.Sizes, err = p.sizes(c, o.Engine)
 	return o, err
 }
 

@@ -130,7 +130,7 @@ func commands() []*cli.Command {
 		statusCommand(), historyCommand(),
 		expandCommand(), backfillCommand(), contractCommand(), purgeCommand(), upCommand(), atticCommand(),
 		rollbackCommand(), rollforwardCommand(), resolveCommand(),
-		importCommand(), lintCommand(), diffCommand(), driftCommand(), schemaCommand(), snapshotCommand(),
+		importCommand(), lintCommand(), statsCommand(), diffCommand(), driftCommand(), schemaCommand(), snapshotCommand(),
 		releaseCommand(), trafficCommand(), proxyCommand(), agentCommand(),
 		demoCommand(), shopCommand(),
 	}

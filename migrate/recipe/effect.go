@@ -14,6 +14,31 @@ type Size struct {
 	Bytes int64 // of the table without its indexes
 }
 
+// ReadTime is about how long it takes to read all rows.
+func (s Size) ReadTime() time.Duration { return s.takes(reads) }
+
+// IndexTime is about how long it takes to build an index.
+func (s Size) IndexTime() time.Duration { return s.takes(indexes) }
+
+// CopyTime is about how long it takes to write the table anew.
+func (s Size) CopyTime() time.Duration { return s.takes(copies) }
+
+// takes is about how long a statement takes that does that with the rows.
+func (s Size) takes(a access) time.Duration {
+	seconds := 0.0
+	switch a {
+	case reads:
+		seconds = float64(s.Bytes) / readBytes
+	case indexes:
+		seconds = float64(s.Bytes) / indexBytes
+	case copies:
+		seconds = float64(s.Bytes) / copyBytes
+	case batches:
+		seconds = float64(s.Rows) / batchRows
+	}
+	return time.Duration(seconds * float64(time.Second))
+}
+
 // access is what a statement does with the rows of its table.
 type access int
 
@@ -88,18 +113,7 @@ func (p *planner) touched(sql string, a access) string {
 	if !ok {
 		return what + " all rows."
 	}
-	seconds := 0.0
-	switch a {
-	case reads:
-		seconds = float64(size.Bytes) / readBytes
-	case indexes:
-		seconds = float64(size.Bytes) / indexBytes
-	case copies:
-		seconds = float64(size.Bytes) / copyBytes
-	case batches:
-		seconds = float64(size.Rows) / batchRows
-	}
-	return fmt.Sprintf("%s about %s rows (%s), in %s.", what, roundly(size.Rows), bytesOf(size.Bytes), about(seconds))
+	return fmt.Sprintf("%s about %s rows (%s), in %s.", what, roundly(size.Rows), bytesOf(size.Bytes), about(size.takes(a)))
 }
 
 // sizeOf finds the size of the table a statement is about, under whichever of its names.
@@ -141,8 +155,7 @@ func bytesOf(n int64) string {
 }
 
 // about is a time for people.
-func about(seconds float64) string {
-	d := time.Duration(seconds * float64(time.Second))
+func about(d time.Duration) string {
 	switch {
 	case d < time.Second:
 		return "less than a second"

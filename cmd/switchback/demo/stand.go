@@ -25,6 +25,7 @@ import (
 
 	"github.com/switchbackdb/switchback/drivers/database"
 	"github.com/switchbackdb/switchback/drivers/service/engine"
+	"github.com/switchbackdb/switchback/internal/secret"
 )
 
 // stand is what the demo puts on a Docker engine: a network, a database, an image of the shop, and an NGINX where one is
@@ -163,7 +164,7 @@ func (s *stand) ended(ctx context.Context, name string) error {
 	if err != nil || found.Container.State.Running {
 		return nil // the engine may be asked again
 	}
-	says, err := engine.LastLines(ctx, s.engine, found.Container, engine.Secrets{})
+	says, err := engine.LastLines(ctx, s.engine, found.Container, secret.Hide(nil))
 	return errors.Join(fmt.Errorf("its container exited with code %d: %s", found.Container.State.ExitCode, says), err)
 }
 
