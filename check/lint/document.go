@@ -29,6 +29,9 @@ func (r Rule) WriteDoc(w io.Writer) error {
 	if r.Observed() {
 		b.WriteString("\nThis is seen in a scratch database: it needs `--scratch`.\n")
 	}
+	if r.Fixable() {
+		b.WriteString("\n`lint --fix` rewrites it where the statement alone decides.\n")
+	}
 	for i, e := range r.Examples {
 		if i > 0 && r.Examples[i-1].Bad == e.Bad && r.Examples[i-1].Good == e.Good {
 			continue

@@ -20,6 +20,8 @@ type Rule struct {
 	statement func(s *statement) []hit
 	script    func(s *script) []hit
 	observed  func(s *statement, o Observation) []hit
+	// fix rewrites a statement that the rule fires on; nil where that is no matter of the statement alone.
+	fix func(s *statement) (repair, bool)
 }
 
 // Example shows a rule on an engine, and is the test of it.

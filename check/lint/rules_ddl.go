@@ -11,6 +11,7 @@ func indexRules() []Rule {
 	return []Rule{
 		{
 			Name: "index-not-concurrent", Severity: check.Error, Summary: "builds an index while nobody can write to the table",
+			fix:  concurrently,
 			cost: cost{time: recipe.Size.IndexTime, lock: "SHARE"},
 			Why:  "CREATE INDEX keeps writers out until the index is built; CONCURRENTLY does not",
 			Examples: []Example{{
@@ -27,6 +28,7 @@ func indexRules() []Rule {
 		},
 		{
 			Name: "drops-index-not-concurrent", Severity: check.Warning, Summary: "drops an index under an exclusive lock",
+			fix: concurrently,
 			Why: "DROP INDEX waits for everybody who uses the table, and everybody who comes later queues behind it",
 			Examples: []Example{{
 				Engine: migrate.Postgres,
@@ -64,6 +66,7 @@ func constraintRules() []Rule {
 	return []Rule{
 		{
 			Name: "foreign-key-validates", Severity: check.Error, Summary: "adds a foreign key and checks all rows under its locks",
+			fix:  notValid,
 			cost: cost{time: recipe.Size.ReadTime, lock: "SHARE ROW EXCLUSIVE"},
 			Why:  "Writers to both tables wait until every row was looked up; NOT VALID checks new rows only, and VALIDATE CONSTRAINT the old ones without keeping writers out",
 			Examples: []Example{{
@@ -80,6 +83,7 @@ func constraintRules() []Rule {
 		},
 		{
 			Name: "check-validates", Severity: check.Error, Summary: "adds a check and looks at all rows under an exclusive lock",
+			fix:  notValid,
 			cost: cost{time: recipe.Size.ReadTime, lock: "ACCESS EXCLUSIVE"},
 			Why:  "Nobody can read or write the table until every row was checked; NOT VALID checks new rows only, and VALIDATE CONSTRAINT the old ones without keeping anybody out",
 			Examples: []Example{{

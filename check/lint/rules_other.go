@@ -77,6 +77,7 @@ func secondEngineRules() []Rule {
 		},
 		{
 			Name: "non-innodb-table", Severity: check.Warning, Summary: "a table without transactions",
+			fix: innoDB,
 			Why: "Its rows take no part in transactions and may be lost in a crash, so that neither a backfill nor a rollback can be trusted with it",
 			Examples: on(Example{
 				Bad:  "CREATE TABLE visits (id bigint PRIMARY KEY) ENGINE=MyISAM;",

@@ -12,6 +12,7 @@ func transactionRules() []Rule {
 	return []Rule{
 		{
 			Name: "concurrently-in-transaction", Severity: check.Error, Summary: "CONCURRENTLY in a transaction",
+			fix: concurrently,
 			Why: "The server refuses it: the script has to run statement by statement",
 			Examples: []Example{{
 				Engine: migrate.Postgres,
@@ -116,6 +117,7 @@ func transactionRules() []Rule {
 		},
 		{
 			Name: "no-lock-timeout", Severity: check.Warning, Summary: "waits for a lock without end",
+			fix: lockTimeout,
 			Why: "While the statement waits for a long query, everybody else queues behind it. Switchback sets a lock timeout by itself and tries again; the tool that this migration is for does not",
 			Examples: []Example{
 				{Engine: migrate.Postgres, Foreign: true, Bad: "ALTER TABLE users ADD COLUMN nick text;", Good: "SET lock_timeout = '2s';\nALTER TABLE users ADD COLUMN nick text;"},

@@ -37,6 +37,8 @@ A statement may break a rule when a comment above it says why:
 			&cli.StringFlag{Name: "explain", Usage: "say what `RULE` is about, with examples; all for all of them"},
 			&cli.StringSliceFlag{Name: "only", Usage: "only this `RULE`; can be repeated"},
 			&cli.StringFlag{Name: "since", Usage: "only changes, or another tool's files, that the git commit `REF` does not have"},
+			&cli.BoolFlag{Name: "fix", Usage: "rewrite the scripts where that is mechanical, and say what is left; for what no database has run yet"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "with --fix: show the rewrites as a diff, write nothing; exit code 2 when there is one"},
 			sizesFlag(),
 		)...),
 		Action: runLint,
@@ -51,6 +53,9 @@ func runLint(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if c.Bool("dry-run") && !c.Bool("fix") {
+		return errors.New("--dry-run goes with --fix")
+	}
 	outputs, err := reportOutputs(c)
 	if err != nil {
 		return err
@@ -62,6 +67,14 @@ func runLint(c *cli.Context) (err error) {
 	before, scripts, err := p.lintScripts(c, options.Engine)
 	if err != nil {
 		return err
+	}
+	if c.Bool("fix") {
+		if err := p.fix(c, scripts, options); err != nil || c.Bool("dry-run") {
+			return err
+		}
+		if before, scripts, err = p.lintScripts(c, options.Engine); err != nil {
+			return err
+		}
 	}
 	r := &check.Report{Engine: string(options.Engine), Started: time.Now()}
 	for _, s := range scripts {
