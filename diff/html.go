@@ -1,9 +1,7 @@
 package diff
 
 import (
-	"crypto/sha256"
 	_ "embed"
-	"encoding/base64"
 	"fmt"
 	"hash/fnv"
 	"html/template"
@@ -11,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/switchbackdb/switchback/internal/webpage"
 	"github.com/switchbackdb/switchback/schema"
 )
 
@@ -118,7 +117,7 @@ type pageIgnored struct {
 func newPage(r Report) page {
 	p := page{
 		Title: oneLine(r.Title), From: oneLine(r.From.Name), To: oneLine(r.To.Name), FromServer: r.From.server(), ToServer: r.To.server(),
-		Policy: "default-src 'none'; style-src '" + hashOf(pageStyle) + "'; script-src '" + hashOf(pageScript) + "'; base-uri 'none'; form-action 'none'",
+		Policy: webpage.Policy(pageStyle, pageScript),
 		Style:  template.CSS(pageStyle),
 		Script: template.JS(pageScript),
 		Same:   r.Same(), Summary: r.summary(), Uncovered: r.uncoveredCount(), Counts: r.Summary,
@@ -143,12 +142,6 @@ func newPage(r Report) page {
 	p.addObjects(r)
 	p.addRest(r)
 	return p
-}
-
-// hashOf is a text's hash as a content security policy wants it.
-func hashOf(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
 func (p *page) addObjects(r Report) {

@@ -4,27 +4,13 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/switchbackdb/switchback/check"
+	"github.com/switchbackdb/switchback/internal/webpage"
 )
 
-// printable returns a text without what would steer a terminal or turn the direction of writing: such characters
-// are shown as their number. Line breaks stay.
-func printable(text string) string {
-	var b strings.Builder
-	for _, r := range text {
-		switch {
-		case r == '\n' || r == '\t':
-			b.WriteRune(r)
-		case unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029':
-			fmt.Fprintf(&b, "\\u%04x", r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
+// printable returns a text without what would steer a terminal or turn the direction of writing.
+func printable(text string) string { return webpage.Plain(text) }
 
 // oneLine is a printable text on one line.
 func oneLine(text string) string { return strings.Join(strings.Fields(printable(text)), " ") }

@@ -41,7 +41,7 @@ func releaseCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			{Name: "start", Usage: "take the pending changes and a version out (exit 3 when it came back)", Flags: start, Action: releaseStart},
 			{Name: "plan", Usage: "every step of that, without doing any", Flags: start, Action: releasePlan},
-			{Name: "status", Usage: "where the newest release stands", Flags: targetFlags(&cli.BoolFlag{Name: "all", Usage: "every release"}), Action: releaseStatus},
+			releaseStatusCommand(),
 			{Name: "promote", Usage: "let a release past its pause", Flags: observedFlags(), Action: releasePromote},
 			{Name: "pause", Usage: "stop a running release before its next step, a rolling one where it is", Flags: targetFlags(), Action: releasePause},
 			{Name: "resume", Usage: "go on with a release that was paused or cut off", Flags: observedFlags(), Action: releaseResume},
@@ -412,57 +412,6 @@ func (t *target) ended(r *strategies.Release, err error, wanted bool) error {
 		return &exitCode{code: exitRolledBack, err: fmt.Errorf("release %s was rolled back: %s\n  state: schema, traffic and application are as they were before it\n  next: switchback release status", r.Plan.Release, r.Reason)}
 	}
 	return nil
-}
-
-func releaseStatus(c *cli.Context) error {
-	return withTarget(c, func(t *target) error {
-		all, err := strategies.Releases(c.Context, t.runner)
-		if err != nil {
-			return err
-		}
-		if len(all) == 0 {
-			t.out.printf("no releases\n  next: switchback release start --version NAME")
-			return t.out.document(map[string]any{"releases": []any{}})
-		}
-		if !c.Bool("all") {
-			all = all[len(all)-1:]
-		}
-		type status struct {
-			*strategies.Release
-			Status strategies.Status `json:"status"`
-		}
-		var list []status
-		for _, r := range all {
-			list = append(list, status{r, r.Status()})
-			t.printRelease(r)
-		}
-		return t.out.document(map[string]any{"releases": list})
-	})
-}
-
-func (t *target) printRelease(r *strategies.Release) {
-	t.out.printf("release %s of %s version %s, begun %s: %s", r.Plan.Release, r.Plan.Application, r.Plan.Candidate.Name, r.Began, r.Status())
-	if r.Reason != "" {
-		t.out.printf("  turned back: %s", r.Reason)
-	}
-	if r.HeldFor != "" {
-		t.out.printf("  held: %s", r.HeldFor)
-	}
-	if r.Plan.NoSnapshot != "" {
-		t.out.printf("  no snapshot: %s", r.Plan.NoSnapshot)
-	}
-	rows := [][]string{}
-	for i, s := range r.Steps {
-		note := s.Note
-		if note == "" && s.State == strategies.Pending {
-			note = s.Kind.Does()
-		}
-		if first, _, cut := strings.Cut(note, "\n"); cut {
-			note = first
-		}
-		rows = append(rows, []string{fmt.Sprintf("  %2d", i+1), s.String(), string(s.State), s.At, note})
-	}
-	t.out.table(rows)
 }
 
 // newest is the release that a command is about.
