@@ -230,12 +230,19 @@ func (r *reader) optional(keyword string) (string, error) {
 	return r.expression()
 }
 
+// to passes over a TO that stands before a name, and is not the name itself.
+func (r *reader) to() {
+	if len(r.tokens) > 1 {
+		_ = r.words("to")
+	}
+}
+
 func readRenameColumn(r *reader) (Operation, error) {
 	t, c, err := r.column()
 	if err != nil {
 		return nil, err
 	}
-	_ = r.words("to")
+	r.to()
 	to, err := r.name()
 	return RenameColumn{Table: t, Column: c, To: to}, err
 }
@@ -245,7 +252,7 @@ func readChangeType(r *reader) (Operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = r.words("to")
+	r.to()
 	op := ChangeType{Table: t, Column: c}
 	if op.Type, err = r.until("up", "down"); err != nil {
 		return nil, err
@@ -485,7 +492,7 @@ func readRenameTable(r *reader) (Operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = r.words("to")
+	r.to()
 	to, err := r.name()
 	return RenameTable{t, to}, err
 }

@@ -54,6 +54,19 @@ func TestParse(t *testing.T) {
 	})
 }
 
+// TestParseTo: TO may stand before a name, and may be one.
+func TestParseTo(t *testing.T) {
+	for text, want := range map[string]string{
+		"rename table users people": "people", "rename table users to people": "people",
+		"rename table users to": "to", "rename table users to to": "to", `rename table users "to"`: "to",
+	} {
+		op, err := Parse(text)
+		if err != nil || op.(RenameTable).To != want {
+			t.Errorf("%s: read as %v, %v", text, op, err)
+		}
+	}
+}
+
 // TestParseForeignKey: the columns and what they point to are read from the definition.
 func TestParseForeignKey(t *testing.T) {
 	op, err := Parse(`add constraint orders.customer foreign key (customer_id, region) references sales.customers (id, region) on delete cascade`)
