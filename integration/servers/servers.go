@@ -196,6 +196,15 @@ func Run(m *testing.M) int {
 // Start starts a container of the kind and returns the URL of its server and a function that ends it. The
 // options are added to the server's command line.
 func Start(ctx context.Context, k Kind, more ...string) (string, func() error, error) {
+	return StartSmall(ctx, k, 0, more...)
+}
+
+// StartSmall starts a server whose disk has so many MiB; 0 is as many as the machine gives.
+func StartSmall(ctx context.Context, k Kind, disk int, more ...string) (string, func() error, error) {
+	room := "rw,mode=1777"
+	if disk > 0 {
+		room += fmt.Sprintf(",size=%dm", disk)
+	}
 	if err := prepare(); err != nil {
 		return "", nil, err
 	}
@@ -224,7 +233,7 @@ func Start(ctx context.Context, k Kind, more ...string) (string, func() error, e
 	options := []testcontainers.ContainerCustomizer{
 		testcontainers.WithEnv(env), testcontainers.WithExposedPorts(port),
 		testcontainers.WithLogger(log.New(io.Discard, "", 0)),
-		testcontainers.WithTmpfs(map[string]string{data: "rw,mode=1777", "/tmp": "rw,mode=1777"}),
+		testcontainers.WithTmpfs(map[string]string{data: room, "/tmp": "rw,mode=1777"}),
 		testcontainers.WithWaitStrategyAndDeadline(2*time.Minute, wait.ForSQL(port, driver, func(host string, p network.Port) string {
 			_, dsn, _ := dataSource(address(host, p))
 			return dsn

@@ -65,6 +65,17 @@ func Command(ctx context.Context, k Kind, rawURL, tool string, args ...string) (
 	return exec.CommandContext(ctx, "docker", command...), nil
 }
 
+// Shell runs a script in the container of a server that runs on this machine.
+func Shell(t testing.TB, rawURL, script string) {
+	t.Helper()
+	u, err := url.Parse(rawURL)
+	require.NoError(t, err)
+	container, err := containerOf(t.Context(), u.Port())
+	require.NoError(t, err)
+	out, err := exec.CommandContext(t.Context(), "docker", "exec", container, "sh", "-ec", script).CombinedOutput()
+	require.NoError(t, err, "%s: %s", script, out)
+}
+
 // containerOf finds the container that publishes a port for IPv4, or "". For IPv6 another container may
 // have the same one.
 func containerOf(ctx context.Context, port string) (string, error) {

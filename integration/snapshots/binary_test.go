@@ -1,6 +1,8 @@
 package snapshots
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,4 +85,23 @@ func marks(t *testing.T, dir string, args ...string) []string {
 	data, err := os.ReadFile(file)
 	require.NoError(t, err)
 	return strings.Split(strings.TrimSpace(string(data)), "\n")
+}
+
+// stopped waits until the command has stopped itself at a mark.
+func (c *command) stopped(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		select {
+		case <-c.exited:
+			require.Fail(t, "the command has ended", c.out.String())
+		default:
+		}
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.Process.Pid))
+		if errors.Is(err, os.ErrNotExist) {
+			return false
+		}
+		require.NoError(t, err)
+		_, state, _ := strings.Cut(string(data), ") ")
+		return strings.HasPrefix(state, "T")
+	}, time.Minute, 5*time.Millisecond)
 }

@@ -82,46 +82,6 @@ func beside(t testing.TB, rawURL string) map[string]bool {
 	return found
 }
 
-// application connects as fast as it can, and works, until it is stopped.
-type application struct {
-	stop   context.CancelFunc
-	ended  sync.WaitGroup
-	served atomic.Int64
-	failed atomic.Int64
-}
-
-func startApplication(t *testing.T, url string, workers int) *application {
-	ctx, stop := context.WithCancel(t.Context())
-	a := &application{stop: stop}
-	for range workers {
-		a.ended.Go(func() {
-			for ctx.Err() == nil {
-				if err := once(ctx, url); err != nil {
-					a.failed.Add(1)
-				} else {
-					a.served.Add(1)
-				}
-				select {
-				case <-ctx.Done():
-				case <-time.After(20 * time.Millisecond): // five workers connect up to 250 times a second
-				}
-			}
-		})
-	}
-	t.Cleanup(func() { stop(); a.ended.Wait() })
-	return a
-}
-
-func once(ctx context.Context, url string) error {
-	db, err := servers.Connect(url)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	var n int
-	return db.QueryRowContext(ctx, "SELECT count(*) FROM rows").Scan(&n)
-}
-
 var keptAs = regexp.MustCompile(`kept as (\S+)`)
 
 // TestPostgresRestoreLive restores over a database that an application reconnects to all the time, and takes
@@ -156,7 +116,7 @@ func TestPostgresRestoreLive(t *testing.T) {
 	fence := text(t, u, "SELECT fence FROM switchback.lock")
 	entries := text(t, u, "SELECT count(*) FROM switchback.journal")
 
-	app := startApplication(t, u, 5)
+	app := startApplication(t, u, "SELECT count(*) FROM rows", 5)
 	require.Eventually(t, func() bool { return app.served.Load() > 20 }, time.Minute, 10*time.Millisecond)
 	out := run(t, dir, args("snapshot", "restore", id)...)
 	require.Contains(t, out, "no longer applied: 2_more:expand")
@@ -230,6 +190,7 @@ func TestPostgresRestoreCrash(t *testing.T) {
 	command := args("snapshot", "restore", id)
 	names := marks(t, dir, command...)
 	require.Contains(t, names, "restore: closed")
+	app := startApplication(t, u, "SELECT count(*) FROM rows", 4)
 	require.Equal(t, "1", text(t, u, "SELECT count(*) FROM rows"))
 	for n, name := range names {
 		if slices.Index(names, name) != n {
@@ -241,12 +202,14 @@ func TestPostgresRestoreCrash(t *testing.T) {
 		require.Equal(t, -1, c.end(t), c.out.String())
 		run(t, dir, "status", "--url", u) // whatever command comes next opens the database again
 		require.Contains(t, []string{"1", "2"}, text(t, u, "SELECT count(*) FROM rows"), "killed at %d, %s", n+1, name)
+		app.wantServed(t, "killed at "+name)
 		run(t, dir, command...)
 		require.Equal(t, "1", text(t, u, "SELECT count(*) FROM rows"), "killed at %d, %s", n+1, name)
 		for other, open := range beside(t, u) {
 			require.False(t, open, "killed at %d, %s: %s accepts connections", n+1, name, other)
 		}
 	}
+	require.Empty(t, app.wrong(), "what the application was told")
 	t.Logf("killed at each of %d marks: %s", len(names), strings.Join(names, ", "))
 }
 

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
+	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/schema"
 	"github.com/switchbackdb/switchback/snapshot"
 )
@@ -151,8 +153,39 @@ func (l *laid) Rows(ctx context.Context) (path string, columns []string, err err
 // Conn implements snapshot.Laid.
 func (l *laid) Conn() *sql.Conn { return l.conn }
 
-// Advance implements snapshot.Laid. InnoDB does so by itself.
-func (l *laid) Advance(context.Context, string, string) error { return nil }
+// fromSequence finds the sequence that a default takes numbers from.
+var fromSequence = regexp.MustCompile("(?i)\\bnextval\\(((?:`(?:[^`]|``)+`\\.)?`(?:[^`]|``)+`)\\)")
+
+// Advance implements snapshot.Laid. InnoDB moves AUTO_INCREMENT by itself; a sequence of MariaDB from which a default
+// takes its numbers is moved here, and never goes back.
+func (l *laid) Advance(ctx context.Context, _, table string) error {
+	if l.site.db.engine != migrate.MariaDB {
+		return nil
+	}
+	columns := map[string]string{}
+	err := show(ctx, l.conn, []string{"SELECT column_name, column_default FROM information_schema.columns WHERE table_schema = DATABASE() AND column_default LIKE '%nextval(%' AND table_name = '" + strings.ReplaceAll(table, "'", "''") + "'"},
+		func(_ int, r []string) {
+			if m := fromSequence.FindStringSubmatch(r[1]); m != nil {
+				columns[r[0]] = m[1]
+			}
+		})
+	if err != nil {
+		return fmt.Errorf("list the sequences of %s: %w", table, err)
+	}
+	for column, sequence := range columns {
+		var reached sql.NullString
+		if err := l.conn.QueryRowContext(ctx, "SELECT IF((SELECT increment FROM "+sequence+") < 0, min("+quote(column)+"), max("+quote(column)+")) FROM "+quote(table)).Scan(&reached); err != nil {
+			return fmt.Errorf("read how far %s of %s has come: %w", column, table, err)
+		}
+		if !reached.Valid {
+			continue
+		}
+		if _, err := l.conn.ExecContext(ctx, "DO SETVAL("+sequence+", "+reached.String+")"); err != nil {
+			return fmt.Errorf("move the sequence %s on: %w", sequence, err)
+		}
+	}
+	return nil
+}
 
 // Commit implements snapshot.Laid. A new table gets its name only now.
 func (l *laid) Commit(ctx context.Context) error {
