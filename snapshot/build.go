@@ -21,7 +21,9 @@ type BuildOptions struct {
 	Mask    *Mask          // what other values columns have in the database; nil for none
 	// Elsewhere is set when the database it will take the place of is not the one it was taken of.
 	Elsewhere bool
-	Progress  func(done, total int64)
+	// Roles has roles made that the server does not have, if the site is a RoleMaker.
+	Roles    bool
+	Progress func(done, total int64)
 }
 
 // Build builds the database of a snapshot at an empty site. All checksums of what is stored are looked at
@@ -49,6 +51,9 @@ func (s *Store) Build(ctx context.Context, m *Manifest, site Site, o BuildOption
 		if err := o.Mask.For(model); err != nil {
 			return fmt.Errorf("mask: %w", err)
 		}
+	}
+	if r, ok := site.(RoleMaker); ok && o.Roles {
+		r.MakeRoles()
 	}
 	if err := site.Prepare(ctx, m, model); err != nil {
 		return fmt.Errorf("make the tables: %w", err)
@@ -149,6 +154,13 @@ func (s *Store) Proven(ctx context.Context, m *Manifest, site Site, o BuildOptio
 type Opener interface {
 	// Open switches on what was on in the database that was copied.
 	Open(ctx context.Context) error
+}
+
+// RoleMaker is a site on a server that may lack the roles which a snapshot's objects belong or are granted to.
+type RoleMaker interface {
+	// MakeRoles has those made that are missing, with no password and unable to log in, and what was granted given to
+	// them. It is called before anything is built.
+	MakeRoles()
 }
 
 // Fill makes an empty database of a snapshot that is used from now on: built, proven and opened. A *DamagedError says

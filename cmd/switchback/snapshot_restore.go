@@ -97,7 +97,7 @@ func (p *project) buildOptions(c *cli.Context) (snapshot.BuildOptions, error) {
 		return snapshot.BuildOptions{}, err
 	}
 	rules, err := mask(c)
-	return snapshot.BuildOptions{Workers: jobs(c), Keys: keys, Mask: rules, Progress: p.out.copied()}, err
+	return snapshot.BuildOptions{Workers: jobs(c), Keys: keys, Mask: rules, Roles: c.Bool("roles"), Progress: p.out.copied()}, err
 }
 
 // restoreOver puts a snapshot in the place of the target.

@@ -19,6 +19,7 @@ func tableFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "merge", Usage: "with --table: put those rows back into the live table that are missing there by primary key"},
 		&cli.BoolFlag{Name: "schema-only", Usage: "with --into: the schema without rows, into an empty database"},
 		&cli.BoolFlag{Name: "data-only", Usage: "with --into: the rows without the schema, into a database whose tables are there and empty"},
+		&cli.BoolFlag{Name: "roles", Usage: "with --into: make the roles or accounts that are missing there, without a password and locked, and grant them what they had"},
 		&cli.StringFlag{Name: "as", Usage: "with --table: the `NAME` of the copy", DefaultText: "TABLE_restored_DAY_ID"},
 	}
 }
@@ -28,6 +29,9 @@ func tableFlagsFit(c *cli.Context) error {
 	refused := func(text string) error { return errors.New(text + "\n  state: nothing was changed") }
 	if err := halfFits(c); err != nil {
 		return err
+	}
+	if c.Bool("roles") && (c.String("into") == "" || c.IsSet("replace") || c.IsSet("table") || c.IsSet("data-only")) {
+		return refused("--roles is about a database that is made anew: it goes with --into alone, or with --schema-only")
 	}
 	if !c.IsSet("table") {
 		if c.IsSet("as") {

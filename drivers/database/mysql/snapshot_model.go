@@ -94,6 +94,10 @@ func cutTo(model *schema.Database, stage int, full func(table string) bool) *sch
 	for _, i := range s.Items {
 		switchOff(i)
 	}
+	// A routine that is made gets its grants with it, and the accounts may not be there.
+	for _, r := range s.Routines {
+		r.Grants = nil
+	}
 	return m
 }
 

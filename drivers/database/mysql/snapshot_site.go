@@ -33,14 +33,16 @@ type site struct {
 	model *schema.Database
 	next  map[string]string // where sequences have to stand
 
-	mu     sync.Mutex
-	rows   map[string]*rowsOf
-	reader atomic.Int64
-	prefix string          // of the names of the driver's readers, which all of the process share
-	keep   bool            // the ledger stays: what is built is found by it
-	parts  []snapshot.Part // of the snapshot, where filled
-	filled bool            // rows go into tables that were there before
-	plain  atomic.Bool     // the server takes no LOAD DATA LOCAL: rows are inserted
+	mu       sync.Mutex
+	rows     map[string]*rowsOf
+	reader   atomic.Int64
+	prefix   string // of the names of the driver's readers, which all of the process share
+	keep     bool   // the ledger stays: what is built is found by it
+	accounts bool   // those that are missing are made, and grants given
+	notes    []string
+	parts    []snapshot.Part // of the snapshot, where filled
+	filled   bool            // rows go into tables that were there before
+	plain    atomic.Bool     // the server takes no LOAD DATA LOCAL: rows are inserted
 }
 
 var (
@@ -392,6 +394,10 @@ func (s *site) rowsInto(ctx context.Context, tx *sql.Tx, r *rowsOf, from io.Read
 		s.plain.Store(true)
 		return insertRows(ctx, tx, r, from)
 	}
+	if errors.Is(err, mysql.ErrInvalidConn) {
+		// A server that cannot take a row may end the connection before what it says about it was read.
+		return 0, fmt.Errorf("%w: the server has ended it while it took rows; its log says why, such as a disk that is full", err)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -478,6 +484,11 @@ func (s *site) Finish(ctx context.Context, m *snapshot.Manifest, model *schema.D
 			return fmt.Errorf("note what is built: %w", err)
 		}
 	}
+	if s.accounts {
+		if err := s.grant(ctx); err != nil {
+			return err
+		}
+	}
 	if s.keep {
 		return nil
 	}
@@ -530,7 +541,7 @@ func (s *site) Open(ctx context.Context) error {
 }
 
 // OpenPoint implements snapshot.Source. Nobody else writes here, so nothing is locked. What a site cannot have, it takes
-// from the model: grants, which are of accounts that may not be on this server, and events that are switched on.
+// from the model: grants, which are of accounts that may not be on this server and so only given when asked for, and events that are switched on.
 func (s *site) OpenPoint(ctx context.Context, o snapshot.PointOptions) (snapshot.Point, error) {
 	p := &point{db: s.db, timeout: o.LockTimeout}
 	err := p.connect(ctx, max(o.Workers, 1))
@@ -549,7 +560,9 @@ func (s *site) look(ctx context.Context, p *point) error {
 		return err
 	}
 	if s.model != nil {
-		grantsOf(all, s.model)
+		if !s.accounts {
+			grantsOf(all, s.model)
+		}
 		switchOnLike(all, s.model)
 	}
 	p.model = visible(all)

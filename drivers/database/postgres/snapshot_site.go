@@ -26,6 +26,8 @@ type site struct {
 	d     *Database
 	stays bool // what a build knows of itself stays until the database has taken its place, or the site is opened
 
+	roles bool // those that are missing are made
+
 	pool    *sql.DB
 	mu      sync.Mutex
 	workers map[int]*sql.Conn
@@ -163,12 +165,44 @@ func (s *site) Prepare(ctx context.Context, m *snapshot.Manifest, model *schema.
 // plan makes the model one for this place.
 func (s *site) plan(ctx context.Context, m *snapshot.Manifest, model *schema.Database) (err error) {
 	s.manifest = m
+	var made []string
+	if s.roles {
+		if made, err = s.makeRoles(ctx, model); err != nil {
+			return err
+		}
+	}
 	if s.place, err = placeOf(ctx, s.pool); err != nil {
 		return err
 	}
 	s.place.settings = !s.stays
 	s.model, s.notes, err = s.place.adapt(model)
+	if len(made) > 0 {
+		s.notes = append(s.notes, "made the roles "+strings.Join(made, ", ")+", which cannot log in")
+	}
 	return err
+}
+
+// MakeRoles implements snapshot.RoleMaker.
+func (s *site) MakeRoles() { s.roles = true }
+
+// makeRoles makes the roles that a model names and the server does not have, and returns their names.
+func (s *site) makeRoles(ctx context.Context, model *schema.Database) ([]string, error) {
+	rows, err := query(ctx, s.pool, "SELECT rolname FROM pg_roles")
+	if err != nil {
+		return nil, fmt.Errorf("ask which roles there are: %w", err)
+	}
+	there := slices.Concat(rows...)
+	var made []string
+	for _, r := range rolesOf(model) {
+		if slices.Contains(there, r) || strings.HasPrefix(r, "pg_") { // those are the server's own
+			continue
+		}
+		if _, err := s.pool.ExecContext(ctx, "CREATE ROLE "+ddlpostgres.Identifier(r)+" NOLOGIN"); err != nil {
+			return nil, fmt.Errorf("make the role %s: %w", r, err)
+		}
+		made = append(made, r)
+	}
+	return made, nil
 }
 
 // buildingOf is the ID of the snapshot that is being built here, or "".
