@@ -281,12 +281,6 @@ func (g *gate) noScratch(err error) error {
 	return g.missing
 }
 
-// scratches makes scratch databases for proofs.
-type scratches struct{ server scratch.Server }
-
-// Create implements proof.Scratch.
-func (s scratches) Create(ctx context.Context) (proof.Database, error) { return s.server.Create(ctx) }
-
 // proof is what the proofs work with; nil, with a reason, where there is nothing to prove or nowhere to do it.
 func (g *gate) proof() (*proof.Proof, string, error) {
 	switch {
@@ -304,7 +298,7 @@ func (g *gate) proof() (*proof.Proof, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	g.proved = &proof.Proof{Scratch: scratches{g.server}, Base: base, Earlier: g.earlier, Changes: g.pending, Pending: g.phases, Folder: g.config.Changes}
+	g.proved = &proof.Proof{Scratch: scratch.Proofs{Server: g.server}, Base: base, Earlier: g.earlier, Changes: g.pending, Pending: g.phases, Folder: g.config.Changes}
 	return g.proved, "", nil
 }
 

@@ -120,11 +120,6 @@ func onCorpus(t *testing.T, list []planted, look func(c planted, t *testing.T, e
 	}
 }
 
-// made makes scratch databases.
-type made struct{ scratch.Server }
-
-func (m made) Create(ctx context.Context) (proof.Database, error) { return m.Server.Create(ctx) }
-
 // check has the proofs look at a change.
 func (c planted) check(t *testing.T, engine migrate.Engine, server scratch.Server) {
 	p := c.proof(t, engine, server)
@@ -206,7 +201,7 @@ func proofOf(t *testing.T, engine migrate.Engine, server scratch.Server, scripts
 	folder, err := migrate.LoadFolder(dir, engine)
 	require.NoError(t, err)
 	return &proof.Proof{
-		Scratch: made{server}, Folder: dir, Changes: folder.Changes,
+		Scratch: scratch.Proofs{Server: server}, Folder: dir, Changes: folder.Changes,
 		Base: func(ctx context.Context, db proof.Database) error {
 			for _, s := range strings.Split(base(engine), ";\n") {
 				if strings.TrimSpace(s) == "" {

@@ -48,7 +48,7 @@ func TestKeto(t *testing.T) {
 	server, err := scratch.Open(t.Context(), "", scratch.Options{})
 	require.NoError(t, err)
 	p := &proof.Proof{
-		Scratch: made{server}, Folder: changes, Changes: folder.Changes,
+		Scratch: scratch.Proofs{Server: server}, Folder: changes, Changes: folder.Changes,
 		Base: func(ctx context.Context, db proof.Database) error { // of another project, before its own
 			_, err := db.DB().ExecContext(ctx, "CREATE TABLE networks (id uuid PRIMARY KEY)")
 			return err

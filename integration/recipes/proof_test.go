@@ -49,11 +49,6 @@ func scratchOf(t *testing.T, engine string) scratch.Server {
 	return server
 }
 
-// scratches makes the scratch databases of a proof.
-type scratches struct{ scratch.Server }
-
-func (s scratches) Create(ctx context.Context) (proof.Database, error) { return s.Server.Create(ctx) }
-
 func proven(t *testing.T, server scratch.Server, c *matrixCase, engine string) {
 	g := open(t, fresh(t, engine))
 	g.exec(c.before.on(engine))
@@ -62,7 +57,7 @@ func proven(t *testing.T, server scratch.Server, c *matrixCase, engine string) {
 	folder, err := migrate.LoadFolder(g.changes, migrate.Engine(engine))
 	require.NoError(t, err)
 	p := &proof.Proof{
-		Scratch: scratches{server}, Folder: g.changes, Changes: folder.Changes,
+		Scratch: scratch.Proofs{Server: server}, Folder: g.changes, Changes: folder.Changes,
 		Base: func(ctx context.Context, db proof.Database) error {
 			statements, err := migrate.Scan(migrate.Engine(engine), c.before.on(engine))
 			if err != nil {
