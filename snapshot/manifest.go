@@ -126,6 +126,12 @@ type Chunk struct {
 	PlainSHA256 string `json:"plain_sha256,omitempty"` // format 1
 }
 
+// Of tells whether the snapshot is of the database that has this name and identity, as Live says them. Snapshots of the
+// first format have a name alone.
+func (m *Manifest) Of(name, identity string) bool {
+	return m.Identity == identity || m.Identity == "" && m.Source == name
+}
+
 // Rows is how many rows the snapshot holds.
 func (m *Manifest) Rows() int64 {
 	var n int64

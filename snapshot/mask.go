@@ -227,12 +227,8 @@ func referenced(model *schema.Database, in *schema.Schema, r *schema.Reference) 
 		if s.Name != orElse(r.Schema, in.Name) {
 			continue
 		}
-		for _, t := range s.Tables {
-			for _, k := range t.Constraints {
-				if t.Name == r.Table && k.Type == schema.PrimaryKey {
-					return k.Columns
-				}
-			}
+		if t := s.Table(r.Table); t != nil {
+			return t.KeyColumns()
 		}
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"filippo.io/age"
 	"github.com/urfave/cli/v2"
 
+	"github.com/switchbackdb/switchback/config"
 	"github.com/switchbackdb/switchback/drivers/scratch"
 	"github.com/switchbackdb/switchback/drivers/store/s3"
 	"github.com/switchbackdb/switchback/migrate"
@@ -31,7 +32,7 @@ func snapshotCommand() *cli.Command {
 				Flags:  targetFlags(append(createFlags(), storeFlags()...)...),
 				Action: snapshotCreate,
 			},
-			{Name: "list", Usage: "the snapshots of a store", Flags: append(outputFlags(), storeFlag()), Action: snapshotList},
+			{Name: "list", Usage: "the snapshots of a store", Flags: append(outputFlags(), append(listFlags(), storeFlag())...), Action: snapshotList},
 			{Name: "show", Usage: "what is in a snapshot", ArgsUsage: "ID", Flags: append(outputFlags(), storeFlag()), Action: snapshotShow},
 			{
 				Name: "verify", Usage: "prove that a snapshot can be restored (exit 2 when it can not)", ArgsUsage: "ID",
@@ -56,6 +57,15 @@ func snapshotCommand() *cli.Command {
 			snapshotDiffCommand(),
 			pruneCommand(),
 		}, pinCommands()...),
+	}
+}
+
+// listFlags leave out of a list what is of another database. The environment does not name it: a list is wanted most
+// when there is no database to ask.
+func listFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "url", Usage: "only those of the database at `URL`"},
+		&cli.StringFlag{Name: "env", Usage: "only those of the database of that `NAME` in " + config.FileName},
 	}
 }
 
@@ -152,6 +162,9 @@ func snapshotList(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if list, err = p.ofDatabase(c, list); err != nil {
+		return err
+	}
 	rows := [][]string{{"ID", "SOURCE", "ROWS", "STORED", "VERIFIED", "NOTE"}}
 	for _, l := range list {
 		if l.Manifest == nil {
@@ -170,6 +183,33 @@ func snapshotList(c *cli.Context) error {
 		list = []snapshot.Listed{}
 	}
 	return p.out.document(map[string]any{"snapshots": list})
+}
+
+// ofDatabase are the snapshots of the database that the flags name, or all of them. One that was never finished does not
+// say what it is of.
+func (p *project) ofDatabase(c *cli.Context, list []snapshot.Listed) ([]snapshot.Listed, error) {
+	if c.String("url") == "" && c.String("env") == "" {
+		return list, nil
+	}
+	env, err := p.environment(c)
+	if err != nil {
+		return nil, err
+	}
+	db, err := openDatabase(c.Context, env.URL, false)
+	if err != nil {
+		return nil, err
+	}
+	t := &target{project: p, url: env.URL, db: db}
+	defer t.close()
+	live, err := t.live()
+	if err != nil {
+		return nil, err
+	}
+	name, identity, err := live.Identity(c.Context)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(list, func(l snapshot.Listed) bool { return l.Manifest != nil && !l.Manifest.Of(name, identity) }), nil
 }
 
 func verifiedText(v *snapshot.Verification) string {

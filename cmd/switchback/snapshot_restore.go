@@ -152,7 +152,7 @@ func (p *project) restoreElsewhere(c *cli.Context, store *snapshot.Store, m *sna
 	if err != nil {
 		return err
 	}
-	if identity == m.Identity || m.Identity == "" && name == m.Source {
+	if m.Of(name, identity) {
 		return fmt.Errorf("--into: %s is where snapshot %s was taken of\n  state: nothing was changed\n  next: the same with --url or --env, without --into", name, m.ID)
 	}
 	if err := t.printLoss(c.Context, m); err != nil || c.Bool("dry-run") {
@@ -211,7 +211,7 @@ func sameDatabase(ctx context.Context, live snapshot.Live, m *snapshot.Manifest)
 	if err != nil {
 		return err
 	}
-	if m.Identity == identity || m.Identity == "" && m.Source == name {
+	if m.Of(name, identity) {
 		return nil
 	}
 	return fmt.Errorf("snapshot %s is of %s, not of %s\n  state: nothing was changed\n  next: switchback snapshot restore %s --into URL", m.ID, m.Source, name, m.ID)
