@@ -159,16 +159,19 @@ func (w *world) happens(e event) {
 	}
 }
 
-// ReleaseStep implements strategies.Observer.
-func (w *world) ReleaseStep(_ *strategies.Release, s strategies.StepStatus, _ time.Duration) {
-	w.saw("%s: %s %s", s.Step, s.State, s.Note)
-	w.written()
-}
-
-// ReleaseTurned implements strategies.Observer.
-func (w *world) ReleaseTurned(r *strategies.Release) {
-	w.saw("turned back: %s", r.Reason)
-	w.fate.back = true
+// ReleaseEvent implements strategies.Observer.
+func (w *world) ReleaseEvent(e strategies.Event) {
+	if e.Earlier {
+		return
+	}
+	switch e.Type {
+	case strategies.StepBegun, strategies.StepDone, strategies.StepFailed, strategies.StepUndoing, strategies.StepUndone, strategies.StepStuck:
+	case strategies.ReleaseTurnedBack:
+		w.fate.back = true
+	default:
+		return
+	}
+	w.saw("%s %s %s%s", e.Type, e.Step, e.Note, e.Error)
 	w.written()
 }
 

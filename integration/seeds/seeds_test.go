@@ -163,7 +163,7 @@ func (n *tally) print(t *testing.T, whole bool) {
 // play has people do what they may, and at the end has the release that is under way ended.
 func (s *scenario) play() {
 	s.rolling = s.rand.IntN(3) == 0
-	for range 2 + s.rand.IntN(6) {
+	for range 1 + s.rand.IntN(4) {
 		c := s.pick(s.may())
 		s.try(c, fateOf(s.rand))
 	}
