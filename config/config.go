@@ -114,6 +114,13 @@ type Release struct {
 	Hooks       []Hook        `yaml:"hooks,omitempty"`
 	Guard       *Guard        `yaml:"guard,omitempty"`
 	Events      Events        `yaml:"events,omitempty"`
+	Metrics     Metrics       `yaml:"metrics,omitempty"`
+}
+
+// Metrics says where Prometheus finds what a release does.
+type Metrics struct {
+	Listen   string `yaml:"listen,omitempty"`   // HOST:PORT of /metrics while a release runs
+	Textfile string `yaml:"textfile,omitempty"` // FILE.prom in the folder of node_exporter's textfile collector
 }
 
 // Events says who is told what happens to a release.
@@ -381,7 +388,7 @@ func (c *Config) defaults() {
 	set(&c.Release.Discovery.Prefix, "switchback")
 	for _, file := range []*string{
 		&c.Release.Discovery.CA, &c.Release.Discovery.Cert, &c.Release.Discovery.Key, &c.Release.Router.Include,
-		&c.Release.Events.File, &c.Release.Service.Template, &c.Release.Service.Kubeconfig, &c.Release.Router.Kubeconfig,
+		&c.Release.Events.File, &c.Release.Metrics.Textfile, &c.Release.Service.Template, &c.Release.Service.Kubeconfig, &c.Release.Router.Kubeconfig,
 		&c.Release.Service.SecretFile, &c.Release.Service.CA, &c.Release.Service.Cert, &c.Release.Service.Key,
 		&c.Release.Router.SecretFile, &c.Release.Router.CA, &c.Release.Router.Cert, &c.Release.Router.Key,
 		&c.Agent.Render.Include, &c.Agent.Render.Template,

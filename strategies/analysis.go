@@ -51,6 +51,7 @@ const (
 type Verdict struct {
 	Outcome Outcome
 	Says    string // "3 of 420 requests failed, 1 of 3,780 on the stable version"
+	Figures map[string]float64
 }
 
 // Ruling is what a gate comes to at the end of its window.

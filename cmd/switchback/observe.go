@@ -12,6 +12,8 @@ import (
 
 	"github.com/switchbackdb/switchback/config"
 	"github.com/switchbackdb/switchback/drivers/observer/events"
+	"github.com/switchbackdb/switchback/drivers/observer/metrics"
+	"github.com/switchbackdb/switchback/drivers/observer/traces"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/strategies"
 )
@@ -21,8 +23,9 @@ import (
 type observers struct {
 	runs     []migrate.Observer
 	releases []strategies.Observer
-	ends     []func() error // says what could not be told
-	delivers bool           // events go somewhere, which the journal is to know
+	gates    []gateObserver
+	ends     []io.Closer // metrics and traces
+	events   []io.Closer // where the journal is to know whether events have arrived
 	last     strategies.Event
 }
 
@@ -75,14 +78,29 @@ func (o *observers) ReleaseEvent(e strategies.Event) {
 	}
 }
 
-// eventSink is who passes events on.
-type eventSink interface {
-	strategies.Observer
-	io.Closer
+// gateObserver is told each time that a gate was asked.
+type gateObserver interface {
+	GateAsked(gate string, v strategies.Verdict)
 }
 
-func (o *observers) add(s eventSink) {
-	o.releases, o.ends = append(o.releases, s), append(o.ends, s.Close)
+// heardJudge is a judge whose answers others hear, too. It implements strategies.Judge.
+type heardJudge struct {
+	judge strategies.Judge
+	gate  string
+	told  *observers
+}
+
+// Judge implements strategies.Judge.
+func (j *heardJudge) Judge(ctx context.Context, w strategies.Window) (strategies.Verdict, error) {
+	v, err := j.judge.Judge(ctx, w)
+	heard := v
+	if err != nil {
+		heard = strategies.Verdict{Outcome: strategies.NoData}
+	}
+	for _, g := range j.told.gates {
+		g.GateAsked(j.gate, heard)
+	}
+	return v, err
 }
 
 // observedFlags are the flags of a command that takes a release on.
@@ -98,7 +116,7 @@ func observed(c *cli.Context, f func(*target, *strategies.Machine) error) error 
 	return withMachine(c, func(t *target, m *strategies.Machine) error {
 		if err := t.openObservers(c); err != nil {
 			if c.Command.Name == "start" {
-				return fmt.Errorf("%w\n  state: nothing was changed", errors.Join(err, t.told.close()))
+				return fmt.Errorf("%w\n  state: nothing was changed", errors.Join(err, end(t.told.events), end(t.told.ends)))
 			}
 			t.warn(err)
 		}
@@ -113,7 +131,34 @@ func (p *project) warn(err error) { fmt.Fprintf(p.out.progress, "warning: %v\n",
 
 // openObservers opens what is told of a release.
 func (t *target) openObservers(c *cli.Context) error {
-	return errors.Join(t.toFile(c), t.toWebhook(t.config.Release.Events.Webhook))
+	return errors.Join(t.toFile(c), t.toWebhook(t.config.Release.Events.Webhook), t.toMetrics(), t.toTraces(c.Context))
+}
+
+// toMetrics has Prometheus find what happens.
+func (t *target) toMetrics() error {
+	c := t.config.Release.Metrics
+	if c == (config.Metrics{}) {
+		return nil
+	}
+	m, err := metrics.New(metrics.Options{Listen: c.Listen, Textfile: c.Textfile})
+	if err != nil {
+		return t.config.Fault("release.metrics", "is of no use: "+err.Error())
+	}
+	t.told.releases, t.told.ends = append(t.told.releases, m), append(t.told.ends, m)
+	t.told.runs, t.told.gates = append(t.told.runs, m), append(t.told.gates, m)
+	return nil
+}
+
+// toTraces has traces sent, where the environment says so.
+func (t *target) toTraces(ctx context.Context) error {
+	if !traces.Wanted() {
+		return nil
+	}
+	tr, err := traces.New(ctx)
+	if err == nil {
+		t.told.releases, t.told.ends = append(t.told.releases, tr), append(t.told.ends, tr)
+	}
+	return err
 }
 
 // toFile has events written as lines.
@@ -128,7 +173,7 @@ func (t *target) toFile(c *cli.Context) error {
 	case name == "-" && t.out.json:
 		return errors.New("--json and --events - both want standard output\n  next: leave one of them out, or: --events FILE")
 	case name == "-":
-		t.told.add(events.NewLines(notClosed{t.out.w}, "standard output"))
+		t.told.releases = append(t.told.releases, events.NewLines(notClosed{t.out.w}, "standard output"))
 		t.out.w = t.out.progress // what is said to people is no line of JSON
 		return nil
 	}
@@ -136,8 +181,7 @@ func (t *target) toFile(c *cli.Context) error {
 	if err != nil {
 		return fmt.Errorf("open the file of events: %w", err)
 	}
-	t.told.add(events.NewLines(f, name))
-	t.told.delivers = true
+	t.told.deliver(events.NewLines(f, name))
 	return nil
 }
 
@@ -164,30 +208,38 @@ func (t *target) toWebhook(w *config.Webhook) error {
 	if err != nil {
 		return t.config.Fault("release.events.webhook", "is of no use: "+err.Error())
 	}
-	t.told.add(hook)
-	t.told.delivers = true
+	t.told.deliver(hook)
 	return nil
 }
 
-// close ends all who are told, and says what did not arrive.
-func (o *observers) close() error {
+// deliver has events go where the journal is to know whether they have arrived.
+func (o *observers) deliver(to interface {
+	strategies.Observer
+	io.Closer
+},
+) {
+	o.releases, o.events = append(o.releases, to), append(o.events, to)
+}
+
+// end closes all of a list, and says what did not arrive.
+func end(list []io.Closer) error {
 	var problems []error
-	for _, end := range o.ends {
-		if err := end(); err != nil {
-			problems = append(problems, err)
-		}
+	for _, c := range list {
+		problems = append(problems, c.Close())
 	}
-	o.ends = nil
 	return errors.Join(problems...)
 }
 
-// farewell ends all who are told. When everything has arrived the journal knows, else the next run tells it again.
+// farewell ends all who are told. When all events have arrived the journal knows, else the next run tells them again.
 func (t *target) farewell(ctx context.Context) {
-	err := t.told.close()
-	if err == nil && t.told.delivers && t.told.last.Entry > 0 && !t.told.last.Told {
+	if err := end(t.told.ends); err != nil {
+		t.warn(err)
+	}
+	err := end(t.told.events)
+	if last := t.told.last; err == nil && len(t.told.events) > 0 && last.Entry > 0 && !last.Told {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectTimeout)
 		defer cancel()
-		err = strategies.MarkTold(ctx, t.runner, t.told.last.Release, t.told.last.Entry)
+		err = strategies.MarkTold(ctx, t.runner, last.Release, last.Entry)
 	}
 	if err != nil {
 		t.warn(fmt.Errorf("%w\n  next: switchback release events has them all; the next run of this release tells them again", err))

@@ -60,7 +60,8 @@ func (t *target) machine(c *cli.Context) (*strategies.Machine, error) {
 		return nil, err
 	}
 	m.Judge = func(g strategies.Gate) (strategies.Judge, error) {
-		return analysis.New(g, analysis.Parts{Router: m.Router, Target: t.db.DB(), Resolve: config.Substitute, Dir: r.Service.Dir})
+		judge, err := analysis.New(g, analysis.Parts{Router: m.Router, Target: t.db.DB(), Resolve: config.Substitute, Dir: r.Service.Dir})
+		return &heardJudge{judge: judge, gate: g.Name, told: t.told}, err
 	}
 	m.Strain = t.strain()
 	m.Hook = hook.Runner{Dir: r.Service.Dir, Output: &hookOutput{out: t.out}}.Run
@@ -165,7 +166,7 @@ func releaseStart(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		plan.Announced = t.told.delivers
+		plan.Announced = len(t.told.events) > 0
 		var r *strategies.Release
 		err = t.runner.Hold(c.Context, "release start --version "+plan.Candidate.Name, func(ctx context.Context, s *migrate.Session) error {
 			r, err = m.Begin(ctx, s, *plan)

@@ -60,13 +60,24 @@ func (j *counted) Judge(ctx context.Context, w strategies.Window) (v strategies.
 	if blue.Requests > 0 {
 		says += "; stable: " + summary(blue)
 	}
+	v = strategies.Verdict{Outcome: strategies.Good, Says: says, Figures: figures(green, blue)}
 	if float64(green.Requests) < j.samples {
-		return strategies.Verdict{Outcome: strategies.NoData, Says: fmt.Sprintf("%s; %g are needed", says, j.samples)}, nil
+		v.Outcome, v.Says = strategies.NoData, fmt.Sprintf("%s; %g are needed", says, j.samples)
+	} else if why := j.worse(green, blue); why != "" {
+		v.Outcome, v.Says = strategies.Bad, why+" ("+says+")"
 	}
-	if why := j.worse(green, blue); why != "" {
-		return strategies.Verdict{Outcome: strategies.Bad, Says: why + " (" + says + ")"}, nil
+	return v, nil
+}
+
+// figures are those of both versions.
+func figures(green, blue strategies.Measure) map[string]float64 {
+	list := map[string]float64{}
+	for prefix, m := range map[string]strategies.Measure{"candidate_": green, "stable_": blue} {
+		list[prefix+"requests"] = float64(m.Requests)
+		list[prefix+"failed_ratio"] = share(m)
+		list[prefix+"p99_seconds"] = quantile(m.Latency, 0.99).Seconds()
 	}
-	return strategies.Verdict{Outcome: strategies.Good, Says: says}, nil
+	return list
 }
 
 // worse says in what the candidate is worse than allowed.

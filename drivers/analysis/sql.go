@@ -78,14 +78,14 @@ func (l limit) judge(text string) (v strategies.Verdict, err error) {
 			n = 1
 		}
 	}
-	v = strategies.Verdict{Outcome: strategies.Good, Says: "is " + text}
+	v = strategies.Verdict{Outcome: strategies.Bad, Says: "is " + text, Figures: map[string]float64{"value": n}}
 	switch {
 	case l.hasBelow && n >= l.below:
-		v = strategies.Verdict{Outcome: strategies.Bad, Says: fmt.Sprintf("is %s, is to be below %g", text, l.below)}
+		v.Says += fmt.Sprintf(", is to be below %g", l.below)
 	case l.hasAbove && n <= l.above:
-		v = strategies.Verdict{Outcome: strategies.Bad, Says: fmt.Sprintf("is %s, is to be above %g", text, l.above)}
-	case !l.hasBelow && !l.hasAbove && n == 0:
-		v = strategies.Verdict{Outcome: strategies.Bad, Says: "is " + text}
+		v.Says += fmt.Sprintf(", is to be above %g", l.above)
+	case l.hasBelow || l.hasAbove || n != 0:
+		v.Outcome = strategies.Good
 	}
 	return v, nil
 }
