@@ -7,7 +7,7 @@ GOFUMPT       := mvdan.cc/gofumpt@v0.12.0
 GOVULNCHECK   := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 VERSITYGW     := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
-.PHONY: demo build image test test-short bench lint images kubernetes
+.PHONY: demo build image test test-short bench lint images built
 
 demo: ## everything at once, on SQLite, nothing to install
 	go run ./cmd/switchback demo
@@ -22,7 +22,7 @@ image: build ## the same in a container image
 # goroutines that they run are those that the other packages run with it.
 EXHAUSTIVE := ./integration/recipes ./integration/schemas ./integration/seeds
 
-test: images kubernetes $(GOBIN)/versitygw ## the whole suite on all engines; starts and stops its own servers
+test: images built $(GOBIN)/versitygw ## the whole suite on all engines; starts and stops its own servers
 	go run ./integration/servers/start -- sh -c '\
 	  go test -race -parallel 4 -timeout 38m $$(go list ./... | grep -vxF "$$(go list $(EXHAUSTIVE))"); others=$$?; \
 	  CGO_ENABLED=0 go test -parallel 4 -timeout 38m $(EXHAUSTIVE) && exit $$others'
@@ -36,8 +36,8 @@ bench: images ## side by side with the tools a user would pick instead
 images: ## the test servers' images: pulled, or built where no registry answers
 	./integration/images/build.sh
 
-kubernetes: ## the tests' Kubernetes control plane, built once for each version: minutes the first time
-	go run ./integration/kubernetes/build
+built: ## the tests' Kubernetes control plane and Consul, built once for each version: minutes the first time
+	go run ./integration/servers/build
 
 lint: $(GOBIN)/golangci-lint $(GOBIN)/gofumpt $(GOBIN)/govulncheck
 	@test -z "$$($(GOBIN)/gofumpt -l .)" || { echo "not formatted:"; $(GOBIN)/gofumpt -l .; exit 1; }

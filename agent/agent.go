@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/switchbackdb/switchback/strategies"
@@ -61,6 +62,23 @@ type Membership interface {
 type Announced struct {
 	Added, Changed, Removed []strategies.Registration
 	Held                    []string // wanted keys that somebody else has
+}
+
+// Put notes an entry that was put, as what of the two it is in a Difference.
+func (a *Announced) Put(planned Announced, r strategies.Registration) {
+	same := func(x strategies.Registration) bool { return x.Key == r.Key }
+	switch {
+	case slices.ContainsFunc(planned.Added, same):
+		a.Added = append(a.Added, r)
+	case slices.ContainsFunc(planned.Changed, same):
+		a.Changed = append(a.Changed, r)
+	}
+}
+
+// Add adds what a later attempt has changed. What that one has found held counts.
+func (a *Announced) Add(later Announced) {
+	a.Added, a.Changed, a.Removed = append(a.Added, later.Added...), append(a.Changed, later.Changed...), append(a.Removed, later.Removed...)
+	a.Held = later.Held
 }
 
 // Registry is service discovery as a reader sees it.

@@ -280,11 +280,12 @@ type Router struct {
 
 // Discovery is the service registry.
 type Discovery struct {
-	Driver string `yaml:"driver,omitempty"` // "file" (default) or "etcd"
+	Driver string `yaml:"driver,omitempty"` // "file" (default), "etcd" or "consul"
 	Path   string `yaml:"path,omitempty"`   // of the file; default ".switchback/discovery.json"
-	// The rest is of etcd. Username and Password may be ${VARIABLE}s.
-	Endpoints []string `yaml:"endpoints,omitempty"` // http://HOST:2379, …
+	// The rest is of etcd and consul. Username, Password and Token may be ${VARIABLE}s.
+	Endpoints []string `yaml:"endpoints,omitempty"` // http://HOST:2379, …; one of consul: http://127.0.0.1:8500
 	Prefix    string   `yaml:"prefix,omitempty"`    // of the keys; default "switchback"
+	Token     string   `yaml:"token,omitempty"`     // of consul alone; the next two are of etcd
 	Username  string   `yaml:"username,omitempty"`
 	Password  string   `yaml:"password,omitempty"`
 	CA        string   `yaml:"ca,omitempty"`   // PEM file of the authorities; the system's when empty
@@ -297,7 +298,7 @@ type Agent struct {
 	Name    string        `yaml:"name,omitempty"`    // of its own in the registry; default the machine's
 	Address string        `yaml:"address,omitempty"` // at which others reach this machine; default 127.0.0.1
 	Labels  []string      `yaml:"labels,omitempty"`  // only containers that have all of these: NAME or NAME=VALUE
-	TTL     time.Duration `yaml:"ttl,omitempty"`     // how long its entries outlive it in etcd; default 15s
+	TTL     time.Duration `yaml:"ttl,omitempty"`     // how long its entries outlive it in etcd or Consul; default 15s
 	// NoRegister has it register nothing, on a machine with an NGINX and no containers.
 	NoRegister bool   `yaml:"no_register,omitempty"`
 	Render     Render `yaml:"render,omitempty"`

@@ -182,6 +182,9 @@ func (p *project) agentParts(c *cli.Context) (*agentParts, error) {
 // shortestTTL is what etcd can be relied on to keep, and a third of it is enough for an answer.
 const shortestTTL = 3 * time.Second
 
+// shortestSession is the shortest that Consul makes sessions, unless it is configured otherwise.
+const shortestSession = 10 * time.Second
+
 func (p *project) addHalves(c *cli.Context, a *agentParts, o config.Agent) error {
 	var does []string
 	registry, err := p.agentRegistry(a)
@@ -224,6 +227,15 @@ func (p *project) agentRegistry(a *agentParts) (*agentRegistry, error) {
 			return nil, err
 		}
 		a.closers = append(a.closers, registry.Close)
+		return &agentRegistry{registry, func(name string, ttl time.Duration) (agent.Membership, error) { return registry.Agent(name, ttl) }}, nil
+	case "consul":
+		if ttl := p.config.Agent.TTL; ttl < shortestSession {
+			return nil, p.config.Fault("agent.ttl", fmt.Sprintf("is %s; with Consul it is %s at least", ttl, shortestSession))
+		}
+		registry, err := p.openConsul(d)
+		if err != nil {
+			return nil, err
+		}
 		return &agentRegistry{registry, func(name string, ttl time.Duration) (agent.Membership, error) { return registry.Agent(name, ttl) }}, nil
 	default:
 		return nil, unknownDiscovery(d)

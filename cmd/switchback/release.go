@@ -14,6 +14,7 @@ import (
 
 	"github.com/switchbackdb/switchback/config"
 	"github.com/switchbackdb/switchback/drivers/analysis"
+	"github.com/switchbackdb/switchback/drivers/discovery/consul"
 	"github.com/switchbackdb/switchback/drivers/discovery/etcd"
 	"github.com/switchbackdb/switchback/drivers/discovery/file"
 	"github.com/switchbackdb/switchback/drivers/hook"
@@ -109,6 +110,8 @@ func (t *target) discovery(d config.Discovery) (strategies.Discovery, error) {
 		}
 		t.closers = append(t.closers, registry.Close)
 		return registry, nil
+	case "consul":
+		return t.openConsul(d)
 	}
 	return nil, unknownDiscovery(d)
 }
@@ -125,8 +128,21 @@ func openEtcd(d config.Discovery) (*etcd.Discovery, error) {
 	return etcd.New(o)
 }
 
+func (p *project) openConsul(d config.Discovery) (*consul.Discovery, error) {
+	if len(d.Endpoints) != 1 {
+		return nil, p.config.Fault("release.discovery.endpoints", fmt.Sprintf("has %d of them; it is one Consul agent, best the machine's own: [\"http://127.0.0.1:8500\"]", len(d.Endpoints)))
+	}
+	token, err := config.Substitute(d.Token)
+	if err != nil {
+		return nil, p.config.Fault("release.discovery.token", "cannot be used: "+err.Error())
+	}
+	return consul.New(consul.Options{
+		Address: d.Endpoints[0], Prefix: d.Prefix, Token: token, TLS: tlsfiles.Files{CA: d.CA, Cert: d.Cert, Key: d.Key},
+	})
+}
+
 func unknownDiscovery(d config.Discovery) error {
-	return fmt.Errorf("%s: release.discovery.driver is %q; this version knows \"file\" and \"etcd\"", config.FileName, d.Driver)
+	return fmt.Errorf("%s: release.discovery.driver is %q; this version knows \"file\", \"etcd\" and \"consul\"", config.FileName, d.Driver)
 }
 
 // provenSnapshot takes a snapshot and restores it in a scratch database.

@@ -5,12 +5,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	_ "embed" // for the nodes
-	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -19,7 +17,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -45,37 +42,6 @@ type Kubernetes struct {
 // KubernetesVariable is the environment variable that names the folder of a running control plane.
 const KubernetesVariable = "SWITCHBACK_TEST_KUBERNETES"
 
-// ControlPlane is the path of the control plane's binary, whose name is a hash of what it is built from. `make
-// kubernetes` builds it.
-func ControlPlane() (string, error) {
-	source, err := ControlPlaneSource()
-	if err != nil {
-		return "", err
-	}
-	h := sha256.New()
-	for _, name := range []string{"go.mod", "go.sum", "main.go"} {
-		content, err := os.ReadFile(filepath.Join(source, name))
-		if err != nil {
-			return "", err
-		}
-		_, _ = h.Write(content)
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(cache, "switchback", "controlplane-"+hex.EncodeToString(h.Sum(nil)[:8])), nil
-}
-
-// ControlPlaneSource is the folder of the module that the control plane is built from.
-func ControlPlaneSource() (string, error) {
-	_, file, _, ok := runtime.Caller(0)
-	if !ok {
-		return "", errors.New("where is the source of the tests?")
-	}
-	return filepath.Join(filepath.Dir(filepath.Dir(file)), "kubernetes", "controlplane"), nil
-}
-
 // Cluster returns the control plane that the environment names, or starts one for this process. One that is missing
 // is a failure.
 func Cluster(t testing.TB) *Kubernetes {
@@ -85,7 +51,7 @@ func Cluster(t testing.TB) *Kubernetes {
 		s, _ := running.LoadOrStore("kubernetes", &started{})
 		one := s.(*started)
 		one.once.Do(func() { one.url, one.stop, one.err = StartKubernetes(context.Background()) })
-		require.NoError(t, one.err, "a missing control plane is a failure, see `make kubernetes`")
+		require.NoError(t, one.err, "a missing control plane is a failure, see `make built`")
 		dir = one.url
 	}
 	k, err := openKubernetes(dir)
@@ -193,12 +159,12 @@ var nodes []byte
 
 // StartKubernetes starts a control plane and returns its folder.
 func StartKubernetes(ctx context.Context) (dir string, stop func() error, err error) {
-	program, err := ControlPlane()
+	program, err := ControlPlane.Path()
 	if err != nil {
 		return "", nil, err
 	}
 	if _, err := os.Stat(program); err != nil {
-		return "", nil, fmt.Errorf("the control plane is not built (make kubernetes): %w", err)
+		return "", nil, fmt.Errorf("the control plane is not built (make built): %w", err)
 	}
 	p := plane{program: program}
 	if p.dir, err = os.MkdirTemp("", "kubernetes"); err != nil {

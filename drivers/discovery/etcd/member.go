@@ -72,8 +72,7 @@ func (m *Member) Announce(ctx context.Context, want []strategies.Registration) (
 	for range attempts {
 		var once agent.Announced
 		once, err = m.announce(ctx, want)
-		did.Added, did.Changed, did.Removed = append(did.Added, once.Added...), append(did.Changed, once.Changed...), append(did.Removed, once.Removed...)
-		did.Held = once.Held
+		did.Add(once)
 		if !errors.Is(err, errChanged) {
 			break
 		}
@@ -106,7 +105,7 @@ func (m *Member) announce(ctx context.Context, want []strategies.Registration) (
 			return done, err
 		}
 		failpoint.Hit("etcd: entry written")
-		done.Added, done.Changed = only(done.Added, did.Added, r), only(done.Changed, did.Changed, r)
+		done.Put(did, r)
 	}
 	for _, r := range remove {
 		if err := m.change(ctx, r.Key, seen[r.Key].revision, clientv3.OpDelete(m.d.key(r.Key))); err != nil {
@@ -116,16 +115,6 @@ func (m *Member) announce(ctx context.Context, want []strategies.Registration) (
 		done.Removed = append(done.Removed, r)
 	}
 	return done, nil
-}
-
-// only adds r to a list when it is in another.
-func only(list, of []strategies.Registration, r strategies.Registration) []strategies.Registration {
-	for _, x := range of {
-		if x.Key == r.Key {
-			return append(list, r)
-		}
-	}
-	return list
 }
 
 // live sees to a lease that lives for another while.

@@ -1,7 +1,7 @@
-// Command build builds the control plane that tests of the Kubernetes drivers run on, unless it is there already. It
-// goes to the user's cache, named by a hash of what it is built from.
+// Command build builds the servers that tests run on and that are built from Go modules, the ones after the other, unless
+// they are there already. They go to the user's cache, named by a hash of what they are built from.
 //
-//	go run ./integration/kubernetes/build
+//	go run ./integration/servers/build
 package main
 
 import (
@@ -19,34 +19,43 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := build(ctx)
+	err := buildAll(ctx)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "build the control plane:", err)
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func build(ctx context.Context) error {
-	program, err := servers.ControlPlane()
+func buildAll(ctx context.Context) error {
+	for _, b := range servers.AllBuilt() {
+		if err := build(ctx, b); err != nil {
+			return fmt.Errorf("build %s: %w", b.Name, err)
+		}
+	}
+	return nil
+}
+
+func build(ctx context.Context, b servers.Built) error {
+	program, err := b.Path()
 	if err != nil {
 		return err
 	}
 	if _, err := os.Stat(program); err == nil {
-		fmt.Println("  the control plane is there:", program)
+		fmt.Printf("  %s is there: %s\n", b.Name, program)
 		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(program), 0o755); err != nil {
 		return err
 	}
-	source, err := servers.ControlPlaneSource()
+	source, err := b.Source()
 	if err != nil {
 		return err
 	}
 	begun := time.Now()
 	unfinished := program + ".unfinished"
 	// Nobody debugs it, and no test waits for it: without inlining and debug information it compiles in half the time.
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-p", "2", "-trimpath", "-gcflags=all=-l -dwarf=false", "-ldflags=-s -w", "-o", unfinished, ".")
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-p", "2", "-trimpath", "-gcflags=all=-l -dwarf=false", "-ldflags=-s -w", "-o", unfinished, b.Package)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = source, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if err := cmd.Run(); err != nil {
@@ -55,6 +64,6 @@ func build(ctx context.Context) error {
 	if err := os.Rename(unfinished, program); err != nil {
 		return err
 	}
-	fmt.Printf("  the control plane was built in %s: %s\n", time.Since(begun).Round(time.Second), program)
+	fmt.Printf("  %s was built in %s: %s\n", b.Name, time.Since(begun).Round(time.Second), program)
 	return nil
 }
