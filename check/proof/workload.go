@@ -110,7 +110,7 @@ func (w *asked) ask(ctx context.Context, queries []workload.Query, rule string, 
 		}
 		before, again := w.known[q.Text]
 		switch {
-		case err != nil && q.Recalled && (rule == BrokenAlready || !w.one.db.IsMissing(err)):
+		case err != nil && q.Recalled && !again && (rule == BrokenAlready || !w.one.db.IsMissing(err)):
 			w.told[q.Text] = true
 			w.left++
 		case err != nil:

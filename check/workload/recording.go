@@ -125,6 +125,7 @@ func (r *Recording) Leave() {
 
 // keep notes one statement.
 func (r *Recording) keep(tokens []sqltoken.Token, types []string) *recorded {
+	tokens = asked(tokens)
 	// SELECT 1 names nothing: it only asks whether the server is there.
 	if !slices.ContainsFunc(tokens[min(1, len(tokens)):], sqltoken.Token.IsName) || !Asks(first(tokens)) {
 		return nil
@@ -152,6 +153,16 @@ func (r *Recording) keep(tokens []sqltoken.Token, types []string) *recorded {
 	r.distinct[b.text] = s
 	r.bytes += len(b.text)
 	return s
+}
+
+// asked is the question of a statement that has one inside: of a cursor, and of one that SQL prepares.
+func asked(tokens []sqltoken.Token) []sqltoken.Token {
+	opens, behind := map[string]string{"declare": "for", "prepare": "as"}, ""
+	if len(tokens) > 0 {
+		behind = opens[strings.ToLower(tokens[0].Raw)]
+	}
+	i := slices.IndexFunc(tokens, func(t sqltoken.Token) bool { return behind != "" && t.Is(behind) })
+	return tokens[i+1:]
 }
 
 // first is the word that a statement begins with.

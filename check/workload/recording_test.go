@@ -58,7 +58,7 @@ func TestRecording(t *testing.T) {
 	r := NewRecording(migrate.Postgres)
 	note := func(text string, types ...string) { r.Again(r.Note(Asked{Text: text, Types: types})) }
 	note("SELECT name FROM customers WHERE id = $1 AND note = 'secret'", "int8")
-	note("SELECT name FROM customers WHERE id = 7")
+	note("DECLARE c CURSOR WITH HOLD FOR SELECT name FROM customers WHERE id = 7")
 	note("SELECT name FROM customers  WHERE id = 8; UPDATE customers SET note = 'secret'; COMMIT")
 	note("SELECT 1; SELECT @@version_comment")
 	note("ALTER USER app PASSWORD 'secret'")

@@ -66,8 +66,10 @@ func runRecord(c *cli.Context) error {
 		return fmt.Errorf("%w\n  state: nothing was recorded\n  next: check --target and --listen, and that the server is up", err)
 	}
 	r := &recordRun{project: p, proxy: proxy, file: c.String("out")}
-	if err := r.write(); err != nil { // before anything runs for long
-		return errors.Join(err, proxy.Close())
+	if _, err := os.Stat(r.file); err != nil { // so that it is not after a long run that it cannot be written
+		if err := r.write(); err != nil {
+			return errors.Join(err, proxy.Close())
+		}
 	}
 	p.out.line("recording what is asked on %s", proxy.Address())
 	return r.run(c)
@@ -109,6 +111,9 @@ func (r *recordRun) run(c *cli.Context) error {
 			<-done
 			return errors.Join(err, r.write())
 		case <-tick.C:
+			if r.proxy.Recording().Counts() == r.written {
+				continue
+			}
 			if err := r.write(); err != nil {
 				r.out.line("%v", err)
 			}
@@ -156,12 +161,9 @@ func (r *recordRun) command(ctx context.Context, c *cli.Context) error {
 	return nil
 }
 
-// write writes the file where there is something new.
+// write writes the file.
 func (r *recordRun) write() error {
 	counts := r.proxy.Recording().Counts()
-	if counts == r.written && counts != (workload.Counts{}) {
-		return nil
-	}
 	if err := atomicfile.Write(r.file, r.proxy.Recording().File(), 0o644); err != nil {
 		return fmt.Errorf("write the recording: %w", err)
 	}

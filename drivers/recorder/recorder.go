@@ -16,6 +16,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
@@ -100,8 +101,14 @@ func Listen(ctx context.Context, c Config) (*Proxy, error) {
 	return p, nil
 }
 
-// Address is where the application connects to: 127.0.0.1:41233.
-func (p *Proxy) Address() string { return p.listener.Addr().String() }
+// Address is where an application on this machine connects to: 127.0.0.1:41233.
+func (p *Proxy) Address() string {
+	a := p.listener.Addr().(*net.TCPAddr)
+	if a.IP.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(a.Port))
+	}
+	return a.String()
+}
 
 // URL is the target's with the proxy's address. It holds the target's password.
 func (p *Proxy) URL() string {

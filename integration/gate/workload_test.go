@@ -96,6 +96,33 @@ func TestRecalledIsNotCarriedOut(t *testing.T) {
 	})
 }
 
+// TestRecalledBreaks names what a server remembers when it could be asked before a change, and cannot behind it, although
+// nothing that it names is missing.
+func TestRecalledBreaks(t *testing.T) {
+	if testing.Short() {
+		return
+	}
+	url, err := servers.Server(servers.Postgres17)
+	require.NoError(t, err)
+	server, err := scratch.Open(t.Context(), url, scratch.Options{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, server.Close()) }()
+	p := proofOf(t, migrate.Postgres, server, map[string]string{
+		"expand.sql":          "ALTER TABLE customers ALTER COLUMN note DROP DEFAULT, ALTER COLUMN note TYPE integer USING NULL;",
+		"expand.rollback.sql": "ALTER TABLE customers ALTER COLUMN note TYPE varchar(200), ALTER COLUMN note SET DEFAULT 'none';",
+	})
+	load := queries("INSERT INTO customers (id, name, note) VALUES (100, 'x', lower($1))", "SELECT lower($1::integer) FROM customers")
+	for i := range load {
+		load[i].Recalled = true
+	}
+	part, err := p.Workload(t.Context(), workload.Load{Blue: load})
+	require.NoError(t, err)
+	require.Len(t, part.Findings, 1)
+	require.Equal(t, proof.BlueBreaks, part.Findings[0].Rule)
+	require.Equal(t, 1, part.Findings[0].Place.Line)
+	require.Contains(t, part.Looked, "1 that a log or a server remembers cannot be asked again")
+}
+
 // TestManyQueries asks ten thousand different queries in each phase, a thousand where each goes to a server, and names
 // the few that a change breaks.
 func TestManyQueries(t *testing.T) {
