@@ -331,7 +331,9 @@ func TestRecordCommand(t *testing.T) {
 		require.Equal(t, code, cmd.ProcessState.ExitCode(), "%s", out)
 		require.Contains(t, string(out), "green.sql: 0 statements, asked 0 times")
 	}
+	require.NoError(t, os.WriteFile(file, []byte("SELECT 1;"), 0o600))
 	for args, want := range map[string]string{
+		"--out " + file + " --target postgres://postgres@127.0.0.1:1/a": "reach the target",
 		"--target sqlite:a.db":                                     `record a target of "sqlite"`,
 		"--target postgres://postgres:secret@127.0.0.1:1/none":     "reach the target",
 		"--target mysql://root:secret@127.0.0.1:1/none?tls=true":   "record does not speak TLS with mysql",
@@ -344,6 +346,9 @@ func TestRecordCommand(t *testing.T) {
 		require.Contains(t, string(out), want)
 		require.NotContains(t, string(out), "secret")
 	}
+	kept, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, "SELECT 1;", string(kept), "an earlier recording is written over before there is another")
 }
 
 // TestRecordOverTLS records on a server that is only reached by TLS, for a client that has none.
