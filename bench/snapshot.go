@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,9 @@ const (
 // they are installed. All of them are programs outside of the server's container, and reach it in the same way.
 func snapshots(ctx context.Context, b *bencher) error {
 	for _, k := range []servers.Kind{servers.Postgres17, servers.MySQL9} {
+		if !slices.Contains(b.engines, k.Engine) {
+			continue
+		}
 		for _, tables := range []int{1, snapshotTables} {
 			if err := snapshotsOn(ctx, b, k, tables); err != nil {
 				return fmt.Errorf("%s: %w", k.Name, err)
@@ -269,9 +273,9 @@ func fillForSnapshot(ctx context.Context, db *sql.DB, engine string, rows, table
 	each := max(1, rows/tables)
 	for i := range tables {
 		create := fmt.Sprintf("CREATE TABLE t%d (id bigint PRIMARY KEY, name varchar(60) NOT NULL, amount decimal(12,2), made timestamp NULL, note text)", i)
-		fill := fmt.Sprintf("INSERT INTO t%d SELECT n, 'customer ' || n, n * 0.01, timestamp '2026-01-01' + n * interval '1 second', md5(n::text) || ' ' || md5((n + 1)::text) FROM generate_series(1, %d) n", i, each)
+		fill := fmt.Sprintf("INSERT INTO t%d SELECT n, 'customer ' || n, n * 0.01, timestamp '2026-01-01 00:00:00' + n * interval '1 second', md5(n::text) || ' ' || md5((n + 1)::text) FROM generate_series(1, %d) n", i, each)
 		if engine == "mysql" {
-			fill = fmt.Sprintf("INSERT INTO t%d WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < %d) SELECT n, concat('customer ', n), n * 0.01, timestamp '2026-01-01' + interval n second, concat(md5(n), ' ', md5(n + 1)) FROM s", i, each)
+			fill = fmt.Sprintf("INSERT INTO t%d WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < %d) SELECT n, concat('customer ', n), n * 0.01, timestamp '2026-01-01 00:00:00' + interval n second, concat(left(sha2(n, 256), 32), ' ', left(sha2(n + 1, 256), 32)) FROM s", i, each)
 		}
 		for _, s := range []string{create, fill, fmt.Sprintf("CREATE INDEX t%d_name ON t%d (name)", i, i)} {
 			conn, err := db.Conn(ctx)
