@@ -142,10 +142,10 @@ func (m *Machine) shiftBack(ctx context.Context, s *migrate.Session, r *Release,
 	return m.dropGreen(ctx, s, r, i, left)
 }
 
-// shutOut leaves this run's fence with a router that sends green nothing. An earlier run may have been stopped before it
-// gave green its share, and would still do so when it goes on.
+// shutOut leaves this run's fence with a router that sends green nothing, where an earlier run has begun to give green its
+// share: it may have been stopped before it did, and would still do so when it goes on.
 func (m *Machine) shutOut(ctx context.Context, s *migrate.Session, r *Release, i int, now Routing) error {
-	if now.Fence >= s.Fence() || len(now.Backends) == 0 {
+	if by := r.Steps[i].fence; by == 0 || by >= s.Fence() || now.Fence >= s.Fence() || len(now.Backends) == 0 {
 		return nil
 	}
 	_, err := m.Router.Shift(ctx, operation(s, r, i, "shut out"), now.Backends)

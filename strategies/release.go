@@ -45,6 +45,8 @@ type StepStatus struct {
 	State StepState `json:"state"`
 	At    string    `json:"at,omitempty"`   // when it came to that
 	Note  string    `json:"note,omitempty"` // what it made and its hooks said, or why it failed
+
+	fence int64 // of the run that went forward with it; 0 for the one under way
 	// Gates are what gates came to in it.
 	Gates []Judgement `json:"gates,omitempty"`
 }
@@ -203,6 +205,8 @@ func (r *Release) applyStep(s *StepStatus, e migrate.Entry, d detail) {
 	states := forward
 	if e.Direction == migrate.Back {
 		states = back
+	} else {
+		s.fence = e.Fence
 	}
 	s.State = states[e.Status]
 	if s.State == Begun {
