@@ -354,6 +354,9 @@ func (t *target) blue(ctx context.Context, m *strategies.Machine, releases []*st
 		return nil, err
 	}
 	blue := strategies.StableOf(releases)
+	if err := sameKind(blue, releases, false); err != nil {
+		return nil, err
+	}
 	for _, b := range routing.Backends {
 		switch {
 		case b.Weight == 0:

@@ -78,11 +78,8 @@ func (t *target) rolling(ctx context.Context, m *strategies.Machine, p *strategi
 // inForce is the stable version, whose definition the orchestrator has to have; nil when there is none yet.
 func inForce(now strategies.Rollout, releases []*strategies.Release) (*strategies.Stable, error) {
 	blue := strategies.StableOf(releases)
-	if blue != nil {
-		i := slices.IndexFunc(releases, func(r *strategies.Release) bool { return r.Plan.Release == blue.Release })
-		if s := releases[i].Plan.Strategy; s != strategies.Rolling {
-			return nil, fmt.Errorf("release %s is the stable one, and it is %s: a rolling release replaces the instances of another rolling one\n  next: go on with --strategy %s, or bring that one back: switchback release rollback", blue.Release, s, s)
-		}
+	if err := sameKind(blue, releases, true); err != nil {
+		return nil, err
 	}
 	reason := now.Foreign
 	switch {
@@ -99,6 +96,25 @@ func inForce(now strategies.Rollout, releases []*strategies.Release) (*strategie
 		blue.Replicas = now.Wanted
 	}
 	return blue, nil
+}
+
+// sameKind refuses a release whose stable version is of the other kind: instances that an orchestrator replaces in place,
+// and versions that run side by side behind a router, know nothing of each other.
+func sameKind(blue *strategies.Stable, releases []*strategies.Release, rolling bool) error {
+	if blue == nil {
+		return nil
+	}
+	i := slices.IndexFunc(releases, func(r *strategies.Release) bool { return r.Plan.Release == blue.Release })
+	stable := releases[i].Plan.Strategy
+	if (stable == strategies.Rolling) == rolling {
+		return nil
+	}
+	why := "its instances are replaced in place, and no router shares traffic between them and a candidate"
+	if rolling {
+		why = "it serves behind a router, from which a rolling release would take nothing"
+	}
+	return fmt.Errorf("release %s is the stable one, and it is %s: %s\n  state: nothing was changed\n  next: go on with --strategy %s; or change over by hand: start the other kind under another release.application, move the clients there, and end this one",
+		blue.Release, stable, why, stable)
 }
 
 // reachable refuses gates that ask an application whose instances only their orchestrator reaches.

@@ -195,16 +195,15 @@ func inside(found container.InspectResponse) (network.Port, error) {
 		}
 	}
 	if wanted == "" {
-		var tcp []string
+		var exposed []string
 		for p := range found.Config.ExposedPorts {
-			if p.Proto() == network.TCP {
-				tcp = append(tcp, strconv.Itoa(int(p.Num())))
-			}
+			exposed = append(exposed, p.String())
 		}
-		if len(tcp) != 1 {
-			return network.Port{}, fmt.Errorf("it exposes %d ports; give it the label %s=PORT", len(tcp), labelPort)
+		only, n := engine.OnlyPort(exposed)
+		if n != 1 {
+			return network.Port{}, fmt.Errorf("it exposes %d ports; give it the label %s=PORT", n, labelPort)
 		}
-		wanted = tcp[0]
+		wanted = only
 	}
 	port, err := network.ParsePort(wanted + "/tcp")
 	if err != nil || port.Num() == 0 {

@@ -41,21 +41,32 @@ func Inspect(ctx context.Context, engine *client.Client, name string) (*Image, e
 	return image, nil
 }
 
+// OnlyPort is the number of the one port of TCP among those that are exposed, such as 80 and 53/udp; n is how many there
+// are.
+func OnlyPort(exposed []string) (number string, n int) {
+	for _, p := range exposed {
+		if port, protocol, _ := strings.Cut(p, "/"); protocol == "" || protocol == "tcp" {
+			number = port
+			n++
+		}
+	}
+	return number, n
+}
+
 // Port is the port that the application listens on inside: the one that is configured, else the only one that the
 // image exposes.
 func (i *Image) Port(configured int) (network.Port, error) {
 	wanted := strconv.Itoa(configured)
 	if configured == 0 {
-		var tcp []string
+		var exposed []string
 		for p := range i.exposed {
-			if number, protocol, _ := strings.Cut(p, "/"); protocol == "" || protocol == "tcp" {
-				tcp = append(tcp, number)
-			}
+			exposed = append(exposed, p)
 		}
-		if len(tcp) != 1 {
-			return network.Port{}, fmt.Errorf("the image %s exposes %d ports: which one is the application's?\n  next: set release.service.port", i.Name, len(tcp))
+		only, n := OnlyPort(exposed)
+		if n != 1 {
+			return network.Port{}, fmt.Errorf("the image %s exposes %d ports: which one is the application's?\n  next: set release.service.port", i.Name, n)
 		}
-		wanted = tcp[0]
+		wanted = only
 	}
 	port, err := network.ParsePort(wanted + "/tcp")
 	if err != nil || port.Num() == 0 {
