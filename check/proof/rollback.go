@@ -31,7 +31,7 @@ const (
 // is wrong with the changes are findings.
 func (p *Proof) Rollback(ctx context.Context) (check.Part, error) {
 	begun := time.Now()
-	r := &run{Proof: p, fewer: plainRows}
+	r := &run{Proof: p, fewer: plainRows, named: map[string]bool{}}
 	for i := range p.Changes {
 		on, err := r.change(ctx, i)
 		if err != nil {
@@ -59,7 +59,8 @@ type run struct {
 	tries    int // ways forward and back
 	made     int // rows in the last scratch that was filled
 	unfilled []unfilled
-	after    int // changes that were not looked at, as one before them does not go forward
+	named    map[string]bool // by table: whether a change names it
+	after    int             // changes that were not looked at, as one before them does not go forward
 }
 
 func (r *run) looked() string {

@@ -60,6 +60,7 @@ func (r *run) fill(ctx context.Context, one *subject, i int) error {
 		return err
 	}
 	f := newFiller(one.db, one.model)
+	f.worked = r.worksOn
 	f.next = one.plain // the tables that are filled further have the numbers before
 	if err := f.fill(ctx, r.rows(i)); err != nil {
 		return err
@@ -69,6 +70,16 @@ func (r *run) fill(ctx context.Context, one *subject, i int) error {
 	}
 	r.made, r.unfilled = f.total, f.unfilled
 	return nil
+}
+
+// worksOn tells whether a change names a table.
+func (r *run) worksOn(table string) bool {
+	known, ok := r.named[table]
+	if !ok {
+		known = slices.ContainsFunc(r.Changes, func(c *migrate.Change) bool { return mentions(c, table) })
+		r.named[table] = known
+	}
+	return known
 }
 
 // rows is how many rows there are before the ith change. A change that refuses some is tried with fewer; those

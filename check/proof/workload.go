@@ -27,7 +27,7 @@ const (
 // all of these and after each contract, in the order in which a release runs the phases.
 func (p *Proof) Workload(ctx context.Context, load workload.Load) (_ check.Part, err error) {
 	begun := time.Now()
-	r := &run{Proof: p}
+	r := &run{Proof: p, named: map[string]bool{}}
 	one, err := r.build(ctx, 0)
 	if err != nil {
 		return check.Part{}, err

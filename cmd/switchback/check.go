@@ -228,59 +228,6 @@ func (g *gate) choose() error {
 	return nil
 }
 
-// noScratchError says that there is nowhere to try changes.
-type noScratchError struct{ err error }
-
-// Error implements error.
-func (e *noScratchError) Error() string { return e.err.Error() }
-
-// Unwrap returns why there is none.
-func (e *noScratchError) Unwrap() error { return e.err }
-
-// scratchDatabases opens the server of scratch databases, and sees that one can be made there. What is missing says
-// what to do.
-func (g *gate) scratchDatabases() error {
-	if g.server != nil {
-		return nil
-	}
-	if g.missing != nil {
-		return g.missing
-	}
-	name := g.c.String("scratch")
-	if name == "" && g.engine != migrate.SQLite {
-		return &noScratchError{fmt.Errorf("changes for %s are tried on a server of it, and there is none to try them on\n  state: only what needs none was checked\n  next: --scratch docker:%s or --scratch URL of a server where databases may be created; or --static to leave the rest out", g.engine, g.engine)}
-	}
-	engine, err := scratch.Engine(name)
-	if err != nil {
-		return err
-	}
-	if engine != g.engine {
-		return fmt.Errorf("--scratch is %s, the target is %s: changes are tried on an engine of the same kind", engine, g.engine)
-	}
-	server, err := scratch.Open(g.c.Context, name, scratch.Options{Progress: func(text string) { g.out.line("  … %s", text) }})
-	if err != nil {
-		return g.noScratch(err)
-	}
-	db, err := server.Create(g.c.Context)
-	if err == nil {
-		err = db.Close()
-	}
-	if err != nil {
-		return g.noScratch(errors.Join(err, server.Close()))
-	}
-	g.server = server
-	return nil
-}
-
-// noScratch is the error of a scratch server that is not to be had, unless the command was stopped.
-func (g *gate) noScratch(err error) error {
-	if g.c.Context.Err() != nil {
-		return err
-	}
-	g.missing = &noScratchError{err}
-	return g.missing
-}
-
 // proof is what the proofs work with; nil, with a reason, where there is nothing to prove or nowhere to do it.
 func (g *gate) proof() (*proof.Proof, string, error) {
 	switch {
