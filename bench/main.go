@@ -3,7 +3,7 @@
 // for rates. Each figure is the median of several rounds that take turns; the spread is printed beside.
 //
 //	make bench                      everything
-//	make bench CASES=migrations     one case: migrations, backfill, proxy, record, inspect, data, recipes
+//	make bench CASES=migrations     one case, or several, with commas; go run ./bench -help names them
 //
 // `make bench` starts the servers it needs. None of it is a test: machines differ.
 package main
@@ -41,7 +41,12 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	cases := flag.String("cases", "migrations,backfill,proxy,record,inspect,data,recipes,snapshots", "which to run")
+	all := benchCases()
+	names := make([]string, len(all))
+	for i, c := range all {
+		names[i] = c.name
+	}
+	cases := flag.String("cases", strings.Join(names, ","), "which to run")
 	rounds := flag.Int("rounds", 3, "rounds of each")
 	scale := flag.Float64("scale", 1, "scales the amounts, for a quick look")
 	tables := flag.String("tables", "100,1000,10000", "numbers of tables in the catalogues of the case inspect")
@@ -59,10 +64,7 @@ func run(ctx context.Context) error {
 		}
 		b.tables = append(b.tables, b.amount(n))
 	}
-	for _, c := range []struct {
-		name string
-		run  func(context.Context, *bencher) error
-	}{{"migrations", migrations}, {"backfill", backfills}, {"proxy", proxies}, {"record", recordings}, {"inspect", inspections}, {"data", dataComparison}, {"recipes", recipes}, {"snapshots", snapshots}} {
+	for _, c := range all {
 		if !slices.Contains(strings.Split(*cases, ","), c.name) {
 			continue
 		}
@@ -73,6 +75,26 @@ func run(ctx context.Context) error {
 		fmt.Printf("(%s took %s)\n\n", c.name, time.Since(begun).Round(time.Second))
 	}
 	return nil
+}
+
+// benchCase is something that is measured.
+type benchCase struct {
+	name string
+	run  func(context.Context, *bencher) error
+}
+
+func benchCases() []benchCase {
+	return []benchCase{
+		{"migrations", migrations},
+		{"backfill", backfills},
+		{"proxy", proxies},
+		{"record", recordings},
+		{"inspect", inspections},
+		{"data", dataComparison},
+		{"recipes", recipes},
+		{"snapshots", snapshots},
+		{"check", checks},
+	}
 }
 
 // amount scales a number of things.
