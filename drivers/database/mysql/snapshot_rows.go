@@ -50,6 +50,11 @@ func newRowsOf(t *schema.Table, engine migrate.Engine) *rowsOf {
 		add("row_start")
 		add("row_end")
 	}
+	for i := range r.columns {
+		if c := t.Column(r.columns[i].name); c == nil && r.columns[i].name == "row_end" || c != nil && strings.HasPrefix(c.Generated, "ROW END") {
+			r.columns[i].read, r.columns[i].loaded = openEnd(r.columns[i].read)
+		}
+	}
 	if !r.history { // the past is left out, and so is when rows began
 		r.columns = deleteGenerated(r.columns, t)
 	}
@@ -82,6 +87,13 @@ func rowExpressions(c *schema.Column, engine migrate.Engine) (read, loaded strin
 		return column, "CONVERT(%s USING latin1)"
 	}
 	return column, ""
+}
+
+// openEnd are how the end of a row's time is read and loaded. A row that is valid now ends at the last moment that a
+// server knows, which is 2038 before MariaDB 11.5 and 2106 since: another server would take it for one of the past.
+func openEnd(column string) (read, loaded string) {
+	const last = "'2038-01-19 03:14:07.999999'"
+	return "IF(" + column + " >= " + last + ", " + last + ", " + column + ")", "IF(%[1]s >= " + last + ", COALESCE(FROM_UNIXTIME(4294967295.999999), " + last + "), %[1]s)"
 }
 
 func (r *rowsOf) part() snapshot.Part {
