@@ -190,7 +190,7 @@ func TestPostgresRestoreCrash(t *testing.T) {
 	command := args("snapshot", "restore", id)
 	names := marks(t, dir, command...)
 	require.Contains(t, names, "restore: closed")
-	app := startApplication(t, u, "SELECT count(*) FROM rows", 4)
+	app := startApplication(t, u, "SELECT count(*) FROM rows", 2)
 	require.Equal(t, "1", text(t, u, "SELECT count(*) FROM rows"))
 	for n, name := range names {
 		if slices.Index(names, name) != n {
@@ -202,7 +202,9 @@ func TestPostgresRestoreCrash(t *testing.T) {
 		require.Equal(t, -1, c.end(t), c.out.String())
 		run(t, dir, "status", "--url", u) // whatever command comes next opens the database again
 		require.Contains(t, []string{"1", "2"}, text(t, u, "SELECT count(*) FROM rows"), "killed at %d, %s", n+1, name)
-		app.wantServed(t, "killed at "+name)
+		if app != nil {
+			app.wantServed(t, "killed at "+name)
+		}
 		run(t, dir, command...)
 		require.Equal(t, "1", text(t, u, "SELECT count(*) FROM rows"), "killed at %d, %s", n+1, name)
 		for other, open := range beside(t, u) {

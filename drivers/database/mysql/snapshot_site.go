@@ -183,7 +183,7 @@ func (s *site) makeTables(ctx context.Context, m *snapshot.Manifest, is *schema.
 	if err != nil {
 		return err
 	}
-	if err := s.run(ctx, script); err != nil {
+	if err := s.makeNew(ctx, script); err != nil {
 		return err
 	}
 	for _, p := range m.Parts {
@@ -213,6 +213,25 @@ func (s *site) setSequences(ctx context.Context, m *snapshot.Manifest) error {
 		}
 	}
 	return nil
+}
+
+// tablesAtOnce is how many tables are made side by side: for each, the server waits for its disk.
+const tablesAtOnce = 4
+
+// makeNew runs a script that makes tables. None needs another before there are foreign keys, so they are made side by
+// side, after what they may need.
+func (s *site) makeNew(ctx context.Context, script *ddl.Script) error {
+	isTable := func(st ddl.Statement) bool { return strings.HasPrefix(st.SQL, "CREATE TABLE ") }
+	first := slices.IndexFunc(script.Statements, isTable)
+	if first < 0 || slices.ContainsFunc(script.Statements[first:], func(st ddl.Statement) bool { return !isTable(st) && !strings.HasPrefix(st.SQL, "SET ") }) {
+		return s.run(ctx, script)
+	}
+	before, tables := *script, *script
+	before.Statements, tables.Statements = script.Statements[:first], script.Statements[first:]
+	if err := s.run(ctx, &before); err != nil {
+		return err
+	}
+	return s.side(ctx, &tables, tablesAtOnce)
 }
 
 func setOption(t *schema.Table, name, value string) {
@@ -507,7 +526,7 @@ func (s *site) stage(ctx context.Context, from, to *schema.Database, stage, work
 	return s.run(ctx, script)
 }
 
-// side runs the statements of a script that alter tables side by side. Each is of a table of its own.
+// side runs the statements of a script that make or alter tables side by side. Each is of a table of its own.
 func (s *site) side(ctx context.Context, script *ddl.Script, workers int) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(workers)
@@ -517,7 +536,7 @@ func (s *site) side(ctx context.Context, script *ddl.Script, workers int) error 
 		}
 		group.Go(func() error {
 			if err := ddlOn(ctx, s.build, st.SQL); err != nil {
-				return fmt.Errorf("%s: %w", firstLine(st.SQL), err)
+				return fmt.Errorf("%s: %w", firstLine(st.SQL), explained(err))
 			}
 			return nil
 		})
