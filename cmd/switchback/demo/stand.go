@@ -274,6 +274,7 @@ const (
 events { worker_connections 4096; }
 http {
     access_log off;
+    keepalive_timeout 0;  # of clients: a worker that ends closes kept connections, perhaps as a request comes; see keepalive_min_timeout
     include %[2]s/switchback.conf;
     server {
         listen %[1]s;
