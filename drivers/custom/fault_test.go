@@ -202,8 +202,11 @@ func TestWebhookTLS(t *testing.T) {
 
 func TestWebhookOptions(t *testing.T) {
 	for _, o := range []webhook.Options{
-		{Secret: secret}, {URL: "ftp://127.0.0.1", Secret: secret}, {URL: "https://user:word@example.com", Secret: secret},
-		{URL: "http://192.0.2.1/", Secret: secret}, {URL: "https://example.com", Secret: "short"},
+		{Secret: secret},
+		{URL: "ftp://127.0.0.1", Secret: secret},
+		{URL: "https://user:word@example.com", Secret: secret},
+		{URL: "http://192.0.2.1/", Secret: secret},
+		{URL: "https://example.com", Secret: "short"},
 		{URL: "https://example.com", Secret: secret, TLS: tlsfiles.Files{CA: "nothing.pem"}},
 	} {
 		_, err := webhook.New(o)

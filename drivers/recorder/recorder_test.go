@@ -27,7 +27,8 @@ func TestFrames(t *testing.T) {
 			}
 		}
 		var got []string
-		f := &frames{headBytes: 5, size: postgresSize,
+		f := &frames{
+			headBytes: 5, size: postgresSize,
 			want: func(head []byte, _ int, first byte) int {
 				require.True(t, first >= 'a' && first <= 'z')
 				return map[byte]int{'Q': 10}[head[0]]

@@ -54,8 +54,10 @@ func TestTableEncrypted(t *testing.T) {
 		about := snapshot.About{Engine: string(s.db.Dialect().Engine)}
 		about.Source, about.Identity, err = live.Identity(t.Context())
 		require.NoError(t, err)
-		s.m, err = s.store.Create(t.Context(), live, about, snapshot.CreateOptions{Workers: 2, LockTimeout: 2 * time.Second,
-			Recipients: []snapshot.Recipient{{Name: key.Recipient().String(), Recipient: key.Recipient()}}})
+		s.m, err = s.store.Create(t.Context(), live, about, snapshot.CreateOptions{
+			Workers: 2, LockTimeout: 2 * time.Second,
+			Recipients: []snapshot.Recipient{{Name: key.Recipient().String(), Recipient: key.Recipient()}},
+		})
 		require.NoError(t, err)
 		before := s.model()
 		for _, keys := range [][]age.Identity{nil, {other}} {
