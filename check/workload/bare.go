@@ -136,7 +136,7 @@ var anyArguments = []string{
 
 // literalType is the type of a text that is written before it, as in DATE '2026-01-01', to stand behind the parameter.
 func (b *stripper) literalType(spaced bool) (text string, before bool) {
-	words := 0
+	var words int
 	switch name := b.before(1); {
 	case name.Is("zone") && b.before(2).Is("time") && (b.before(3).Is("with") || b.before(3).Is("without")) && b.before(4).Kind == sqltoken.Word:
 		words = 4 // timestamp with time zone '…'

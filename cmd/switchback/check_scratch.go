@@ -93,7 +93,7 @@ func (g *gate) confinedScript(db *scratch.Database, script *migrate.Script) erro
 
 // noScratch is the error of a scratch server that is not to be had, unless the command was stopped.
 func (g *gate) noScratch(err error) error {
-	if g.c.Context.Err() != nil {
+	if g.c.Err() != nil {
 		return err
 	}
 	g.missing = &noScratchError{err}

@@ -108,8 +108,7 @@ func (r *recordRun) run(c *cli.Context) error {
 		select {
 		case err := <-served: // it accepts no connections any more
 			stop()
-			<-done
-			return errors.Join(err, r.write())
+			return errors.Join(err, <-done, r.write())
 		case <-tick.C:
 			if r.proxy.Recording().Counts() == r.written {
 				continue

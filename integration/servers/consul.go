@@ -44,7 +44,7 @@ func StartConsul(ctx context.Context) (url string, stop func() error, err error)
 		if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
 			return err
 		}
-		<-ended
+		<-ended //nolint:errcheck // by that signal, which is what its exit code says
 		return nil
 	}
 	url = "http://127.0.0.1:" + ports[0]
@@ -54,11 +54,11 @@ func StartConsul(ctx context.Context) (url string, stop func() error, err error)
 		}
 		select {
 		case err := <-ended:
-			return "", nil, fmt.Errorf("Consul ended: %w: %s", err, said.String())
+			return "", nil, fmt.Errorf("the Consul ended: %w: %s", err, said.String())
 		case <-time.After(20 * time.Millisecond):
 		}
 		if ctx.Err() != nil || time.Now().After(deadline) {
-			return "", nil, errors.Join(errors.New("Consul has no leader"), context.Cause(ctx), stop())
+			return "", nil, errors.Join(errors.New("the Consul has no leader"), context.Cause(ctx), stop())
 		}
 	}
 }

@@ -87,7 +87,7 @@ func (h *HAProxy) Stop() error {
 		return err
 	}
 	select {
-	case <-h.ended: // by that signal, which is what its exit code says
+	case <-h.ended: //nolint:errcheck // by that signal, which is what its exit code says
 		return nil
 	case <-time.After(10 * time.Second):
 		return errors.Join(errors.New("HAProxy did not end"), h.proc.Process.Kill())

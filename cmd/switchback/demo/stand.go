@@ -162,7 +162,7 @@ func (s *stand) until(ctx context.Context, what, name string, ask func() error) 
 func (s *stand) ended(ctx context.Context, name string) error {
 	found, err := s.engine.ContainerInspect(ctx, s.name+"-"+name, client.ContainerInspectOptions{})
 	if err != nil || found.Container.State.Running {
-		return nil // the engine may be asked again
+		return nil //nolint:nilerr // the engine may be asked again
 	}
 	says, err := engine.LastLines(ctx, s.engine, found.Container, secret.Hide(nil))
 	return errors.Join(fmt.Errorf("its container exited with code %d: %s", found.Container.State.ExitCode, says), err)
@@ -257,7 +257,7 @@ func standsAlone(executable string) error {
 	if err != nil {
 		return fmt.Errorf("this binary does not run in a Linux container: %w\n  %s", err, next)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP {
 			return fmt.Errorf("this binary needs libraries that an empty image does not have\n  %s", next)
