@@ -53,15 +53,14 @@ func TestRestoreRoles(t *testing.T) {
 }
 
 // rolesOn are the statements that make a role with rights, and that drop it.
-func rolesOn(k servers.Kind, role string) (make_, drop []string) {
+func rolesOn(k servers.Kind, role string) (made, drop []string) {
 	if k.Engine == "postgres" {
-		return []string{
+		made = []string{
 			"CREATE ROLE " + role + " LOGIN PASSWORD 'secret'", "GRANT SELECT, INSERT ON orders TO " + role + " WITH GRANT OPTION", "GRANT UPDATE (total) ON orders TO " + role,
 			"ALTER VIEW totals OWNER TO " + role, "CREATE TABLE theirs (n int)", "ALTER TABLE theirs OWNER TO " + role,
 			"ALTER DEFAULT PRIVILEGES FOR ROLE " + role + " GRANT SELECT ON TABLES TO pg_monitor",
-		}, []string{
-			"DROP OWNED BY " + role, "DROP ROLE " + role,
 		}
+		return made, []string{"DROP OWNED BY " + role, "DROP ROLE " + role}
 	}
 	account := "'" + role + "'@'%'"
 	return []string{

@@ -168,8 +168,15 @@ func (o DropTable) recipe(p *planner) (recipe, error) {
 	return &dropTable{op: o, table: table, attic: attic}, nil
 }
 
-// putAway is contract. The table's foreign keys go, or rows of the tables they point to could not be
-// deleted any more.
+// ready drops the table's foreign keys, or rows of the tables they point to could not be deleted any more. It is done by
+// itself, so that the rollback proves them without the lock that the name needs.
+func (r *dropTable) ready(p *planner) error {
+	if p.rebuilds() { // it is one transaction
+		return nil
+	}
+	return p.step(nil, func(e *edit) { e.dropForeignKeys(r.table) })
+}
+
 func (r *dropTable) contract(p *planner) error {
 	if p.locks != nil { // a table that is locked by its name cannot get another one
 		return nil
@@ -185,8 +192,10 @@ func (r *dropTable) settle(p *planner) error {
 }
 
 func (r *dropTable) putAway(p *planner) error {
-	if err := p.step(nil, func(e *edit) { e.dropForeignKeys(r.table) }); err != nil {
-		return err
+	if p.rebuilds() {
+		if err := p.step(nil, func(e *edit) { e.dropForeignKeys(r.table) }); err != nil {
+			return err
+		}
 	}
 	p.saying = "Into the attic, with all its rows. Changes the catalogue only."
 	defer func() { p.saying = "" }()
