@@ -65,11 +65,15 @@ func lossRules() []Rule {
 			Name: "disables-foreign-keys", Severity: check.Error, Summary: "switches foreign keys off",
 			Why: "Rows that refer to nothing can be written, and nobody looks for them afterwards",
 			Examples: on(Example{
-				Bad:  "SET foreign_key_checks = 0;",
-				Good: "SET foreign_key_checks = 1;",
+				Bad: "SET foreign_key_checks = 0;",
+				Good: `SET foreign_key_checks = 0;
+ALTER TABLE orders ADD CONSTRAINT orders_user FOREIGN KEY (user_id) REFERENCES users (id), ALGORITHM=INPLACE, LOCK=NONE;
+SET foreign_key_checks = 1;
+-- switchback:assert orders of users that are not there
+SELECT * FROM orders WHERE user_id IS NOT NULL AND user_id NOT IN (SELECT id FROM users) LIMIT 5;`,
 			}, migrate.MySQL, migrate.MariaDB),
 			statement: func(s *statement) []hit {
-				if s.has("foreign_key_checks", "=", "0") || s.has("foreign_key_checks", "=", "OFF") {
+				if (s.has("foreign_key_checks", "=", "0") || s.has("foreign_key_checks", "=", "OFF")) && !s.addsKeysOnly() {
 					return one("", "switches the checks of foreign keys off")
 				}
 				return nil
@@ -91,4 +95,18 @@ func lossRules() []Rule {
 			},
 		},
 	}
+}
+
+// addsKeysOnly tells whether the checks are off only while foreign keys are added, which MySQL and MariaDB do beside writers
+// in no other way, in a script that asserts what they did not check.
+func (s *statement) addsKeysOnly() bool {
+	for _, later := range s.script.statements[s.number+1:] {
+		switch {
+		case later.has("foreign_key_checks", "=", "1"), later.has("foreign_key_checks", "=", "ON"):
+			return len(s.script.directives.Asserts) > 0
+		case later.verb != "ALTER TABLE", !later.has("FOREIGN", "KEY"), !later.has("ALGORITHM", "=", "INPLACE"):
+			return false
+		}
+	}
+	return false
 }

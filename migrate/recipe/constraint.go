@@ -89,6 +89,9 @@ func (r *addConstraint) fill(p *planner) error {
 		p.scripts.step([]Statement{s}, nil)
 	}
 	k := r.op.Constraint
+	if k.Type == schema.ForeignKey {
+		return p.addForeignKey(r.table, &k)
+	}
 	return p.step(nil, func(e *edit) {
 		t := e.table(r.table)
 		t.Constraints = append(t.Constraints, &k)
@@ -183,6 +186,9 @@ func (o DropConstraint) recipe(p *planner) (recipe, error) {
 }
 
 func (r *dropConstraint) settle(p *planner) error {
+	if k := p.now.Schema(r.table.Schema).Table(r.table.Name).Constraint(r.op.Name); k != nil && k.Type == schema.ForeignKey {
+		return p.dropForeignKeys(r.table, []*schema.Constraint{k})
+	}
 	return p.step(nil, func(e *edit) {
 		t := e.table(r.table)
 		t.Constraints = slices.DeleteFunc(t.Constraints, func(k *schema.Constraint) bool { return k.Name == r.op.Name })

@@ -174,7 +174,13 @@ func (r *dropTable) ready(p *planner) error {
 	if p.rebuilds() { // it is one transaction
 		return nil
 	}
-	return p.step(nil, func(e *edit) { e.dropForeignKeys(r.table) })
+	var keys []*schema.Constraint
+	for _, k := range p.now.Schema(r.table.Schema).Table(r.table.Name).Constraints {
+		if k.Type == schema.ForeignKey {
+			keys = append(keys, k)
+		}
+	}
+	return p.dropForeignKeys(r.table, keys)
 }
 
 func (r *dropTable) contract(p *planner) error {

@@ -291,13 +291,9 @@ func (r *reshape) moveForeignKey(p *planner, s *sync, k *schema.Constraint, m mo
 	drop := func(name string) string { return "DROP FOREIGN KEY " + e.quote(name) }
 	add := func(name, definition string) string { return "ADD CONSTRAINT " + e.quote(name) + " " + definition }
 	alter := func(clauses ...string) Statement {
-		return Statement{
-			SQL: fmt.Sprintf("ALTER TABLE %s\n  %s,\n  ALGORITHM=INPLACE,\n  LOCK=NONE", e.table(r.table), strings.Join(clauses, ",\n  ")),
-			Why: "Checks no row: the key holds already, as the columns are in step.",
-		}
-	}
-	unchecked := func(list ...Statement) []Statement {
-		return slices.Concat([]Statement{{SQL: "SET foreign_key_checks = 0"}}, list, []Statement{{SQL: "SET foreign_key_checks = 1"}})
+		st := inPlace(e, r.table, clauses...)
+		st.Why = "Checks no row: the key holds already, as the columns are in step."
+		return st
 	}
 	p.raw(
 		unchecked(alter(add(m.temp, also.Definition)), alter(drop(k.Name), add(m.old, k.Definition)), alter(drop(m.temp), add(k.Name, also.Definition))),
