@@ -53,7 +53,7 @@ func proofOn(ctx context.Context, b *bencher, engine migrate.Engine, name string
 		asked = append(asked, workload.Query{Text: fmt.Sprintf("SELECT name, note FROM t%d WHERE id = :id AND n > %d", i%tables, i), File: "q.sql", Line: i + 1})
 	}
 	p := &proof.Proof{
-		Scratch: benchScratch{server}, Folder: folder.Path, Changes: folder.Changes,
+		Scratch: scratch.Proofs{Server: server}, Folder: folder.Path, Changes: folder.Changes,
 		Base: func(ctx context.Context, db proof.Database) error {
 			for i := range tables {
 				for _, s := range []string{
@@ -88,13 +88,6 @@ func proofOn(ctx context.Context, b *bencher, engine migrate.Engine, name string
 	b.report.table("rollback proof of "+amounts, "s", []*figure{rollback})
 	b.report.table("workload proof of "+amounts, "s", []*figure{ask})
 	return nil
-}
-
-// benchScratch makes the scratch databases of the proofs.
-type benchScratch struct{ scratch.Server }
-
-func (s benchScratch) Create(ctx context.Context) (proof.Database, error) {
-	return s.Server.Create(ctx)
 }
 
 // lints measures lint without a server.

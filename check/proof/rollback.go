@@ -29,9 +29,10 @@ const (
 
 // Rollback proves that the changes come back. The error is one of proving, such as a scratch that cannot be made; what
 // is wrong with the changes are findings.
-func (p *Proof) Rollback(ctx context.Context) (check.Part, error) {
+func (p *Proof) Rollback(ctx context.Context) (_ check.Part, err error) {
 	begun := time.Now()
 	r := &run{Proof: p, fewer: plainRows, named: map[string]bool{}}
+	defer func() { err = errors.Join(err, r.drop(tried, written, control)) }()
 	for i := range p.Changes {
 		on, err := r.change(ctx, i)
 		if err != nil {
@@ -61,6 +62,8 @@ type run struct {
 	unfilled []unfilled
 	named    map[string]bool // by table: whether a change names it
 	after    int             // changes that were not looked at, as one before them does not go forward
+
+	scratches [lanes]*subject
 }
 
 func (r *run) looked() string {
@@ -102,8 +105,18 @@ func (r *run) withoutRows() {
 	}
 }
 
-// change proves one change. on says that the next can be looked at.
+// change proves one change. on says that the next can be looked at. A scratch database in which something was found is not
+// used for the next.
 func (r *run) change(ctx context.Context, i int) (on bool, err error) {
+	count := len(r.findings)
+	on, err = r.proveChange(ctx, i)
+	if err != nil || len(r.findings) == count {
+		return on, err
+	}
+	return on, r.drop(tried, written, control)
+}
+
+func (r *run) proveChange(ctx context.Context, i int) (on bool, err error) {
 	c := r.Changes[i]
 	if c.Meta.Irreversible != "" {
 		r.found(check.Finding{
@@ -113,13 +126,12 @@ func (r *run) change(ctx context.Context, i int) (on bool, err error) {
 		})
 		return r.goes(ctx, i)
 	}
-	one, err := r.build(ctx, i)
+	list, err := r.before(ctx, i, tried)
 	if err != nil {
 		return false, err
 	}
-	defer func() { err = errors.Join(err, one.close()) }()
 	count := len(r.findings)
-	fine, err := r.forthAndBack(ctx, i, one)
+	fine, err := r.forthAndBack(ctx, i, list[0])
 	if err != nil || !fine {
 		return !r.stuck(count), err
 	}
@@ -133,12 +145,11 @@ func (r *run) stuck(since int) bool {
 
 // goes tells whether a change that has no way back goes forward.
 func (r *run) goes(ctx context.Context, i int) (on bool, err error) {
-	one, err := r.build(ctx, i)
+	list, err := r.before(ctx, i, tried)
 	if err != nil {
 		return false, err
 	}
-	defer func() { err = errors.Join(err, one.close()) }()
-	if err := one.forward(ctx, r.Changes[i], r.phases(r.Changes[i])); err != nil {
+	if err := list[0].forward(ctx, r.Changes[i], r.phases(r.Changes[i])); err != nil {
 		return false, r.failure(ctx, i, err, ForwardFails)
 	}
 	return true, nil
@@ -296,6 +307,9 @@ func (r *run) failure(ctx context.Context, i int, failed error, rule string) err
 		return nil
 	}
 	since := len(r.findings)
+	if err := r.drop(tried, written, control); err != nil {
+		return err
+	}
 	if _, err := r.change(ctx, i); err != nil {
 		return err
 	}

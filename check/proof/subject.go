@@ -2,6 +2,7 @@ package proof
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -14,8 +15,75 @@ type subject struct {
 	db     Database
 	runner *migrate.Runner
 	folder string
+	at     int              // the change that it is before
 	model  *schema.Database // before the change
 	plain  int              // the last number in a plain row
+}
+
+// lane is what a scratch database is for. Each is taken on from change to change, so that what is before one is run once.
+type lane int
+
+const (
+	tried   lane = iota // the change goes forward and back, and the new version writes
+	written             // it does while the old version writes
+	control             // it never does: what the old version writes is written here too
+	lanes
+)
+
+// before returns scratch databases as they are before the ith change: those of the change before, taken on, or new ones. What
+// was written there may be in the way of a change: then all of them are made anew.
+func (r *run) before(ctx context.Context, i int, wanted ...lane) ([]*subject, error) {
+	list, err := r.takenOn(ctx, i, wanted)
+	if err == nil || ctx.Err() != nil {
+		return list, err
+	}
+	if err := r.drop(wanted...); err != nil {
+		return nil, err
+	}
+	return r.takenOn(ctx, i, wanted)
+}
+
+func (r *run) takenOn(ctx context.Context, i int, wanted []lane) (list []*subject, err error) {
+	for _, l := range wanted {
+		one := r.scratches[l]
+		if one == nil {
+			one, err = r.build(ctx, i)
+		} else {
+			err = r.takeOn(ctx, one, i)
+		}
+		if err != nil {
+			return nil, err
+		}
+		r.scratches[l] = one
+		list = append(list, one)
+	}
+	return list, nil
+}
+
+// drop ends scratch databases, which are made anew when they are wanted again.
+func (r *run) drop(list ...lane) (err error) {
+	for _, l := range list {
+		if one := r.scratches[l]; one != nil {
+			err = errors.Join(err, one.close())
+		}
+		r.scratches[l] = nil
+	}
+	return err
+}
+
+// takeOn runs the changes up to the ith one.
+func (r *run) takeOn(ctx context.Context, one *subject, i int) error {
+	for one.at < i {
+		c := r.Changes[one.at]
+		if err := one.forward(ctx, c, r.phases(c)); err != nil {
+			return fmt.Errorf("run %s, which is before it: %w", c.ID, err)
+		}
+		one.at++
+		if err := r.fill(ctx, one, one.at); err != nil { // what it has made gets rows too
+			return err
+		}
+	}
+	return nil
 }
 
 // build makes a scratch database as it is before the ith change: the base, rows, the changes before it.
@@ -41,16 +109,7 @@ func (r *run) build(ctx context.Context, i int) (_ *subject, err error) {
 	if err := r.fill(ctx, one, 0); err != nil {
 		return nil, err
 	}
-	for at, c := range r.Changes[:i] {
-		if err := one.forward(ctx, c, r.phases(c)); err != nil {
-			return nil, fmt.Errorf("run %s, which is before it: %w", c.ID, err)
-		}
-		// What it has made gets rows too.
-		if err := r.fill(ctx, one, at+1); err != nil {
-			return nil, err
-		}
-	}
-	return one, nil
+	return one, r.takeOn(ctx, one, i)
 }
 
 // fill reads the model as it is before the ith change, and makes up rows for tables that have too few.

@@ -16,30 +16,23 @@ import (
 )
 
 // withWrites takes a change forward and back while both versions of the application write. What the old version writes
-// is done in a second scratch too, that never sees the change: in the end both are to hold the same.
-func (r *run) withWrites(ctx context.Context, i int) (err error) {
-	c := r.Changes[i]
+// is done in a second scratch too, that does not see the change: in the end both are to hold the same.
+func (r *run) withWrites(ctx context.Context, i int) error {
 	if r.rows(i) != allRows {
 		return nil // what it refuses of rows, it refuses of writes
 	}
-	one, err := r.build(ctx, i)
+	list, err := r.before(ctx, i, written, control)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, one.close()) }()
-	control, err := r.build(ctx, i)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, control.close()) }()
-	all := r.phases(c)
+	all := r.phases(r.Changes[i])
 	for k := 1; k <= len(all); k++ {
-		fine, err := r.oldWrites(ctx, i, all[:k], one, control)
+		fine, err := r.oldWrites(ctx, i, all[:k], list[0], list[1])
 		if err != nil || !fine {
 			return err
 		}
 	}
-	return r.newWrites(ctx, i, one, control)
+	return r.newWrites(ctx, i, r.scratches[tried])
 }
 
 // oldWrites goes forward, writes as the old version does as long as it runs, and comes back.
@@ -215,9 +208,13 @@ func literal(d migrate.Dialect, text string) string {
 // newWrites takes the change forward to where the new version runs, which is before contract and after it, inserts as
 // that version does, and comes back: no row that was written may be gone, and those that were there before are as they
 // were.
-func (r *run) newWrites(ctx context.Context, i int, one, control *subject) error {
+func (r *run) newWrites(ctx context.Context, i int, one *subject) error {
 	c := r.Changes[i]
 	all := r.phases(c)
+	want, err := one.note(ctx)
+	if err != nil {
+		return err
+	}
 	written := map[string]int{}
 	for k := 1; k <= len(all); k++ {
 		if k < len(all) && all[k] != migrate.Contract {
@@ -226,14 +223,14 @@ func (r *run) newWrites(ctx context.Context, i int, one, control *subject) error
 		if err := one.forward(ctx, c, all[:k]); err != nil {
 			return r.failure(ctx, i, err, NotAgain)
 		}
-		if err := r.insertNew(ctx, c, one, control.model, written); err != nil {
+		if err := r.insertNew(ctx, c, one, written); err != nil {
 			return err
 		}
 		r.tries++
 		if err := one.back(ctx, c, nil); err != nil {
 			return r.failure(ctx, i, err, Fails)
 		}
-		fine, err := r.kept(ctx, c, all[k-1], written, one, control)
+		fine, err := r.kept(ctx, c, all[k-1], written, want, one)
 		if err != nil || !fine {
 			return err
 		}
@@ -242,7 +239,7 @@ func (r *run) newWrites(ctx context.Context, i int, one, control *subject) error
 }
 
 // insertNew inserts a row of the new shape into each table that the change works on, and counts those that were taken.
-func (r *run) insertNew(ctx context.Context, c *migrate.Change, one *subject, before *schema.Database, written map[string]int) error {
+func (r *run) insertNew(ctx context.Context, c *migrate.Change, one *subject, written map[string]int) error {
 	model, err := one.db.Inspect(ctx)
 	if err != nil {
 		return err
@@ -250,7 +247,7 @@ func (r *run) insertNew(ctx context.Context, c *migrate.Change, one *subject, be
 	f := newFiller(one.db, model)
 	f.next = 5000 + 50*r.tries
 	for _, t := range f.inOrder() {
-		if !mentions(c, t.Name) || !writtenTo(t, before) {
+		if !mentions(c, t.Name) || !writtenTo(t, one.model) {
 			continue
 		}
 		if _, ok, err := f.firstRow(ctx, t); err != nil {
@@ -270,11 +267,7 @@ func writtenTo(t place, before *schema.Database) bool {
 }
 
 // kept looks for what the new version wrote.
-func (r *run) kept(ctx context.Context, c *migrate.Change, last migrate.Phase, written map[string]int, one, control *subject) (fine bool, err error) {
-	want, err := control.note(ctx)
-	if err != nil {
-		return false, err
-	}
+func (r *run) kept(ctx context.Context, c *migrate.Change, last migrate.Phase, written map[string]int, want *noted, one *subject) (fine bool, err error) {
 	now, err := one.note(ctx)
 	if err != nil {
 		return false, err
