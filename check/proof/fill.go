@@ -19,7 +19,7 @@ type filler struct {
 	total    int
 	refused  error // why the last row was refused
 	unfilled []unfilled
-	worked   func(table string) bool // whether a change works on it: a table that none does gets a plain row
+	worked   func(table string) bool // whether a change works on it
 }
 
 // unfilled is a table that took no row.
@@ -53,12 +53,20 @@ func (a amount) String() string {
 	return [...]string{"empty tables", "one plain row in a table", "rows of every kind"}[a]
 }
 
+// touched tells whether a change works on a table, or on one that it points to, whose rows take some of its own along. Any
+// other gets a plain row.
+func (f *filler) touched(t place) bool {
+	return f.worked(t.Name) || slices.ContainsFunc(t.Constraints, func(k *schema.Constraint) bool {
+		return k.References != nil && f.worked(k.References.Table)
+	})
+}
+
 // fill fills the tables that have fewer rows than that, those that others point to first.
 func (f *filler) fill(ctx context.Context, wanted amount) error {
 	f.unfilled = nil
 	for _, t := range f.inOrder() {
 		wanted := wanted
-		if wanted == allRows && !f.worked(t.Name) {
+		if wanted == allRows && !f.touched(t) {
 			wanted = plainRows
 		}
 		n, err := f.count(ctx, t)
