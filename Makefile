@@ -19,12 +19,14 @@ image: build ## the same in a container image
 	docker build -t switchback .
 
 # These try thousands of cases, most of which are computing, for which the race detector takes ten times as long. The
-# goroutines that they run are those that the other packages run with it.
-EXHAUSTIVE := ./integration/recipes ./integration/schemas ./integration/seeds
+# goroutines that they run are those that the other packages run with it, but for the workers of snapshots: the tests that
+# have these read beside writers run with it too.
+EXHAUSTIVE := ./integration/gate ./integration/recipes ./integration/schemas ./integration/seeds ./integration/snapshots
 
 test: images built $(GOBIN)/versitygw ## the whole suite on all engines; starts and stops its own servers
 	go run ./integration/servers/start -- sh -c '\
 	  go test -race -parallel 4 -timeout 38m $$(go list ./... | grep -vxF "$$(go list $(EXHAUSTIVE))"); others=$$?; \
+	  go test -race -run "Bank|UnderLoad" ./integration/snapshots || others=1; \
 	  CGO_ENABLED=0 go test -parallel 4 -timeout 38m $(EXHAUSTIVE) && exit $$others'
 
 test-short: ## what needs no server, in seconds

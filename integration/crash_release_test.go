@@ -18,6 +18,7 @@ import (
 	"github.com/switchbackdb/switchback/drivers/discovery/file"
 	"github.com/switchbackdb/switchback/drivers/router/proxy"
 	"github.com/switchbackdb/switchback/drivers/service/process"
+	"github.com/switchbackdb/switchback/integration/binary"
 	"github.com/switchbackdb/switchback/integration/servers"
 	"github.com/switchbackdb/switchback/strategies"
 )
@@ -249,7 +250,7 @@ func TestCrashRelease(t *testing.T) {
 	back := marks(t, s.dir, "release", "rollback")
 	s.is("v1", "undisturbed")
 
-	points := killPoints(t, max(len(out), len(back)))
+	points := binary.KillPoints(t.Name(), max(len(out), len(back)))
 	for _, n := range points {
 		s.killedOut(n, out)
 		s.killedBack(n, back)

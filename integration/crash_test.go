@@ -2,7 +2,6 @@ package integration
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/switchbackdb/switchback/integration/binary"
 	"github.com/switchbackdb/switchback/integration/servers"
 	"github.com/switchbackdb/switchback/migrate"
 )
@@ -82,7 +82,7 @@ func TestCrash(t *testing.T) {
 		require.Equal(t, effectsOff, g.effects())
 		require.Contains(t, names, "batch: before cursor")
 
-		points := killPoints(t, max(len(names), len(back)))
+		points := binary.KillPoints(t.Name(), max(len(names), len(back)))
 		for _, n := range points {
 			crash(t, n, names, g.args("up"))
 			require.Equal(t, allApplied, g.applied(), "killed at %d", n)
@@ -98,24 +98,6 @@ func TestCrash(t *testing.T) {
 		}
 		t.Logf("killed at %d of %d marks forward and %d back", len(points), len(names), len(back))
 	})
-}
-
-// killPoints are the marks at which a test kills a command, the nth counted from 1 and the last always among them:
-// each where SWITCHBACK_KILLS says "all", otherwise every third from a first one that the name of the test gives, so
-// that the engines share the marks among them.
-func killPoints(t *testing.T, of int) []int {
-	every, first := 3, 0
-	if os.Getenv("SWITCHBACK_KILLS") == "all" {
-		every = 1
-	}
-	for _, letter := range t.Name() {
-		first += int(letter)
-	}
-	var points []int
-	for n := 1 + first%every; n < of; n += every {
-		points = append(points, n)
-	}
-	return append(points, of)
 }
 
 // crash runs a command that is killed at the nth mark, and then again to its end.
@@ -232,7 +214,7 @@ func TestCrashTogether(t *testing.T) {
 		require.Contains(t, names, "together: before commit")
 		full := g.fingerprint()
 		back := marks(t, "", g.args("rollback", "--to", "0")...)
-		for _, n := range killPoints(t, max(len(names), len(back))) {
+		for _, n := range binary.KillPoints(t.Name(), max(len(names), len(back))) {
 			crash(t, n, names, g.args("up"))
 			require.Equal(t, strings.Join(want, " "), g.applied(), "killed at %d", n)
 			require.Equal(t, full, g.fingerprint(), "killed at %d", n)

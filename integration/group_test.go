@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchbackdb/switchback/drivers/database"
+	"github.com/switchbackdb/switchback/integration/binary"
 	"github.com/switchbackdb/switchback/integration/servers"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/migrate/recipe"
@@ -77,7 +78,7 @@ func TestGroupCrash(t *testing.T) {
 				require.Contains(t, back, mark)
 			}
 			mended := 0
-			points := killPoints(t, max(len(names), len(back)))
+			points := binary.KillPoints(t.Name(), max(len(names), len(back)))
 			for _, n := range points {
 				mended += g.crashInGroup(n, names, true, contracted, "contract")
 				mended += g.crashInGroup(n, back, false, filled, "rollback", "--to", "20261124093000_users:backfill")

@@ -49,6 +49,24 @@ func (b *Binary) Remove() {
 	}
 }
 
+// KillPoints are the marks at which the test of a name kills a command, the nth counted from 1 and the last always among
+// them: each where SWITCHBACK_KILLS says "all", otherwise every third from a first one that the name gives, so that tests
+// of a kind share the marks among them.
+func KillPoints(test string, of int) []int {
+	every, first := 3, 0
+	if os.Getenv("SWITCHBACK_KILLS") == "all" {
+		every = 1
+	}
+	for _, letter := range test {
+		first += int(letter)
+	}
+	var points []int
+	for n := 1 + first%every; n < of; n += every {
+		points = append(points, n)
+	}
+	return append(points, of)
+}
+
 // Output is what a command has printed so far. It may be read while the command runs; the zero value is ready for use.
 type Output struct {
 	mu   sync.Mutex

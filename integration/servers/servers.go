@@ -270,7 +270,9 @@ func command(k Kind) []string {
 
 // prepare tells testcontainers where it is. Inside a container that shares the host's network, ports
 // are on the loopback; and its reaper is of no use where its image cannot be had.
-func prepare() error {
+//
+// It is done once: what it sets is the whole process's.
+var prepare = sync.OnceValue(func() error {
 	set := func(name, value string) {
 		if os.Getenv(name) == "" {
 			_ = os.Setenv(name, value)
@@ -283,4 +285,4 @@ func prepare() error {
 	tclog.SetDefault(log.New(io.Discard, "", 0))
 	// A server that is still starting cuts connections; that is no news.
 	return mysql.SetLogger(log.New(io.Discard, "", 0))
-}
+})

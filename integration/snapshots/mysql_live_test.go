@@ -16,6 +16,7 @@ import (
 	driver "github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
 
+	"github.com/switchbackdb/switchback/integration/binary"
 	"github.com/switchbackdb/switchback/integration/servers"
 	"github.com/switchbackdb/switchback/snapshot"
 )
@@ -235,7 +236,7 @@ func TestRestoreLiveMySQL(t *testing.T) {
 	}
 }
 
-// TestCrashRestoreMySQL kills the real command at each mark of a restore. The database's name answers with the old or the
+// TestCrashRestoreMySQL kills the real command at marks of a restore. The database's name answers with the old or the
 // new contents, whole, and the same command run again ends well.
 func TestCrashRestoreMySQL(t *testing.T) {
 	for _, k := range []servers.Kind{servers.MySQL9, servers.MariaDB118} {
@@ -262,20 +263,21 @@ func TestCrashRestoreMySQL(t *testing.T) {
 			other()
 			names := marks(t, p.dir, restore...)
 			require.Contains(t, names, "restore: renamed")
-			for n := range names {
+			for _, n := range binary.KillPoints(t.Name(), len(names)) {
+				name := names[n-1]
 				other()
-				c := start(t, p.dir, []string{fmt.Sprint("KILL=", n+1)}, restore...)
-				require.Equal(t, -1, c.end(t), "%s: %s", names[n], c.out.String())
+				c := start(t, p.dir, []string{fmt.Sprint("KILL=", n)}, restore...)
+				require.Equal(t, -1, c.end(t), "%s: %s", name, c.out.String())
 				// The tables are there, whole, before anybody mends anything.
-				require.Contains(t, []int64{0, 1}, bank.number(t, "SELECT count(*) FROM marks"), "killed at %s", names[n])
-				require.EqualValues(t, bankSum, bank.number(t, "SELECT sum(balance) FROM accounts"), "killed at %s", names[n])
+				require.Contains(t, []int64{0, 1}, bank.number(t, "SELECT count(*) FROM marks"), "killed at %s", name)
+				require.EqualValues(t, bankSum, bank.number(t, "SELECT sum(balance) FROM accounts"), "killed at %s", name)
 				run(t, p.dir, restore...)
-				require.EqualValues(t, 0, bank.number(t, "SELECT count(*) FROM marks"), "killed at %s", names[n])
-				require.EqualValues(t, bankSum, bank.number(t, "SELECT total FROM totals"), "killed at %s", names[n])
+				require.EqualValues(t, 0, bank.number(t, "SELECT count(*) FROM marks"), "killed at %s", name)
+				require.EqualValues(t, bankSum, bank.number(t, "SELECT total FROM totals"), "killed at %s", name)
 				require.NoError(t, bank.transfer(1, 2, 3))
-				require.EqualValues(t, 0, bank.number(t, "SELECT count(*) FROM transfers LEFT JOIN lines_ ON lines_.transfer = transfers.id WHERE lines_.id IS NULL"), "killed at %s", names[n])
-				require.EqualValues(t, 0, bank.number(t, "SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name IN ('switchback_swap', 'switchback_restore_ledger')"), "killed at %s", names[n])
-				require.EqualValues(t, 0, bank.number(t, "SELECT count(*) FROM information_schema.schemata WHERE schema_name = concat(DATABASE(), '__restore')"), "killed at %s", names[n])
+				require.EqualValues(t, 0, bank.number(t, "SELECT count(*) FROM transfers LEFT JOIN lines_ ON lines_.transfer = transfers.id WHERE lines_.id IS NULL"), "killed at %s", name)
+				require.EqualValues(t, 0, bank.number(t, "SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name IN ('switchback_swap', 'switchback_restore_ledger')"), "killed at %s", name)
+				require.EqualValues(t, 0, bank.number(t, "SELECT count(*) FROM information_schema.schemata WHERE schema_name = concat(DATABASE(), '__restore')"), "killed at %s", name)
 			}
 		})
 	}
