@@ -17,17 +17,17 @@ import (
 func TestStoppedRelease(t *testing.T) {
 	t.Run("process", func(t *testing.T) {
 		t.Parallel()
-		newStage(t).outlived(3)
+		newStage(t).outlived(5)
 	})
 	t.Run("nginx", func(t *testing.T) {
 		t.Parallel()
 		s, _ := newNGINXStage(t)
 		s.first()
-		s.outlived(6)
+		s.outlived(7)
 	})
 	t.Run("docker", func(t *testing.T) {
 		s, _, _ := dockerStage(t)
-		s.outlived(6)
+		s.outlived(7)
 	})
 }
 
