@@ -92,6 +92,26 @@ func TestCorpusSize(t *testing.T) {
 	}
 }
 
+// isFor tells whether the case is one of an engine.
+func (c planted) isFor(engine migrate.Engine) bool {
+	return len(c.engines) == 0 || slices.Contains(c.engines, engine)
+}
+
+// inTurn tells whether the nth case is tried on an engine: on SQLite, and on one of the servers that it is for, so that
+// these share the cases; on all of them where SWITCHBACK_FAULTS says "all".
+func inTurn(c planted, n int, engine migrate.Engine) bool {
+	if engine == migrate.SQLite || os.Getenv("SWITCHBACK_FAULTS") == "all" {
+		return true
+	}
+	var those []migrate.Engine
+	for _, k := range servers.Main() {
+		if c.isFor(migrate.Engine(k.Engine)) {
+			those = append(those, migrate.Engine(k.Engine))
+		}
+	}
+	return those[n%len(those)] == engine
+}
+
 // onCorpus looks at each change on the engines that it is for.
 func onCorpus(t *testing.T, list []planted, look func(c planted, t *testing.T, engine migrate.Engine, server scratch.Server)) {
 	on := func(engine migrate.Engine, name string) func(*testing.T) {
@@ -99,8 +119,8 @@ func onCorpus(t *testing.T, list []planted, look func(c planted, t *testing.T, e
 			server, err := scratch.Open(t.Context(), name, scratch.Options{})
 			require.NoError(t, err)
 			defer func() { require.NoError(t, server.Close()) }()
-			for _, c := range list {
-				if len(c.engines) == 0 || slices.Contains(c.engines, engine) {
+			for n, c := range list {
+				if c.isFor(engine) && inTurn(c, n, engine) {
 					t.Run(c.name, func(t *testing.T) { look(c, t, engine, server) })
 				}
 			}
