@@ -230,9 +230,13 @@ func (r *moveColumns) release(p *planner, st state) error {
 func (r *moveColumns) saying(p *planner, change func(*edit)) error {
 	p.saying = fmt.Sprintf("Keeps %s and %s in step.", r.from, r.to)
 	defer func() { p.saying = "" }()
-	if p.engine.locksGroups() && !p.together {
-		// One by one they would have a prepared statement made anew more often than MySQL does that (error 1615).
-		p.together, p.locks = true, names(r.locks())
+	if !p.together {
+		// All at once: one by one they would have a prepared statement made anew more often than MySQL does that (error
+		// 1615). On PostgreSQL a group gives way to transactions that have the tables the other way round.
+		p.together = true
+		if p.engine.locksGroups() {
+			p.locks = names(r.locks())
+		}
 		defer func() { p.together, p.locks = false, nil }()
 	}
 	return p.step(nil, change)
