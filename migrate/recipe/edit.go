@@ -110,11 +110,6 @@ func (e *edit) dropTable(name Table) {
 	s.Tables = slices.DeleteFunc(s.Tables, func(t *schema.Table) bool { return t.Name == name.Name })
 }
 
-func (e *edit) dropForeignKeys(name Table) {
-	t := e.table(name)
-	t.Constraints = slices.DeleteFunc(t.Constraints, func(k *schema.Constraint) bool { return k.Type == schema.ForeignKey })
-}
-
 func (e *edit) dropPolicy(name Table, policy string) {
 	t := e.table(name)
 	t.Policies = slices.DeleteFunc(t.Policies, func(k *schema.Policy) bool { return k.Name == policy })

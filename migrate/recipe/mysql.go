@@ -220,17 +220,9 @@ func (g *mysql) triggersOf(s *sync, st state) (names []string) {
 func (g *mysql) assertThere(_ Table, triggers []string, failure string) Statement {
 	return Statement{
 		SQL: fmt.Sprintf("SELECT count(*) AS triggers_left\nFROM information_schema.triggers\nWHERE trigger_schema = DATABASE()\n  AND trigger_name IN (%s)\nHAVING count(*) < %d",
-			strings.Join(literals(g, triggers), ",\n    "), len(triggers)),
+			joinBy(triggers, ",\n    ", g.literal), len(triggers)),
 		Why: "Reads the catalogue.", Assert: failure,
 	}
-}
-
-func literals(g *mysql, list []string) []string {
-	out := make([]string, len(list))
-	for i, text := range list {
-		out[i] = g.literal(text)
-	}
-	return out
 }
 
 func (*mysql) renameConstraint(Table, string, string) (string, bool) { return "", false }

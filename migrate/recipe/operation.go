@@ -27,6 +27,9 @@ type recipe interface {
 	purge(p *planner) error    // once the triggers are gone
 }
 
+// spanning is a recipe of which more than the table it is about is kept from others at contract.
+type spanning interface{ locks() []Table }
+
 // nothing is a recipe that does nothing; recipes embed it for the phases they have no use for.
 type nothing struct{}
 

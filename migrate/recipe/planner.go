@@ -417,7 +417,7 @@ func (p *planner) locked() []string {
 		list = append(list, s.table.Name)
 	}
 	for _, r := range p.recipes {
-		if m, ok := r.(*moveColumns); ok {
+		if m, ok := r.(spanning); ok {
 			for _, name := range names(m.locks()) {
 				if !slices.Contains(list, name) {
 					list = append(list, name)

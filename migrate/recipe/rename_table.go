@@ -174,13 +174,16 @@ func (r *dropTable) ready(p *planner) error {
 	if p.rebuilds() { // it is one transaction
 		return nil
 	}
-	var keys []*schema.Constraint
+	return p.dropForeignKeys(r.table, r.foreignKeys(p))
+}
+
+func (r *dropTable) foreignKeys(p *planner) (keys []*schema.Constraint) {
 	for _, k := range p.now.Schema(r.table.Schema).Table(r.table.Name).Constraints {
 		if k.Type == schema.ForeignKey {
 			keys = append(keys, k)
 		}
 	}
-	return p.dropForeignKeys(r.table, keys)
+	return keys
 }
 
 func (r *dropTable) contract(p *planner) error {
@@ -199,7 +202,7 @@ func (r *dropTable) settle(p *planner) error {
 
 func (r *dropTable) putAway(p *planner) error {
 	if p.rebuilds() {
-		if err := p.step(nil, func(e *edit) { e.dropForeignKeys(r.table) }); err != nil {
+		if err := p.dropForeignKeys(r.table, r.foreignKeys(p)); err != nil {
 			return err
 		}
 	}

@@ -83,10 +83,12 @@ func replaceColumns(p *planner, op Operation, name Table, old []string, into []P
 	return newReshape(p, op, table, rule, added)
 }
 
-func join[T any](list []T, text func(T) string) string {
+func join[T any](list []T, text func(T) string) string { return joinBy(list, ", ", text) }
+
+func joinBy[T any](list []T, separator string, text func(T) string) string {
 	out := make([]string, len(list))
 	for i, x := range list {
 		out[i] = text(x)
 	}
-	return strings.Join(out, ", ")
+	return strings.Join(out, separator)
 }
