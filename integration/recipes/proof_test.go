@@ -2,6 +2,7 @@ package recipes
 
 import (
 	"context"
+	"database/sql"
 	"os"
 	"path/filepath"
 	"slices"
@@ -65,12 +66,7 @@ func clean(t *testing.T, server scratch.Server, c *matrixCase, engine string) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close()) }()
 	g := &target{t: t, db: db, changes: filepath.Join(t.TempDir(), "changes")}
-	statements, err := migrate.Scan(migrate.Engine(engine), c.before.on(engine))
-	require.NoError(t, err)
-	for _, s := range statements {
-		_, err := db.DB().ExecContext(t.Context(), s.Text)
-		require.NoError(t, err)
-	}
+	require.NoError(t, c.begin(t.Context(), engine, db.DB()))
 	m, err := db.Inspect(t.Context())
 	require.NoError(t, err)
 	_, err = g.planOn(m, c.operations.on(engine))
@@ -120,6 +116,20 @@ func scratchOf(t *testing.T, engine string) scratch.Server {
 	return server
 }
 
+// begin makes the schema that the change is planned on, statement by statement.
+func (c *matrixCase) begin(ctx context.Context, engine string, db *sql.DB) error {
+	statements, err := migrate.Scan(migrate.Engine(engine), c.before.on(engine))
+	if err != nil {
+		return err
+	}
+	for _, s := range statements {
+		if _, err := db.ExecContext(ctx, s.Text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func proven(t *testing.T, server scratch.Server, c *matrixCase, engine string) {
 	g := open(t, fresh(t, engine))
 	g.exec(c.before.on(engine))
@@ -129,18 +139,7 @@ func proven(t *testing.T, server scratch.Server, c *matrixCase, engine string) {
 	require.NoError(t, err)
 	p := &proof.Proof{
 		Scratch: scratch.Proofs{Server: server}, Folder: g.changes, Changes: folder.Changes,
-		Base: func(ctx context.Context, db proof.Database) error {
-			statements, err := migrate.Scan(migrate.Engine(engine), c.before.on(engine))
-			if err != nil {
-				return err
-			}
-			for _, s := range statements {
-				if _, err := db.DB().ExecContext(ctx, s.Text); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
+		Base: func(ctx context.Context, db proof.Database) error { return c.begin(ctx, engine, db.DB()) },
 	}
 	part, err := p.Rollback(t.Context())
 	require.NoError(t, err)
