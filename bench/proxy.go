@@ -16,6 +16,7 @@ import (
 
 	"github.com/switchbackdb/switchback/drivers/router/proxy"
 	"github.com/switchbackdb/switchback/integration/servers"
+	"github.com/switchbackdb/switchback/internal/freeport"
 	"github.com/switchbackdb/switchback/strategies"
 )
 
@@ -73,17 +74,26 @@ func proxies(ctx context.Context, b *bencher) (err error) {
 	return nil
 }
 
+// buildCommand builds the command in a folder.
+func buildCommand(ctx context.Context, dir string) (binary string, err error) {
+	binary = filepath.Join(dir, "switchback")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/switchback").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return binary, nil
+}
+
 // startProxy builds the command and starts its proxy as a process of its own.
 func startProxy(ctx context.Context, backend string) (address string, stop func(), err error) {
 	dir, err := os.MkdirTemp("", "sb")
 	if err != nil {
 		return "", nil, err
 	}
-	binary := filepath.Join(dir, "switchback")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/switchback").CombinedOutput(); err != nil {
-		return "", nil, fmt.Errorf("build: %w\n%s", err, out)
+	binary, err := buildCommand(ctx, dir)
+	if err != nil {
+		return "", nil, err
 	}
-	address, err = free(ctx)
+	address, err = freeport.Address(ctx)
 	if err != nil {
 		return "", nil, err
 	}
@@ -109,7 +119,7 @@ func startProxy(ctx context.Context, backend string) (address string, stop func(
 }
 
 func startNginx(ctx context.Context, backend string) (address string, stop func() error, err error) {
-	if address, err = free(ctx); err != nil {
+	if address, err = freeport.Address(ctx); err != nil {
 		return "", nil, err
 	}
 	stop, err = servers.StartNginx(ctx, fmt.Sprintf(`worker_processes auto;
@@ -146,14 +156,6 @@ http {
 			return "", stop, err
 		}
 	}
-}
-
-func free(ctx context.Context) (string, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 // hammer sends requests over kept connections, each as soon as the one before is answered.

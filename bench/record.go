@@ -80,9 +80,9 @@ func startRecording(ctx context.Context, target string) (address string, stop fu
 	if err != nil {
 		return "", nil, err
 	}
-	binary := filepath.Join(dir, "switchback")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/switchback").CombinedOutput(); err != nil {
-		return "", nil, fmt.Errorf("build: %w\n%s", err, out)
+	binary, err := buildCommand(ctx, dir)
+	if err != nil {
+		return "", nil, err
 	}
 	cmd := exec.CommandContext(ctx, binary, "record", "--dir", dir, "--target", target, "--out", filepath.Join(dir, "recorded.sql"))
 	says, err := cmd.StderrPipe()

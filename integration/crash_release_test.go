@@ -20,6 +20,7 @@ import (
 	"github.com/switchbackdb/switchback/drivers/service/process"
 	"github.com/switchbackdb/switchback/integration/binary"
 	"github.com/switchbackdb/switchback/integration/servers"
+	"github.com/switchbackdb/switchback/internal/freeport"
 	"github.com/switchbackdb/switchback/strategies"
 )
 
@@ -61,7 +62,7 @@ func newStage(t *testing.T, more ...string) *stage {
 // proxied starts the built-in proxy as the router.
 func (s *stage) proxied() {
 	s.t.Helper()
-	address, err := servers.FreeAddress(s.t.Context())
+	address, err := freeport.Address(s.t.Context())
 	require.NoError(s.t, err)
 	s.url = "http://" + address
 	socket := filepath.Join(s.dir, ".switchback", "proxy.sock")

@@ -16,7 +16,7 @@ import (
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/switchbackdb/switchback/integration/servers"
+	"github.com/switchbackdb/switchback/internal/freeport"
 )
 
 // traceEnd is where traces arrive.
@@ -71,7 +71,7 @@ func (e *traceEnd) taken(t *testing.T) []string {
 // TestReleaseMetricsAndTraces reads the metrics of a release while it runs, those it left in a file, and its traces: out,
 // back, and killed in its midst. It sets the environment that the commands get, so it is not parallel.
 func TestReleaseMetricsAndTraces(t *testing.T) {
-	address, err := servers.FreeAddress(t.Context())
+	address, err := freeport.Address(t.Context())
 	require.NoError(t, err)
 	s := newStage(t, fmt.Sprintf("  metrics: {listen: %q, textfile: switchback.prom}\n", address))
 	end := newTraceEnd(t)

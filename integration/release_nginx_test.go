@@ -15,6 +15,7 @@ import (
 
 	"github.com/switchbackdb/switchback/drivers/router/nginx"
 	"github.com/switchbackdb/switchback/integration/servers"
+	"github.com/switchbackdb/switchback/internal/freeport"
 	"github.com/switchbackdb/switchback/strategies"
 )
 
@@ -25,7 +26,7 @@ func newNGINXStage(t *testing.T) (*stage, *servers.NGINX) {
 	n, err := servers.StartNGINX(t.Context(), t.TempDir())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, n.Stop()) })
-	beacon, err := servers.FreeAddress(t.Context())
+	beacon, err := freeport.Address(t.Context())
 	require.NoError(t, err)
 	o := nginx.Options{Include: filepath.Join(n.Dir, "switchback.conf"), Beacon: beacon, Test: n.Test, Reload: n.Reload}
 	require.NoError(t, n.Include(o.Include))

@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/switchbackdb/switchback/integration/servers"
+	"github.com/switchbackdb/switchback/internal/freeport"
 	"github.com/switchbackdb/switchback/strategies"
 )
 
@@ -27,7 +28,7 @@ func kubernetes(t *testing.T) *servers.Kubernetes {
 // TestExplained is what is said when the API cannot be used: what is wrong, and what to do.
 func TestExplained(t *testing.T) {
 	k := kubernetes(t)
-	nowhere, err := servers.FreeAddress(t.Context())
+	nowhere, err := freeport.Address(t.Context())
 	require.NoError(t, err)
 	for name, test := range map[string]struct {
 		change func(*api.Cluster, *api.AuthInfo)

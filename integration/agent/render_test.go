@@ -18,6 +18,7 @@ import (
 
 	"github.com/switchbackdb/switchback/drivers/discovery/etcd"
 	"github.com/switchbackdb/switchback/integration/servers"
+	"github.com/switchbackdb/switchback/internal/freeport"
 	"github.com/switchbackdb/switchback/strategies"
 )
 
@@ -33,7 +34,7 @@ func newNGINX(t *testing.T) *behind {
 	n, err := servers.StartNGINX(t.Context(), t.TempDir())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, n.Stop()) })
-	beacon, err := servers.FreeAddress(t.Context())
+	beacon, err := freeport.Address(t.Context())
 	require.NoError(t, err)
 	b := &behind{NGINX: n, include: filepath.Join(n.Dir, "agent.conf")}
 	b.render = fmt.Sprintf("  render:\n    include: %s\n    beacon: %s\n    test: [%s]\n    reload: [%s]\n    applications: [shop]\n",

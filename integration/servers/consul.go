@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"syscall"
 	"time"
+
+	"github.com/switchbackdb/switchback/internal/freeport"
 )
 
 // StartConsul starts a Consul that keeps everything in memory, and returns the URL of its API. Sessions may be as short as a
@@ -22,7 +24,7 @@ func StartConsul(ctx context.Context) (url string, stop func() error, err error)
 	}
 	var ports [3]string
 	for i := range ports {
-		address, err := FreeAddress(ctx)
+		address, err := freeport.Address(ctx)
 		if err != nil {
 			return "", nil, err
 		}

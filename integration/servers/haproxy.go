@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/switchbackdb/switchback/internal/freeport"
 )
 
 // HAProxy is an HAProxy of a test's own: a child process that sends its requests to the servers of the backend "shop", none
@@ -30,7 +32,7 @@ func StartHAProxy(ctx context.Context, dir string) (*HAProxy, error) {
 			return nil, fmt.Errorf("HAProxy is not installed (apt-get install --no-install-recommends haproxy): %w", err)
 		}
 	}
-	address, err := FreeAddress(ctx)
+	address, err := freeport.Address(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/switchbackdb/switchback/internal/freeport"
 )
 
 // Kubernetes is the control plane of a cluster: API server, controller manager, scheduler and etcd as they are
@@ -200,7 +202,7 @@ func (p *plane) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	address, err := FreeAddress(ctx)
+	address, err := freeport.Address(ctx)
 	if err != nil {
 		return err
 	}

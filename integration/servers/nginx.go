@@ -5,14 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/switchbackdb/switchback/internal/freeport"
 )
 
 // NGINX is an NGINX of a test's own: a child process with its configuration in a folder.
@@ -33,7 +33,7 @@ func StartNGINX(ctx context.Context, dir string) (*NGINX, error) {
 			return nil, fmt.Errorf("NGINX is not installed (apt-get install --no-install-recommends nginx): %w", err)
 		}
 	}
-	address, err := FreeAddress(ctx)
+	address, err := freeport.Address(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -116,20 +116,5 @@ func (n *NGINX) Stop() error {
 		return err
 	case <-time.After(10 * time.Second):
 		return errors.Join(errors.New("NGINX did not end"), n.proc.Process.Kill())
-	}
-}
-
-// FreeAddress is an address of the loopback where nobody listens, and where nobody will who asks for any port: it is
-// below the range of those.
-func FreeAddress(ctx context.Context) (string, error) {
-	for {
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", fmt.Sprint("127.0.0.1:", 15000+rand.IntN(15000)))
-		if errors.Is(err, syscall.EADDRINUSE) {
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		return l.Addr().String(), l.Close()
 	}
 }

@@ -7,18 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/switchbackdb/switchback/drivers/database"
 	"github.com/switchbackdb/switchback/drivers/router/proxy"
+	"github.com/switchbackdb/switchback/internal/freeport"
 )
 
 // Tour is how the demo runs on containers: what it does is what a person would type, in a project that it makes, with load
@@ -199,11 +197,11 @@ func (t *tour) behindNGINX(ctx context.Context) (base, config string, end func()
 	if _, err := exec.LookPath("docker"); err != nil {
 		return "", "", nil, fmt.Errorf("NGINX is reloaded by the docker command: %w\n  next: install it, or: switchback demo --on docker", err)
 	}
-	public, err := free(ctx)
+	public, err := freeport.Address(ctx)
 	if err != nil {
 		return "", "", nil, err
 	}
-	beacon, err := free(ctx)
+	beacon, err := freeport.Address(ctx)
 	if err != nil {
 		return "", "", nil, err
 	}
@@ -212,21 +210,6 @@ func (t *tour) behindNGINX(ctx context.Context) (base, config string, end func()
 		return "", "", nil, err
 	}
 	return "http://" + public, fmt.Sprintf(nginxRouter, dir, beacon, t.stand.name), func() error { return nil }, nil
-}
-
-// free is an address of this machine that nobody listens on now, and that the engine gives no container: below the range
-// of the ports it takes.
-func free(ctx context.Context) (string, error) {
-	for {
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", fmt.Sprint("127.0.0.1:", 15000+rand.IntN(15000)))
-		if errors.Is(err, syscall.EADDRINUSE) {
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		return l.Addr().String(), l.Close()
-	}
 }
 
 // tell is the story.

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchbackdb/switchback/integration/servers"
+	"github.com/switchbackdb/switchback/internal/freeport"
 	"github.com/switchbackdb/switchback/strategies"
 	"github.com/switchbackdb/switchback/strategies/conformance"
 )
@@ -39,7 +40,7 @@ func start(t *testing.T) *stage {
 	n, err := servers.StartNGINX(t.Context(), dir)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, n.Stop()) })
-	address, err := servers.FreeAddress(t.Context())
+	address, err := freeport.Address(t.Context())
 	require.NoError(t, err)
 	s := &stage{NGINX: n, options: Options{Include: filepath.Join(dir, "switchback.conf"), Beacon: address, Test: n.Test, Reload: n.Reload}}
 	require.NoError(t, n.Include(s.options.Include))

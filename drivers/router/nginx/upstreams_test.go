@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchbackdb/switchback/agent"
-	"github.com/switchbackdb/switchback/integration/servers"
+	"github.com/switchbackdb/switchback/internal/freeport"
 	"github.com/switchbackdb/switchback/strategies"
 )
 
@@ -186,7 +186,7 @@ func TestBesideARouter(t *testing.T) {
 	require.ErrorIs(t, err, strategies.ErrForeignChange)
 
 	o.Include = filepath.Join(s.Dir, "agent.conf")
-	o.Beacon, err = servers.FreeAddress(t.Context())
+	o.Beacon, err = freeport.Address(t.Context())
 	require.NoError(t, err)
 	u, err := NewUpstreams(o)
 	require.NoError(t, err)

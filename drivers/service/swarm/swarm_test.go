@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchbackdb/switchback/integration/servers"
+	"github.com/switchbackdb/switchback/internal/freeport"
 	"github.com/switchbackdb/switchback/strategies"
 	"github.com/switchbackdb/switchback/strategies/conformance"
 )
@@ -342,7 +343,7 @@ func testPinned(t *testing.T) {
 func testPublished(t *testing.T) {
 	b := newBench(t, probed)
 	o := open(t, b.name)
-	address, err := servers.FreeAddress(t.Context())
+	address, err := freeport.Address(t.Context())
 	require.NoError(t, err)
 	port, err := strconv.Atoi(address[strings.LastIndexByte(address, ':')+1:])
 	require.NoError(t, err)
