@@ -17,7 +17,6 @@ import (
 	"github.com/switchbackdb/switchback/drivers/router/proxy"
 	"github.com/switchbackdb/switchback/integration/servers"
 	"github.com/switchbackdb/switchback/internal/freeport"
-	"github.com/switchbackdb/switchback/strategies"
 )
 
 const (
@@ -39,18 +38,21 @@ func proxies(ctx context.Context, b *bencher) (err error) {
 	defer func() { err = errors.Join(err, server.Close()) }()
 
 	backend := application.Addr().String()
-	ours, stopOurs, err := startProxy(ctx, backend)
+	ours, err := startProxy(ctx)
 	if err != nil {
 		return err
 	}
-	defer stopOurs()
+	defer ours.stop()
+	if err := byRouter(ours.router)(ctx, "", backend); err != nil {
+		return err
+	}
 	nginx, stopNginx, err := startNginx(ctx, backend)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stopNginx()) }()
 
-	targets := []struct{ name, address string }{{"switchback proxy", ours}, {"NGINX", nginx}, {"no proxy", backend}}
+	targets := []struct{ name, address string }{{"switchback proxy", ours.address}, {"NGINX", nginx}, {"no proxy", backend}}
 	var rates, p99s []*figure
 	for _, t := range targets {
 		rates, p99s = append(rates, &figure{who: t.name}), append(p99s, &figure{who: t.name})
@@ -83,37 +85,50 @@ func buildCommand(ctx context.Context, dir string) (binary string, err error) {
 	return binary, nil
 }
 
+// ownProxy is a `switchback proxy` of the bench's own.
+type ownProxy struct {
+	address string
+	router  *proxy.Router
+	process int
+	stop    func()
+}
+
 // startProxy builds the command and starts its proxy as a process of its own.
-func startProxy(ctx context.Context, backend string) (address string, stop func(), err error) {
+func startProxy(ctx context.Context) (p *ownProxy, err error) {
 	dir, err := os.MkdirTemp("", "sb")
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
 	binary, err := buildCommand(ctx, dir)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	address, err = freeport.Address(ctx)
+	address, err := freeport.Address(ctx)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, binary, "proxy", "--quiet", "--dir", dir, "--listen", address, "--health", "/")
+	cmd := exec.CommandContext(ctx, binary, "proxy", "--quiet", "--dir", dir, "--listen", address, "--health", "/healthz")
 	if err := cmd.Start(); err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	stop = func() {
+	p = &ownProxy{address: address, router: proxy.NewRouter(filepath.Join(dir, ".switchback", "proxy.sock")), process: cmd.Process.Pid}
+	p.stop = func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		_ = os.RemoveAll(dir)
 	}
-	router := proxy.NewRouter(filepath.Join(dir, ".switchback", "proxy.sock"))
 	for deadline := time.Now().Add(10 * time.Second); ; {
-		_, err = router.Shift(ctx, strategies.Operation{ID: "bench", Fence: 1}, []strategies.Backend{{Slot: strategies.Green, Address: backend, Weight: 100}})
-		if err == nil || time.Now().After(deadline) {
-			return address, stop, err
+		if _, err = p.router.Observe(ctx); err == nil {
+			return p, nil
 		}
-		if err := wait(ctx, 20*time.Millisecond); err != nil {
-			return "", stop, err
+		if time.Now().After(deadline) || wait(ctx, 20*time.Millisecond) != nil {
+			p.stop()
+			return nil, err
 		}
 	}
 }
@@ -184,22 +199,32 @@ func client(ctx context.Context, address string, end time.Time) (took []time.Dur
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	in := bufio.NewReaderSize(conn, 16<<10)
-	request := []byte("GET / HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: bench\r\n\r\n")
 	for time.Now().Before(end) {
 		begun := time.Now()
-		if _, err := conn.Write(request); err != nil {
-			return took, err
-		}
-		resp, err := http.ReadResponse(in, nil)
+		n, err := ask(conn, in)
 		if err != nil {
 			return took, err
 		}
-		n, err := io.Copy(io.Discard, resp.Body)
-		err = errors.Join(err, resp.Body.Close())
-		if err != nil || n != bodyBytes || resp.StatusCode != http.StatusOK {
-			return took, errors.Join(err, fmt.Errorf("%s with %d bytes", resp.Status, n))
+		if n != bodyBytes {
+			return took, fmt.Errorf("an answer of %d bytes", n)
 		}
 		took = append(took, time.Since(begun))
 	}
 	return took, nil
+}
+
+// ask sends a request over a connection and returns how long the answer's body is.
+func ask(conn net.Conn, in *bufio.Reader) (n int64, err error) {
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: bench\r\n\r\n"); err != nil {
+		return 0, err
+	}
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		return 0, err
+	}
+	n, err = io.Copy(io.Discard, resp.Body)
+	if resp.StatusCode != http.StatusOK {
+		err = errors.Join(err, errors.New(resp.Status))
+	}
+	return n, errors.Join(err, resp.Body.Close())
 }

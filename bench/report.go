@@ -26,7 +26,7 @@ func (f *figure) median() float64 {
 	return sorted[len(sorted)/2]
 }
 
-// table prints what was measured, ours first, and the ratio of ours to each other.
+// table prints what was measured, ours first, and the ratio of ours to each other where it says something: to more than nothing.
 func (r *report) table(title, unit string, figures []*figure) {
 	fmt.Fprintf(r.out, "%s (%s)\n", title, unit)
 	w := tabwriter.NewWriter(r.out, 2, 0, 2, ' ', tabwriter.AlignRight)
@@ -37,7 +37,7 @@ func (r *report) table(title, unit string, figures []*figure) {
 			fmt.Fprintf(w, "%s\t%s\t\t\t\t\n", f.who, f.none)
 			continue
 		}
-		if i > 0 {
+		if i > 0 && figures[0].median() >= 0 && f.median() > 0 {
 			ratio = fmt.Sprintf("%.2f", figures[0].median()/f.median())
 		}
 		fmt.Fprintf(w, "%s\t%.3g\t%.3g\t%.3g\t%s\t\n", f.who, f.median(), slices.Min(f.values), slices.Max(f.values), ratio)

@@ -78,6 +78,9 @@ func (n *NGINX) Start(ctx context.Context, args []string) error {
 	}
 }
 
+// Process is the number of its master process.
+func (n *NGINX) Process() int { return n.proc.Process.Pid }
+
 // Configure writes nginx.conf with more in its http block, and what location / does. NGINX does not load it yet.
 func (n *NGINX) Configure(more, location string) error {
 	text := fmt.Sprintf(`daemon off;
