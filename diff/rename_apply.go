@@ -370,7 +370,7 @@ func (r renamer) tableName(list []sqltoken.Token, i int) bool {
 
 // columnName tells whether a token is the column, rather than a function, a type or a schema.
 func (r renamer) columnName(list []sqltoken.Token, i int) bool {
-	if !r.named(list[i]) || i > 0 && list[i-1].IsSign("::") {
+	if !r.named(list[i]) || sqltoken.InType(list, i) {
 		return false
 	}
 	return i+1 >= len(list) || !list[i+1].IsSign("(") && !list[i+1].IsSign(".")

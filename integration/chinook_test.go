@@ -24,6 +24,7 @@ import (
 func TestChinook(t *testing.T) {
 	path := corpus(t, "chinook")
 	servers.Each(t, servers.Main(), func(t *testing.T, url string) {
+		t.Parallel()
 		g := open(t, url, migrate.Options{})
 		loadChinook(g, path)
 		g.change("20261124093000_full_name", scriptsOf(t, "../testdata/chinook/20261124093000_full_name"))

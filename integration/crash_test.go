@@ -132,6 +132,7 @@ func project(t *testing.T, url string) *target {
 // lets another run do the work, and continues it: a holder that lost the lock writes nothing more.
 func TestStopped(t *testing.T) {
 	servers.Each(t, servers.Main(), func(t *testing.T, url string) {
+		t.Parallel()
 		g := project(t, url)
 		counted(g)
 		names := marks(t, "", g.args("up")...)

@@ -362,6 +362,7 @@ func TestRowsProperty(t *testing.T) {
 	keys := rapid.OneOf(rapid.Int64Range(-20, 20), rapid.SampledFrom([]int64{-9223372036854775808, -9223372036854775807, 9223372036854775806, 9223372036854775807, 1 << 40, 1<<40 + 1, -1 << 50}))
 	values := rapid.SampledFrom([]string{"", "a", "b", "A", "null", "1", "ä", "',", "\x00none"})
 	eachPair(t, func(t *testing.T, engine string, dbs [2]database.Database) {
+		t.Parallel()
 		text := map[string]string{"mysql": "varchar(40) COLLATE utf8mb4_bin", "mariadb": "varchar(40) COLLATE utf8mb4_bin"}[engine]
 		if text == "" {
 			text = "text"

@@ -42,6 +42,37 @@ type planTo struct {
 
 func plansTo() map[string]planTo {
 	return map[string]planTo{
+		"labels": {
+			from: `
+CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy', 'odd');
+CREATE TYPE size AS ENUM ('large', 'small');
+CREATE TABLE users (id bigint PRIMARY KEY, mood mood NOT NULL DEFAULT 'odd', wish mood, plan text, CONSTRAINT hopeful CHECK (wish <> 'sad'));
+CREATE TABLE shirts (id bigint PRIMARY KEY, size size DEFAULT 'small', mood mood);
+CREATE INDEX users_happy ON users (plan) WHERE mood = 'happy';
+CREATE VIEW happy AS SELECT id, mood FROM users WHERE mood >= 'happy';
+CREATE POLICY seen ON users USING (mood <> 'sad');
+INSERT INTO users SELECT n, (ARRAY['sad', 'ok', 'happy', 'odd'])[n % 4 + 1]::mood, NULL FROM generate_series(1, 50) AS n;
+INSERT INTO shirts SELECT n, 'large', 'odd' FROM generate_series(1, 50) AS n`,
+			to: `
+DROP VIEW happy;
+DROP POLICY seen ON users;
+DROP INDEX users_happy;
+ALTER TABLE users DROP CONSTRAINT hopeful, ALTER mood DROP DEFAULT;
+ALTER TABLE shirts ALTER size DROP DEFAULT;
+ALTER TYPE mood RENAME TO before;
+ALTER TYPE size RENAME TO sizes;
+CREATE TYPE mood AS ENUM ('happy', 'ok', 'sad', 'great');
+CREATE TYPE size AS ENUM ('small', 'large');
+ALTER TABLE users ALTER mood TYPE mood USING replace(mood::text, 'odd', 'ok')::mood, ALTER wish TYPE mood USING wish::text::mood;
+ALTER TABLE shirts ALTER size TYPE size USING size::text::size, ALTER mood TYPE mood USING replace(mood::text, 'odd', 'ok')::mood;
+DROP TYPE before, sizes;
+ALTER TABLE users ALTER mood SET DEFAULT 'ok', ADD CONSTRAINT hopeful CHECK (wish <> 'sad');
+ALTER TABLE shirts ALTER size SET DEFAULT 'large';
+CREATE INDEX users_happy ON users (plan) WHERE mood = 'happy';
+CREATE VIEW happy AS SELECT id, mood, plan FROM users WHERE mood >= 'happy';
+CREATE POLICY seen ON users USING (mood <> 'sad')`,
+			ops: []string{"change enum mood ('happy', 'ok', 'sad', 'great') as ('odd' = 'ok')"},
+		},
 		"columns": {
 			from: `
 CREATE TABLE users (id bigint PRIMARY KEY, name text NOT NULL, age integer, nick text, born date DEFAULT now());

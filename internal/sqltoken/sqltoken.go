@@ -6,6 +6,7 @@
 package sqltoken
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -75,6 +76,52 @@ func (t Token) Names(name string, d Dialect) bool {
 		return strings.ToLower(t.Name) == name
 	}
 	return t.Name == name
+}
+
+// InType tells whether a token belongs to the name of the type that a value is cast to, as both in a::public.mood and
+// all behind AS in CAST(a AS timestamp without time zone): it is no column, even where one has that name.
+func InType(list []Token, i int) bool {
+	for i > 0 {
+		switch before := list[i-1]; {
+		case before.IsSign("::"):
+			return true
+		case before.Is("as"):
+			return inCast(list[:i-1])
+		case before.IsSign("."):
+			i -= 2
+		case slices.ContainsFunc([]string{"timestamp", "time", "with", "without", "double", "character", "bit"}, before.Is):
+			i--
+		default:
+			return false
+		}
+	}
+	return false
+}
+
+// Mentions tells whether a name, such as a column's, is among tokens, other than as that of a type.
+func Mentions(list []Token, name string, d Dialect) bool {
+	for i, t := range list {
+		if t.Names(name, d) && !InType(list, i) {
+			return true
+		}
+	}
+	return false
+}
+
+// inCast tells whether the parenthesis that is open at the end of a list is that of CAST.
+func inCast(list []Token) bool {
+	depth := 0
+	for i, t := range slices.Backward(list) {
+		switch {
+		case t.IsSign(")"):
+			depth++
+		case t.IsSign("(") && depth == 0:
+			return i > 0 && list[i-1].Is("cast")
+		case t.IsSign("("):
+			depth--
+		}
+	}
+	return false
 }
 
 // Split returns the tokens of a text. What is opened and never closed reaches to the end.

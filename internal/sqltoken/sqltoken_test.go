@@ -38,6 +38,26 @@ func TestEndsInComment(t *testing.T) {
 	}
 }
 
+func TestInType(t *testing.T) {
+	for sql, want := range map[string]string{
+		"a::date":                    "date",
+		"date::public.mood AND date": "public mood",
+		"CAST(date AS timestamp without time zone), time":    "timestamp without time zone",
+		"CAST(f(date, (1)) AS date) AS date":                 "date",
+		"SELECT date AS date":                                "",
+		"x::double precision > date AND CAST(a AS \"Mood\")": "double precision Mood",
+		"time.date with time":                                "",
+	} {
+		list, in := Split(sql, Of("postgres")), []string(nil)
+		for i, token := range list {
+			if token.IsName() && InType(list, i) {
+				in = append(in, token.Name)
+			}
+		}
+		require.Equal(t, want, strings.Join(in, " "), sql)
+	}
+}
+
 func TestReplace(t *testing.T) {
 	got := Replace(`SELECT "name", 'name', name.x -- name`, Of("sqlite"), func(list []Token, i int) (string, bool) {
 		return "full_name", list[i].Names("NAME", Of("sqlite"))

@@ -64,7 +64,7 @@ func (p *planner) ask(table Table, key []string, r *rule, what, where string, fa
 func (r *rule) thereAndBack(e engine, down string) string {
 	d := sqltoken.Of(e.name())
 	return sqltoken.Replace(down, d, func(list []sqltoken.Token, i int) (string, bool) {
-		if !list[i].IsName() || i > 0 && list[i-1].IsSign(".") {
+		if !list[i].IsName() || i > 0 && list[i-1].IsSign(".") || sqltoken.InType(list, i) {
 			return "", false
 		}
 		for _, c := range r.new {

@@ -37,7 +37,7 @@ func named(e engine, t *schema.Table, expression string) []string {
 	var out []string
 	for _, c := range t.Columns {
 		for i, k := range tokens {
-			if k.IsName() && k.Names(c.Name, d) && (i == 0 || !tokens[i-1].IsSign(".")) && (i+1 == len(tokens) || !tokens[i+1].IsSign("(")) {
+			if k.IsName() && k.Names(c.Name, d) && (i == 0 || !tokens[i-1].IsSign(".")) && (i+1 == len(tokens) || !tokens[i+1].IsSign("(")) && !sqltoken.InType(tokens, i) {
 				out = append(out, c.Name)
 				break
 			}
@@ -76,7 +76,7 @@ func (p *planner) refill(table Table, t *schema.Table, column, value string) err
 func renamedIn(e engine, expression, from, to string) string {
 	d := sqltoken.Of(e.name())
 	return sqltoken.Replace(expression, d, func(list []sqltoken.Token, i int) (string, bool) {
-		if list[i].IsName() && list[i].Names(from, d) && (i == 0 || !list[i-1].IsSign(".")) {
+		if list[i].IsName() && list[i].Names(from, d) && (i == 0 || !list[i-1].IsSign(".")) && !sqltoken.InType(list, i) {
 			return e.quote(to), true
 		}
 		return "", false

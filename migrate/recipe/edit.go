@@ -66,7 +66,7 @@ func (e *edit) freeColumn(name Table, column string) {
 	t := e.table(name)
 	d := sqltoken.Of(e.database.Engine)
 	about := func(columns []string, definition string) bool {
-		return slices.Contains(columns, column) || slices.ContainsFunc(sqltoken.Split(definition, d), func(k sqltoken.Token) bool { return k.Names(column, d) })
+		return slices.Contains(columns, column) || sqltoken.Mentions(sqltoken.Split(definition, d), column, d)
 	}
 	t.Constraints = slices.DeleteFunc(t.Constraints, func(k *schema.Constraint) bool { return about(k.Columns, k.Definition) })
 	t.Indexes = slices.DeleteFunc(t.Indexes, func(x *schema.Index) bool { return about(x.Columns, x.Definition) })

@@ -46,11 +46,9 @@ func readersOf(p *planner, table Table, column string) readers {
 
 // mentions tells whether a text names a column, bodies in dollar quotes included.
 func mentions(text, column string, d sqltoken.Dialect) bool {
-	return slices.ContainsFunc(sqltoken.Split(text, d), func(t sqltoken.Token) bool {
-		if t.Kind == sqltoken.Text && t.Name != text && len(t.Name) > len(column) {
-			return mentions(t.Name, column, d)
-		}
-		return t.IsName() && t.Names(column, d)
+	tokens := sqltoken.Split(text, d)
+	return sqltoken.Mentions(tokens, column, d) || slices.ContainsFunc(tokens, func(t sqltoken.Token) bool {
+		return t.Kind == sqltoken.Text && t.Name != text && len(t.Name) > len(column) && mentions(t.Name, column, d)
 	})
 }
 
@@ -216,7 +214,7 @@ func (p *planner) rebound(definition string, m move) (text string, bound bool) {
 			when = when && depth > 0
 		}
 		row := i > 1 && tokens[i-1].IsSign(".") && (tokens[i-2].Is("new") || tokens[i-2].Is("old"))
-		if !t.IsName() || !t.Names(m.old, d) || !columns && (!when || !row) {
+		if !t.IsName() || !t.Names(m.old, d) || sqltoken.InType(tokens, i) || !columns && (!when || !row) {
 			return "", false
 		}
 		bound = true
@@ -283,7 +281,7 @@ func (p *planner) rename1(text string, m move, list bool) string {
 	d := sqltoken.Of(p.engine.name())
 	return sqltoken.Replace(text, d, func(tokens []sqltoken.Token, i int) (string, bool) {
 		t := tokens[i]
-		if !t.IsName() || !t.Names(m.old, d) || i > 0 && tokens[i-1].Is("as") || i+1 < len(tokens) && (tokens[i+1].IsSign("(") || tokens[i+1].IsSign(".")) {
+		if !t.IsName() || !t.Names(m.old, d) || sqltoken.InType(tokens, i) || i > 0 && tokens[i-1].Is("as") || i+1 < len(tokens) && (tokens[i+1].IsSign("(") || tokens[i+1].IsSign(".")) {
 			return "", false
 		}
 		first := i

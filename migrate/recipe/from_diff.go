@@ -122,6 +122,7 @@ func (d *differ) operations(r *diff.Result) error {
 		slices.SortStableFunc(children, func(a, b diff.Change) int { return cmp.Compare(a.Name, b.Name) })
 		for _, child := range children {
 			switch {
+			case d.enum(c.Name, child):
 			case child.Kind != schema.KindTable || child.Action == diff.Add:
 				d.other(child, c.Name, &made, &settled)
 			case child.Action == diff.Drop:
@@ -201,6 +202,44 @@ func (d *differ) other(c diff.Change, in string, made, settled *[]string) {
 	} else {
 		*settled = append(*settled, name)
 	}
+}
+
+// enum gives the operation of an enum type whose columns would have to be written anew, as labels go or come in another
+// order. One that only gets more of them is altered as it is.
+func (d *differ) enum(in string, c diff.Change) bool {
+	if c.Kind != schema.KindType || c.Action != diff.Modify || d.engine.name() != "postgres" {
+		return false
+	}
+	named := func(t *schema.Type) bool { return t.Name == c.Name && t.Form == schema.Enum }
+	before, after := d.from.Schema(in).Types, d.to.Schema(in).Types
+	i, j := slices.IndexFunc(before, named), slices.IndexFunc(after, named)
+	if i < 0 || j < 0 || subsequence(before[i].Labels, after[j].Labels) || !columnsOfType(d.from, schema.Key{Schema: in, Kind: schema.KindType, Name: c.Name}) {
+		return false
+	}
+	d.add(ChangeEnum{Type: Table{in, c.Name}, Labels: after[j].Labels})
+	return !slices.ContainsFunc(c.Properties, func(x diff.PropertyChange) bool { return x.Name != "labels" }) && len(c.Children) == 0
+}
+
+// subsequence tells whether a list has all of another, in its order.
+func subsequence(of, list []string) bool {
+	for _, x := range list {
+		if len(of) > 0 && of[0] == x {
+			of = of[1:]
+		}
+	}
+	return len(of) == 0
+}
+
+// columnsOfType tells whether a table has a column of a type.
+func columnsOfType(d *schema.Database, key schema.Key) bool {
+	for _, s := range d.Schemas {
+		for _, t := range s.Tables {
+			if slices.ContainsFunc(t.Columns, func(c *schema.Column) bool { return slices.Contains(c.Needs, key) }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // partitionsFirst has tables come before those that they are a part of.
@@ -309,6 +348,9 @@ func (d *differ) standsFor(given, op Operation) bool {
 	case ChangeType:
 		g, ok := given.(ChangeType)
 		return ok && same(g.Table, o.Table) && g.Column == o.Column && d.engine.canonical(g.Type) == d.engine.canonical(o.Type)
+	case ChangeEnum:
+		g, ok := given.(ChangeEnum)
+		return ok && same(g.Type, o.Type) && slices.Equal(g.Labels, o.Labels)
 	case AddColumn:
 		g, ok := given.(AddColumn)
 		return ok && same(g.Table, o.Table) && g.Column.Name == o.Column.Name

@@ -311,7 +311,7 @@ func (*mysql) defaultOf(expression string) string {
 func (g *mysql) cannot(t *schema.Table, c *schema.Column) (reason, next string) {
 	d := sqltoken.Of(g.name())
 	reads := func(text string) bool {
-		return slices.ContainsFunc(sqltoken.Split(text, d), func(x sqltoken.Token) bool { return x.Names(c.Name, d) })
+		return sqltoken.Mentions(sqltoken.Split(text, d), c.Name, d)
 	}
 	if schema.Value(c.Options, "auto_increment") != "" {
 		return "a table has one AUTO_INCREMENT column, and it cannot be two at a time", ""

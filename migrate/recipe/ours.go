@@ -18,7 +18,7 @@ func isOurs(o schema.Object) bool {
 	switch o.Kind() {
 	case schema.KindTable:
 		return attic || strings.HasSuffix(name, secondNew) || strings.HasSuffix(name, secondOld)
-	case schema.KindColumn, schema.KindConstraint, schema.KindIndex:
+	case schema.KindColumn, schema.KindConstraint, schema.KindIndex, schema.KindType:
 		return attic
 	case schema.KindTrigger:
 		return strings.HasPrefix(name, "zz_switchback_") || ourRoutine.MatchString(name)
@@ -39,7 +39,7 @@ func withoutOurs(d *schema.Database) *schema.Database {
 	out.Schemas = slices.Clone(d.Schemas)
 	for i, s := range out.Schemas {
 		n := *s
-		n.Tables, n.Routines = theirs(s.Tables), theirs(s.Routines)
+		n.Tables, n.Routines, n.Types = theirs(s.Tables), theirs(s.Routines), theirs(s.Types)
 		for j, t := range n.Tables {
 			c := *t
 			c.Columns, c.Triggers = theirs(t.Columns), theirs(t.Triggers)

@@ -32,6 +32,7 @@ func forms() []form {
 	return []form{
 		{"rename column", "rename column TABLE.COLUMN NAME", "both names are there until contract", readRenameColumn},
 		{"change type", "change type TABLE.COLUMN TYPE [up (EXPRESSION)] [down (EXPRESSION)]", "values are converted both ways", readChangeType},
+		{"change enum", "change enum TYPE ('LABEL', …) [as ('OLD' = 'LABEL', …)]", "labels that go, or come in another order (PostgreSQL)", readChangeEnum},
 		{"split column", "split column TABLE.COLUMN into NAME TYPE [not null] = (EXPRESSION), … down (EXPRESSION)", "several columns for one", readSplitColumn},
 		{"merge columns", "merge columns TABLE (COLUMN, …) into NAME TYPE [not null] = (EXPRESSION) down (EXPRESSION), …", "one column for several", readMergeColumns},
 		{"move columns", "move columns TABLE (COLUMN, …) to TABLE (KEY, …)", "to a new table, by the primary key", readMoveColumns},
@@ -262,6 +263,55 @@ func readChangeType(r *reader) (Operation, error) {
 	}
 	op.Down, err = r.optional("down")
 	return op, err
+}
+
+func readChangeEnum(r *reader) (Operation, error) {
+	t, err := r.table()
+	if err != nil || !r.sign("(") {
+		return nil, errSyntax
+	}
+	op := ChangeEnum{Type: t}
+	for more := true; more; more = r.sign(",") {
+		label, err := r.literal()
+		if err != nil {
+			return nil, err
+		}
+		op.Labels = append(op.Labels, label)
+	}
+	if !r.sign(")") {
+		return nil, errSyntax
+	}
+	if !r.words("as") {
+		return op, nil
+	}
+	if !r.sign("(") {
+		return nil, errSyntax
+	}
+	for more := true; more; more = r.sign(",") {
+		from, err := r.literal()
+		if err != nil || !r.sign("=") {
+			return nil, errSyntax
+		}
+		to, err := r.literal()
+		if err != nil {
+			return nil, err
+		}
+		op.As = append(op.As, Relabel{from, to})
+	}
+	if !r.sign(")") {
+		return nil, errSyntax
+	}
+	return op, nil
+}
+
+// literal reads a text in quotes.
+func (r *reader) literal() (string, error) {
+	if len(r.tokens) == 0 || r.tokens[0].Kind != sqltoken.Text {
+		return "", errSyntax
+	}
+	text := r.tokens[0].Name
+	r.tokens = r.tokens[1:]
+	return text, nil
 }
 
 func (r *reader) part() (Part, error) {

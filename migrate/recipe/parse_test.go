@@ -26,6 +26,8 @@ func TestParse(t *testing.T) {
 		operations := []Operation{
 			RenameColumn{table, column, name.Draw(t, "to")},
 			ChangeType{table, column, typ.Draw(t, "type"), maybe.Draw(t, "up"), maybe.Draw(t, "down")},
+			ChangeEnum{table, []string{"a", "it's", ""}, []Relabel{{"b", "a"}, {"c'", ""}}},
+			ChangeEnum{table, []string{"a"}, nil},
 			AddColumn{table, schema.Column{Name: column, Type: typ.Draw(t, "type"), NotNull: rapid.Bool().Draw(t, "not null"), Default: maybe.Draw(t, "default")}, maybe.Draw(t, "fill")},
 			DropColumn{table, column, maybe.Draw(t, "fill")},
 			SetNotNull{table, column, maybe.Draw(t, "fill")},
@@ -89,6 +91,8 @@ func TestParseErrors(t *testing.T) {
 		"change type users.a":                  "change type TABLE.COLUMN TYPE [up (EXPRESSION)] [down (EXPRESSION)]",
 		"change type users.a int up a":         "change type TABLE.COLUMN TYPE [up (EXPRESSION)] [down (EXPRESSION)]",
 		"change type users.a int up (f(a)":     "change type TABLE.COLUMN TYPE [up (EXPRESSION)] [down (EXPRESSION)]",
+		"change enum mood ('a',)":              "change enum TYPE ('LABEL', …) [as ('OLD' = 'LABEL', …)]",
+		"change enum mood ('a') as ('b')":      "change enum TYPE ('LABEL', …) [as ('OLD' = 'LABEL', …)]",
 		"add constraint users.a exclude (x)":   "add constraint TABLE.NAME CHECK",
 		"split column users.a into b text":     "split column TABLE.COLUMN into NAME TYPE [not null] = (EXPRESSION), … down (EXPRESSION)",
 		"merge columns users (a into b = (a))": "merge columns TABLE (COLUMN, …) into",

@@ -353,9 +353,8 @@ func (r *reshape) about(p *planner, columns []string, definition string) bool {
 		return true
 	}
 	d := sqltoken.Of(p.engine.name())
-	return slices.ContainsFunc(sqltoken.Split(definition, d), func(t sqltoken.Token) bool {
-		return t.IsName() && slices.ContainsFunc(r.rule.old, func(c string) bool { return t.Names(c, d) })
-	})
+	tokens := sqltoken.Split(definition, d)
+	return slices.ContainsFunc(r.rule.old, func(c string) bool { return sqltoken.Mentions(tokens, c, d) })
 }
 
 // replaced are columns with their successors among them.
@@ -373,9 +372,9 @@ func (s *sync) replaced(columns []string) []string {
 func (s *sync) replace(p *planner, definition string, foreign bool) string {
 	d := sqltoken.Of(p.engine.name())
 	behind := false
-	return sqltoken.Replace(definition, d, func(list []sqltoken.Token, i int) (string, bool) {
+	return sqltoken.Replace(recast(p.engine, definition, s.retyped), d, func(list []sqltoken.Token, i int) (string, bool) {
 		behind = behind || foreign && list[i].Is("references")
-		if behind || !list[i].IsName() || i > 0 && (list[i-1].IsSign(".") || list[i-1].Is("on") || list[i-1].Is("index")) {
+		if behind || !list[i].IsName() || i > 0 && (list[i-1].IsSign(".") || list[i-1].Is("on") || list[i-1].Is("index")) || sqltoken.InType(list, i) {
 			return "", false
 		}
 		for old, now := range s.successors {

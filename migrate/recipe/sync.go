@@ -16,6 +16,7 @@ type sync struct {
 	rules []*rule
 
 	successors map[string]string   // an old column: the new one that takes its place
+	retyped    map[string]string   // a type: the one that takes its place
 	copied     map[schema.Key]bool // constraints and indexes that the new shape has as well
 }
 
@@ -37,6 +38,7 @@ type rule struct {
 	hidden   bool              // no version of the application knows the new columns before contract
 	once     bool              // up gives a first value only: the old columns do not rule the new ones
 	renamed  map[string]string // names that change at contract
+	retyped  map[string]string // names of types that change at contract
 	freed    []string          // old columns that are free of NOT NULL for as long as there are triggers, which see to it instead
 }
 
@@ -69,8 +71,11 @@ func (r *rule) names(columns []string, st state) []string {
 // such as NEW.
 func (r *rule) expression(e engine, text string, st state, prefix string) string {
 	d := sqltoken.Of(e.name())
+	if st == after {
+		text = recast(e, text, r.retyped)
+	}
 	return sqltoken.Replace(text, d, func(list []sqltoken.Token, i int) (string, bool) {
-		if !list[i].IsName() || i > 0 && list[i-1].IsSign(".") || i+1 < len(list) && (list[i+1].IsSign(".") || list[i+1].IsSign("(") && list[i].Kind == sqltoken.Word) {
+		if !list[i].IsName() || i > 0 && list[i-1].IsSign(".") || i+1 < len(list) && (list[i+1].IsSign(".") || list[i+1].IsSign("(") && list[i].Kind == sqltoken.Word) || sqltoken.InType(list, i) {
 			return "", false
 		}
 		for _, c := range slices.Concat(r.old, r.new) {
