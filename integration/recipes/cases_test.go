@@ -554,9 +554,7 @@ CREATE INDEX items_by_n ON items (n);`),
 			verdicts:   map[string]string{"mariadb": refused + noSecond, "sqlite": refused + "changing the type of keys is not known on sqlite yet"},
 			retypesKey: true,
 		},
-		onlyMySQL(alike1("partition table", "partition table items by (HASH (id) PARTITIONS 3)",
-			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60));`,
-			`CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60)) PARTITION BY HASH (id) PARTITIONS 3;`)),
+		partitionedCase(),
 		utf8Table(),
 		{
 			name:       "drop table",
@@ -613,6 +611,20 @@ func alike1(name, operation, before, after string) *matrixCase {
 // free marks a case that takes a constraint away.
 func free(c *matrixCase) *matrixCase {
 	c.freer = true
+	return c
+}
+
+// partitionedCase is a table that gets partitions.
+func partitionedCase() *matrixCase {
+	const items = `CREATE TABLE items (id bigint PRIMARY KEY, n int, note varchar(60))`
+	c := onlyMySQL(alike1("partition table", "partition table items by (HASH (id) PARTITIONS 3)", items+";", items+" PARTITION BY HASH (id) PARTITIONS 3;"))
+	delete(c.verdicts, "postgres")
+	after := strings.TrimSuffix(items, ")") + ", CONSTRAINT items_n CHECK (n <> 13)) PARTITION BY HASH (id); CREATE INDEX items_by_n ON items (n);"
+	for i := range 3 {
+		after += fmt.Sprintf(" CREATE TABLE items_p%[1]d PARTITION OF items FOR VALUES WITH (MODULUS 3, REMAINDER %[1]d);", i)
+	}
+	c.before["postgres"] = strings.TrimSuffix(items, ")") + ", CONSTRAINT items_n CHECK (n <> 13)); CREATE INDEX items_by_n ON items (n);"
+	c.after["postgres"] = after
 	return c
 }
 

@@ -388,23 +388,12 @@ func (r *keyChange) purge(p *planner) error {
 func (r *keyChange) give(p *planner, g keyGiven) {
 	e := p.engine
 	attic := fit(e.limit(), oldPrefix, g.old)
-	table := e.table(g.table)
 	if g.column.Identity == "" {
 		r.giveSequence(p, g, attic)
 		return
 	}
 	move := func(from, to, typ string) string {
-		return fmt.Sprintf(`DO $do$
-DECLARE
-  last bigint;
-  called boolean;
-BEGIN
-  EXECUTE 'SELECT last_value, is_called FROM ' || pg_get_serial_sequence(%[1]s, %[2]s) INTO last, called;
-  ALTER TABLE %[3]s ALTER COLUMN %[4]s DROP IDENTITY;
-  ALTER TABLE %[3]s ALTER COLUMN %[5]s ADD GENERATED %[6]s AS IDENTITY%[7]s;
-  PERFORM setval(pg_get_serial_sequence(%[1]s, %[8]s), last, called);
-END
-$do$`, e.literal(table), e.literal(from), table, e.quote(from), e.quote(to), strings.ToUpper(g.column.Identity), sequenceClause(e, g, typ), e.literal(to))
+		return moveIdentity(e, g.table, from, g.table, to, g.column.Identity, sequenceClause(e, g, typ))
 	}
 	const why = "The numbers go on from where they are. Changes the catalogue only."
 	p.raw([]Statement{{SQL: move(attic, g.old, g.typ), Why: why}}, []Statement{{SQL: move(g.old, attic, g.column.Type), Why: why}}, func(d *edit) {
@@ -414,6 +403,21 @@ $do$`, e.literal(table), e.literal(from), table, e.quote(from), e.quote(to), str
 		n := d.column(g.table, g.old)
 		n.Identity, n.Options = identity, widened(options, g.column.Type, g.typ)
 	})
+}
+
+// moveIdentity is a statement by which a column draws the numbers that another one has drawn, from where they stand.
+func moveIdentity(e engine, from Table, fromColumn string, to Table, toColumn, identity, sequence string) string {
+	return fmt.Sprintf(`DO $do$
+DECLARE
+  last bigint;
+  called boolean;
+BEGIN
+  EXECUTE 'SELECT last_value, is_called FROM ' || pg_get_serial_sequence(%[1]s, %[2]s) INTO last, called;
+  ALTER TABLE %[3]s ALTER COLUMN %[4]s DROP IDENTITY;
+  ALTER TABLE %[5]s ALTER COLUMN %[6]s ADD GENERATED %[7]s AS IDENTITY%[8]s;
+  PERFORM setval(pg_get_serial_sequence(%[9]s, %[10]s), last, called);
+END
+$do$`, e.literal(e.table(from)), e.literal(fromColumn), e.table(from), e.quote(fromColumn), e.table(to), e.quote(toColumn), strings.ToUpper(identity), sequence, e.literal(e.table(to)), e.literal(toColumn))
 }
 
 // giveSequence moves a default that draws from a sequence.
@@ -488,15 +492,19 @@ func widened(options []schema.Property, from, to string) []schema.Property {
 
 // sequenceClause writes the name and the options of an identity's sequence for a type.
 func sequenceClause(e engine, g keyGiven, typ string) string {
-	name := or(schema.Value(g.column.Options, "sequence name"), g.table.Name+"_"+g.old+"_seq")
-	options := widen(schema.Value(g.column.Options, "sequence"), g.column.Type, typ)
-	if i := strings.Index(options, "INCREMENT"); i >= 0 {
-		options = " " + options[i:]
-	} else {
-		options = ""
+	name := schema.Value(g.column.Options, "sequence name") // as SQL has it, with its schema
+	if automatic := g.table.Name + "_" + g.old + "_seq"; name == "" && len(automatic) <= e.limit() {
+		name = e.table(Table{g.table.Schema, automatic})
 	}
-	if len(name) > e.limit() {
-		return options
+	var parts []string
+	if name != "" {
+		parts = append(parts, "SEQUENCE NAME "+name)
 	}
-	return " (SEQUENCE NAME " + e.table(Table{g.table.Schema, name}) + options + ")"
+	if _, rest, ok := strings.Cut(widen(schema.Value(g.column.Options, "sequence"), g.column.Type, typ), "INCREMENT"); ok {
+		parts = append(parts, "INCREMENT"+rest)
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, " ") + ")"
 }

@@ -101,11 +101,13 @@ func (p *planner) replaced(op Operation, table Table, columns ...string) error {
 	return nil
 }
 
-// move is a column that another one takes the place of at contract.
+// move is a column that another one takes the place of at contract, or a table, where no column is named.
 type move struct {
 	table    Table
 	old, now string // as they are called before contract, and the successor after it
 }
+
+func (m move) whole() bool { return m.old == "" }
 
 // mover is a recipe that moves columns.
 type mover interface{ moves() []move }
@@ -148,6 +150,7 @@ func (p *planner) dependentsOf(moves []move) dependents {
 			}
 		}
 	}
+	moves = slices.DeleteFunc(slices.Clone(moves), move.whole) // its recipe knows what is on it
 	for _, m := range moves {
 		for _, k := range p.now.Schema(m.table.Schema).Table(m.table.Name).Policies {
 			if mentions(k.Definition, m.old, sqltoken.Of(p.engine.name())) { // also where the successor has the same name: it is another column
@@ -231,6 +234,9 @@ func (p *planner) moved(in string, v *schema.View, moves []move) (*schema.View, 
 			continue
 		}
 		reads = true
+		if m.whole() {
+			continue
+		}
 		next.Definition, next.Source = p.rename1(next.Definition, m, true), p.rename1(next.Source, m, true)
 		next.Needs = slices.DeleteFunc(slices.Clone(next.Needs), func(k schema.Key) bool { return k.Kind == schema.KindColumn })
 		next.Triggers = p.movedTriggers(next.Triggers, m)
@@ -261,6 +267,9 @@ func (p *planner) reads(in string, v *schema.View, on Table) bool {
 }
 
 func (p *planner) readsColumn(v *schema.View, m move) bool {
+	if m.whole() {
+		return true
+	}
 	known := false
 	for _, k := range v.Needs {
 		if k.Kind == schema.KindColumn {
@@ -321,7 +330,7 @@ func selecting(tokens []sqltoken.Token) bool {
 
 // away drops what depends on moved columns, and again makes it.
 func (p *planner) away(d dependents) error {
-	p.saying = "It is made again below, on the new column. Until then nobody sees it missing: it is one transaction."
+	p.saying = "It is made again below, on the new shape. Until then nobody sees it missing: it is one transaction."
 	defer func() { p.saying = "" }()
 	return p.step(nil, func(e *edit) {
 		for _, v := range d.views {
@@ -337,7 +346,7 @@ func (p *planner) away(d dependents) error {
 }
 
 func (p *planner) again(d dependents) error {
-	p.saying = "It reads the new column from here on."
+	p.saying = "It reads the new shape from here on."
 	defer func() { p.saying = "" }()
 	return p.step(nil, func(e *edit) {
 		for _, v := range d.views {
@@ -358,7 +367,7 @@ func (p *planner) again(d dependents) error {
 // instead replaces views at once, where each statement takes effect by itself: before the columns are renamed,
 // while both are there.
 func (p *planner) instead(d dependents) error {
-	p.saying = "It reads the new column from here on."
+	p.saying = "It reads the new shape from here on."
 	defer func() { p.saying = "" }()
 	return p.step(nil, func(e *edit) {
 		for _, v := range d.views {

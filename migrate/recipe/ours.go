@@ -21,7 +21,7 @@ func isOurs(o schema.Object) bool {
 	case schema.KindColumn, schema.KindConstraint, schema.KindIndex, schema.KindType:
 		return attic
 	case schema.KindTrigger:
-		return strings.HasPrefix(name, "zz_switchback_") || ourRoutine.MatchString(name)
+		return strings.HasPrefix(name, "zz_switchback_") || strings.HasPrefix(name, early) || ourRoutine.MatchString(name)
 	case schema.KindRoutine:
 		return ourRoutine.MatchString(name)
 	}

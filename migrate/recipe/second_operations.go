@@ -11,7 +11,7 @@ import (
 // PartitionTable partitions a table, or partitions it in another way.
 type PartitionTable struct {
 	Table Table
-	By    string // as behind PARTITION BY, such as RANGE (id) (PARTITION p0 VALUES LESS THAN (1000))
+	By    string // as behind PARTITION BY, with the partitions, such as RANGE (id) (PARTITION p0 VALUES LESS THAN (1000))
 }
 
 // String implements Operation.
@@ -22,6 +22,9 @@ func (o PartitionTable) String() string {
 func (o PartitionTable) on() Table { return o.Table }
 
 func (o PartitionTable) recipe(p *planner) (recipe, error) {
+	if p.engine.name() == "postgres" {
+		return newPartitioned(p, o)
+	}
 	return newSecond(p, o, o.Table, func(t *schema.Table) error {
 		setOption(t, "partitions", "BY "+o.By)
 		return nil
