@@ -332,7 +332,7 @@ func (p *trip) check(sides ...side) {
 		if p.book.shape(s).table == "" {
 			continue
 		}
-		found, err := readTable(p.t.Context(), p.db.DB(), p.fleet.tongue, p.book.shape(s), "")
+		found, err := readTable(p.t.Context(), p.fleet.db, p.fleet.tongue, p.book.shape(s), "")
 		require.NoError(p.t, err)
 		there := 0
 		for _, r := range p.book.rows {
