@@ -156,6 +156,24 @@ type Opener interface {
 	Open(ctx context.Context) error
 }
 
+// Analyzer is a site whose server has to look at the rows once more before it answers well what it is asked about them.
+type Analyzer interface {
+	// Analyze has it look, with that many workers.
+	Analyze(ctx context.Context, m *Manifest, workers int) error
+}
+
+// analyze readies what was built for those who will use it. What is built only to be compared does without.
+func analyze(ctx context.Context, m *Manifest, site Site, workers int) error {
+	a, ok := site.(Analyzer)
+	if !ok {
+		return nil
+	}
+	if err := a.Analyze(ctx, m, max(workers, 1)); err != nil {
+		return fmt.Errorf("analyse the tables: %w", err)
+	}
+	return nil
+}
+
 // RoleMaker is a site on a server that may lack the roles which a snapshot's objects belong or are granted to.
 type RoleMaker interface {
 	// MakeRoles has those made that are missing, with no password and unable to log in, and what was granted given to
@@ -167,6 +185,9 @@ type RoleMaker interface {
 // what is wrong with the snapshot.
 func (s *Store) Fill(ctx context.Context, m *Manifest, site Site, o BuildOptions) error {
 	if err := s.Proven(ctx, m, site, o); err != nil {
+		return err
+	}
+	if err := analyze(ctx, m, site, o.Workers); err != nil {
 		return err
 	}
 	if o, ok := site.(Opener); ok {

@@ -83,6 +83,10 @@ func (s *Store) Restore(ctx context.Context, session *migrate.Session, live Live
 		keep = !errors.As(err, &damaged)
 		return nil, fmt.Errorf("restore snapshot %s: %w\n  state: the live database is as it was\n  next: switchback snapshot list, and restore another one; or run the same command again", m.ID, err)
 	}
+	if err := analyze(ctx, m, built, o.Workers); err != nil {
+		keep = true
+		return nil, fmt.Errorf("restore snapshot %s: %w\n  state: the live database is as it was\n  next: run the same command again", m.ID, err)
+	}
 	state, err := session.State(ctx)
 	if err != nil {
 		return nil, err

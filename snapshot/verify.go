@@ -84,6 +84,11 @@ func (s *Store) tried(ctx context.Context, m *Manifest, site Site, o VerifyOptio
 	if err != nil {
 		return found, err
 	}
+	if len(o.Asserts) > 0 {
+		if err := analyze(ctx, m, site, o.Workers); err != nil {
+			return found, err
+		}
+	}
 	more, err := asserted(ctx, site, o.Asserts)
 	return append(found, more...), err
 }

@@ -128,6 +128,7 @@ func TestPostgresRestoreLive(t *testing.T) {
 	require.Equal(t, "", text(t, u, "SELECT to_regclass('more')"))
 	require.Equal(t, was, text(t, u, settings), "rights and settings of the database")
 	require.Equal(t, "", text(t, u, "SELECT to_regnamespace('switchback_restore')"))
+	require.Equal(t, "n", text(t, u, "SELECT attname FROM pg_stats WHERE tablename = 'rows'"), "the planner has its statistics")
 	old := keptAs.FindStringSubmatch(out)[1]
 	require.Equal(t, map[string]bool{old: false}, beside(t, u), "the displaced one is closed, and nothing else is left")
 	require.Greater(t, number(t, text(t, u, "SELECT fence FROM switchback.lock")), number(t, fence)-1, "fences go on")

@@ -41,9 +41,6 @@ func (s *site) Finish(ctx context.Context, m *snapshot.Manifest, _ *schema.Datab
 	if err := s.setSequences(ctx, m); err != nil {
 		return err
 	}
-	if err := s.analyze(ctx, m, workers); err != nil {
-		return fmt.Errorf("analyse the tables: %w", err)
-	}
 	return s.end(ctx)
 }
 
@@ -58,10 +55,15 @@ func (s *site) end(ctx context.Context) error {
 	if s.stays {
 		last = "UPDATE " + restoreSchema + ".build SET finished = true"
 	}
-	// Idle connections would keep the database from being dropped.
-	defer func() { s.pool.SetMaxIdleConns(0); s.pool.SetMaxIdleConns(2) }()
+	defer s.idle()
 	_, err = simple(ctx, conn, "SET client_min_messages = warning; SET synchronous_commit = on; "+last+"; RESET synchronous_commit")
 	return err
+}
+
+// idle closes idle connections, which would keep the database from being dropped.
+func (s *site) idle() {
+	s.pool.SetMaxIdleConns(0)
+	s.pool.SetMaxIdleConns(2)
 }
 
 var (
@@ -108,13 +110,14 @@ func (s *site) keys(ctx context.Context, workers int) error {
 	}
 	first := slices.DeleteFunc(slices.Clone(builds), func(b string) bool { return !ofTable(b, parents) })
 	builds = slices.DeleteFunc(builds, func(b string) bool { return ofTable(b, parents) })
+	bytes := bytesByTable(s.manifest)
 	for _, list := range [][]string{drops, first, builds} {
-		if err := s.sideBySide(ctx, list, workers); err != nil {
+		if err := s.sideBySide(ctx, byTable(list, bytes), workers); err != nil {
 			return err
 		}
 	}
 	failpoint.Hit("restore: indexes built")
-	return s.sideBySide(ctx, others, 1)
+	return s.sideBySide(ctx, inBatches(others), 1)
 }
 
 // ofTable tells whether a statement names one of the tables.
@@ -142,10 +145,10 @@ func (s *site) rest(ctx context.Context, workers int) error {
 		}
 		others = append(others, strings.Replace(statement, "INDEX CONCURRENTLY ", "INDEX ", 1))
 	}
-	if err := s.sideBySide(ctx, others, 1); err != nil {
+	if err := s.sideBySide(ctx, inBatches(others), 1); err != nil {
 		return err
 	}
-	return s.sideBySide(ctx, checks, workers)
+	return s.sideBySide(ctx, byTable(checks, bytesByTable(s.manifest)), workers)
 }
 
 // script leads from what is there to a model.
@@ -164,12 +167,12 @@ func (s *site) script(ctx context.Context, to func() (*schema.Database, error)) 
 	return scriptOf(is, want)
 }
 
-// sideBySide runs statements that do not depend on each other, by that many workers. Two that want the same
+// sideBySide runs messages of statements that do not depend on each other, by that many workers. Two that want the same
 // tables may get into each other's way: the one that is chosen to end is run again.
-func (s *site) sideBySide(ctx context.Context, statements []string, workers int) error {
+func (s *site) sideBySide(ctx context.Context, batches [][]string, workers int) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(workers, 1))
-	for _, statement := range statements {
+	for _, batch := range batches {
 		if ctx.Err() != nil {
 			break
 		}
@@ -179,7 +182,7 @@ func (s *site) sideBySide(ctx context.Context, statements []string, workers int)
 				return err
 			}
 			defer conn.Close()
-			return again(ctx, conn, statement)
+			return again(ctx, conn, batch)
 		})
 	}
 	return group.Wait()
@@ -187,14 +190,14 @@ func (s *site) sideBySide(ctx context.Context, statements []string, workers int)
 
 const deadlocks = 10
 
-func again(ctx context.Context, conn *sql.Conn, statement string) error {
+func again(ctx context.Context, conn *sql.Conn, batch []string) error {
 	for attempt := 0; ; attempt++ {
-		_, err := simple(ctx, conn, statement)
+		err := atOnce(ctx, conn, batch)
 		if err == nil {
 			return nil
 		}
 		if attempt == deadlocks || code(err) != deadlockDetected {
-			return failed(statement, err)
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -242,13 +245,8 @@ func (s *site) setSequences(ctx context.Context, m *snapshot.Manifest) error {
 	return nil
 }
 
-// analyze gives the planner its statistics.
-func (s *site) analyze(ctx context.Context, m *snapshot.Manifest, workers int) error {
-	var list []string
-	for _, p := range m.Parts {
-		if p.Table != "" {
-			list = append(list, "ANALYZE "+quotedName(p.Schema, p.Table))
-		}
-	}
-	return s.sideBySide(ctx, list, workers)
+// Analyze implements snapshot.Analyzer: the planner gets its statistics.
+func (s *site) Analyze(ctx context.Context, m *snapshot.Manifest, workers int) error {
+	defer s.idle()
+	return s.sideBySide(ctx, analyzes(m), workers)
 }

@@ -291,7 +291,7 @@ func scriptOf(from, to *schema.Database) ([]string, error) {
 // manyTables is how many statements a transaction has at most: the server has room for so many locks.
 const manyTables = 2000
 
-// make runs statements in one transaction. Where there are too many for one, it is several: a build that is
+// make runs statements in one message and transaction. Where there are too many for one, it is several: a build that is
 // cut off meanwhile begins anew.
 func (s *site) make(ctx context.Context, statements []string) error {
 	conn, err := s.pool.Conn(ctx)
@@ -301,7 +301,7 @@ func (s *site) make(ctx context.Context, statements []string) error {
 	defer conn.Close()
 	for len(statements) > 0 {
 		n := min(len(statements), manyTables)
-		if err := together(ctx, conn, statements[:n]); err != nil {
+		if err := atOnce(ctx, conn, statements[:n]); err != nil {
 			return err
 		}
 		statements = statements[n:]
@@ -342,27 +342,30 @@ func (s *site) Loaded(ctx context.Context) (map[string]bool, error) {
 	return loaded, nil
 }
 
-// Load implements snapshot.Site: the rows and the name of their chunk are written in one transaction.
+// Load implements snapshot.Site: the rows and the name of their chunk are written by one message, which the server takes
+// as one transaction.
 func (s *site) Load(ctx context.Context, worker int, p snapshot.Part, c snapshot.Chunk, from io.Reader) error {
 	conn, err := s.worker(ctx, worker)
 	if err != nil {
 		return err
 	}
-	if _, err := simple(ctx, conn, "BEGIN; INSERT INTO "+restoreSchema+".chunks VALUES ("+ddlpostgres.Literal(c.File)+")"); err != nil {
-		rollback(ctx, conn)
-		return err
-	}
-	if err := copyFrom(ctx, conn, from, copyInto(p)); err != nil {
-		rollback(ctx, conn)
-		return err
-	}
-	failpoint.Hit("restore: chunk copied")
-	if _, err := simple(ctx, conn, "COMMIT"); err != nil {
-		rollback(ctx, conn)
+	statements := []string{"INSERT INTO " + restoreSchema + ".chunks VALUES (" + ddlpostgres.Literal(c.File) + ")", copyInto(p)}
+	if err := copyFrom(ctx, conn, &sent{from}, strings.Join(statements, between)); err != nil {
 		return err
 	}
 	failpoint.Hit("restore: chunk loaded")
 	return nil
+}
+
+// sent marks the moment at which all rows of a chunk were sent, and the server was not told yet that they are all.
+type sent struct{ from io.Reader }
+
+func (s *sent) Read(b []byte) (int, error) {
+	n, err := s.from.Read(b)
+	if errors.Is(err, io.EOF) {
+		failpoint.Hit("restore: chunk copied")
+	}
+	return n, err
 }
 
 // rollback takes a transaction back. On a connection that is lost it has been.
