@@ -9,8 +9,6 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +22,7 @@ import (
 	"github.com/switchbackdb/switchback/drivers/custom/exec"
 	"github.com/switchbackdb/switchback/drivers/custom/webhook"
 	"github.com/switchbackdb/switchback/drivers/router/proxy"
+	"github.com/switchbackdb/switchback/integration/servers"
 	"github.com/switchbackdb/switchback/internal/tlsfiles"
 	"github.com/switchbackdb/switchback/strategies"
 )
@@ -36,47 +35,15 @@ func all(address string) []strategies.Backend {
 	return []strategies.Backend{{Slot: strategies.Green, Version: "v1", Address: address, Weight: 100}}
 }
 
-// between is a server before the reference's, where things go wrong with calls of the verb.
-func (r *reference) between(t *testing.T, verb string, fault func(n int64, w http.ResponseWriter, forward func(http.ResponseWriter))) (url string, calls *atomic.Int64) {
-	t.Helper()
-	behind := httputil.NewSingleHostReverseProxy(parsed(t, r.serves(t)))
-	calls = &atomic.Int64{}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		text, _ := io.ReadAll(req.Body)
-		var m struct{ Verb string }
-		_ = json.Unmarshal(text, &m)
-		forward := func(w http.ResponseWriter) {
-			req.Body = io.NopCloser(strings.NewReader(string(text)))
-			behind.ServeHTTP(w, req)
-		}
-		if m.Verb != verb {
-			forward(w)
-			return
-		}
-		fault(calls.Add(1), w, forward)
-	}))
-	t.Cleanup(server.Close)
-	return server.URL, calls
-}
-
-func parsed(t *testing.T, text string) *url.URL {
-	t.Helper()
-	u, err := url.Parse(text)
-	require.NoError(t, err)
-	return u
-}
-
 // TestWebhookOutcomeUnknown has an answer not arrive after what was asked for was done: it is asked for again, and done once.
 func TestWebhookOutcomeUnknown(t *testing.T) {
-	for name, fault := range map[string]func(w http.ResponseWriter, forward func(http.ResponseWriter)){
-		"500 after the effect": func(w http.ResponseWriter, forward func(http.ResponseWriter)) {
-			forward(httptest.NewRecorder())
-			http.Error(w, "out of memory", http.StatusInternalServerError)
-		},
-		"connection lost after the effect": func(w http.ResponseWriter, forward func(http.ResponseWriter)) {
-			forward(httptest.NewRecorder())
-			panic(http.ErrAbortHandler)
-		},
+	shift := func(_ *http.Request, body []byte) bool {
+		var m struct{ Verb string }
+		return json.Unmarshal(body, &m) == nil && m.Verb == "shift"
+	}
+	for name, fault := range map[string]servers.Fault{
+		"500 after the effect":             servers.FailedAfter,
+		"connection lost after the effect": servers.LostAfter,
 		"answer cut off": func(w http.ResponseWriter, forward func(http.ResponseWriter)) {
 			forward(httptest.NewRecorder())
 			w.Header().Set("Content-Length", "100")
@@ -90,18 +57,14 @@ func TestWebhookOutcomeUnknown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newReference(t)
 			r.proxied(t)
-			u, calls := r.between(t, "shift", func(n int64, w http.ResponseWriter, forward func(http.ResponseWriter)) {
-				if n == 1 {
-					fault(w, forward)
-					return
-				}
-				forward(w)
-			})
-			router := custom.NewRouter(custom.Options{Transport: hook(t, u), Timeout: time.Second})
+			faults := servers.NewFaults(t, r.serves(t), nil)
+			met := faults.OnCall(shift, 1, fault)
+			again := faults.OnCall(shift, -1, servers.Late(0))
+			router := custom.NewRouter(custom.Options{Transport: hook(t, faults.URL), Timeout: time.Second})
 			routing, err := router.Shift(t.Context(), operation("one", 1), all("127.0.0.1:8001"))
 			require.NoError(t, err)
 			require.Equal(t, int64(1), routing.Generation, "done once")
-			require.Equal(t, int64(2), calls.Load(), "asked for twice")
+			require.Equal(t, []int{1, 1}, []int{met(), again()}, "asked for twice")
 		})
 	}
 }
