@@ -31,6 +31,7 @@ type stage struct {
 	url      string // of the router
 	service  strategies.Service
 	router   strategies.Router
+	registry strategies.Discovery
 	fails    atomic.Int64
 	requests atomic.Int64
 	failure  atomic.Value
@@ -102,7 +103,7 @@ func emptyStage(t *testing.T) *stage {
 	dir, err := os.MkdirTemp("", "sb")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	s := &stage{t: t, dir: dir}
+	s := &stage{t: t, dir: dir, registry: file.New(filepath.Join(dir, ".switchback", "discovery.json"))}
 	db := servers.Open(t, "sqlite:"+filepath.Join(dir, "shop.db"))
 	for _, statement := range []string{
 		"PRAGMA journal_mode = WAL",
@@ -206,7 +207,7 @@ func (s *stage) is(version, when string) {
 	}
 	require.Equal(s.t, []string{version + " " + routing.Backends[0].Address}, running, when)
 
-	registered, err := file.New(filepath.Join(s.dir, ".switchback", "discovery.json")).List(s.t.Context())
+	registered, err := s.registry.List(s.t.Context())
 	require.NoError(s.t, err, when)
 	require.Len(s.t, registered, 1, when)
 	require.Equal(s.t, routing.Backends[0].Address, registered[0].Address, when)

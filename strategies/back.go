@@ -23,7 +23,7 @@ func (m *Machine) back(ctx context.Context, s *migrate.Session, r *Release, i in
 	case Roll:
 		return m.rollBack(ctx, s, r, i)
 	case Register:
-		return "", m.Discovery.Deregister(ctx, operation(s, r, i, "deregister"), r.Plan.Key(r.Plan.Green()))
+		return "", m.unregister(ctx, s, r, i)
 	case Start:
 		return "", m.Service.Stop(ctx, operation(s, r, i, "stop"), r.Plan.Green(), r.Plan.Timing.Grace)
 	case Backfill:
@@ -98,17 +98,37 @@ func (m *Machine) revive(ctx context.Context, s *migrate.Session, r *Release, i 
 
 // registerBlue stores blue's key in service discovery.
 func (m *Machine) registerBlue(ctx context.Context, s *migrate.Session, r *Release, i int) error {
-	b := r.Plan.Blue
-	if b.Instance == "" {
+	if r.Plan.Blue.Instance == "" {
 		return nil
 	}
-	address, err := m.blueAddress(ctx, b)
+	want, err := m.blueEntry(ctx, r)
 	if err != nil {
 		return err
 	}
-	return m.Discovery.Register(ctx, operation(s, r, i, "register"), Registration{
+	return m.Discovery.Register(ctx, operation(s, r, i, "register"), want)
+}
+
+// blueEntry is what service discovery is to say of blue while it takes traffic.
+func (m *Machine) blueEntry(ctx context.Context, r *Release) (Registration, error) {
+	b := r.Plan.Blue
+	address, err := m.blueAddress(ctx, b)
+	return Registration{
 		Key: r.Plan.Key(b.Instance), Address: address, Slot: Blue, Version: b.Version, Release: b.Release, State: "up",
-	})
+	}, err
+}
+
+// unregister removes green's key, once blue's is there.
+func (m *Machine) unregister(ctx context.Context, s *migrate.Session, r *Release, i int) error {
+	if b := r.Plan.Blue; b != nil && b.Instance != "" {
+		blue, err := m.blueEntry(ctx, r)
+		if err == nil {
+			err = m.keep(ctx, s, r, i, blue)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return m.Discovery.Deregister(ctx, operation(s, r, i, "deregister"), r.Plan.Key(r.Plan.Green()))
 }
 
 // shiftBack gives all traffic to blue at once, waits until nothing is under way at green, so that it can

@@ -184,14 +184,34 @@ func (m *Machine) healthy(ctx context.Context, s *migrate.Session, r *Release, i
 }
 
 func (m *Machine) register(ctx context.Context, s *migrate.Session, r *Release, i int, id string, v Version) (string, error) {
-	instance, err := m.Service.Observe(ctx, id)
+	want, err := m.entry(ctx, r, id, v)
 	if err != nil {
 		return "", err
 	}
-	key := r.Plan.Key(id)
-	return key, m.Discovery.Register(ctx, operation(s, r, i, "register"), Registration{
-		Key: key, Address: instance.Address, Slot: v.Slot, Version: v.Name, Release: v.Release, State: "up",
-	})
+	return want.Key, m.Discovery.Register(ctx, operation(s, r, i, "register"), want)
+}
+
+// entry is what service discovery is to say of an instance that takes traffic.
+func (m *Machine) entry(ctx context.Context, r *Release, id string, v Version) (Registration, error) {
+	instance, err := m.Service.Observe(ctx, id)
+	return Registration{
+		Key: r.Plan.Key(id), Address: instance.Address, Slot: v.Slot, Version: v.Name, Release: v.Release, State: "up",
+	}, err
+}
+
+// keep has service discovery say of an instance what it is to say, before the key of the other one is taken away: somebody
+// may have emptied the registry since it was registered.
+func (m *Machine) keep(ctx context.Context, s *migrate.Session, r *Release, i int, want Registration) error {
+	list, err := m.Discovery.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, now := range list {
+		if now.Key == want.Key && now.Address == want.Address && now.State == want.State {
+			return nil
+		}
+	}
+	return m.Discovery.Register(ctx, operation(s, r, i, "keep"), want)
 }
 
 // clear removes the candidates of this application's earlier releases that came to nothing: their keys, and their
@@ -337,10 +357,15 @@ func (m *Machine) drain(ctx context.Context, s *migrate.Session, r *Release, i i
 	return "", nil
 }
 
+// sayDraining says in service discovery that green is there and blue goes.
 func (m *Machine) sayDraining(ctx context.Context, s *migrate.Session, r *Release, i int, address string) error {
+	green, err := m.entry(ctx, r, r.Plan.Green(), r.Plan.Candidate)
+	if err == nil {
+		err = m.keep(ctx, s, r, i, green)
+	}
 	b := r.Plan.Blue
-	if b.Instance == "" {
-		return nil
+	if err != nil || b.Instance == "" {
+		return err
 	}
 	return m.Discovery.Register(ctx, operation(s, r, i, "draining"), Registration{
 		Key: r.Plan.Key(b.Instance), Address: address, Slot: Blue, Version: b.Version, Release: b.Release, State: "drain",
