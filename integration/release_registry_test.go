@@ -103,7 +103,7 @@ func TestRegistryAway(t *testing.T) {
 		link.Cut()
 		c = start(t, s.dir, nil, "release", "promote")
 		require.Equal(t, held, c.end(t), c.out.String())
-		require.Contains(t, c.out.String(), "drain failed: register shop/v1-green: ")
+		require.Contains(t, c.out.String(), "drain failed: list registrations: ")
 		require.Contains(t, c.out.String(), "undo drain of release v2-2: register shop/v1-green: ")
 		require.Contains(t, c.out.String(), "next: mend the cause, then: switchback release resume")
 		s.answered("v2", 50)
