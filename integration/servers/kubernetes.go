@@ -26,6 +26,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
 
@@ -116,6 +117,21 @@ func (k *Kubernetes) KubeconfigOf(t testing.TB, change func(*api.Cluster, *api.A
 
 // Limited makes the user one without rights, but those that a test gives to the user "limited".
 func Limited(_ *api.Cluster, user *api.AuthInfo) { user.Token = limitedToken }
+
+// Faults puts Faults before the API. Who comes by them may do everything: a client says who he is over TLS only.
+func (k *Kubernetes) Faults(t testing.TB) *Faults {
+	t.Helper()
+	c, err := clientcmd.BuildConfigFromFlags("", k.Kubeconfig)
+	require.NoError(t, err)
+	transport, err := rest.TransportFor(c)
+	require.NoError(t, err)
+	return NewFaults(t, c.Host, transport)
+}
+
+// Through makes the cluster one that is reached through Faults.
+func Through(f *Faults) func(*api.Cluster, *api.AuthInfo) {
+	return func(c *api.Cluster, _ *api.AuthInfo) { c.Server, c.CertificateAuthority = f.URL, "" }
+}
 
 // Expired makes the user one who may do everything, with a certificate that has expired.
 func (k *Kubernetes) Expired(t testing.TB) func(*api.Cluster, *api.AuthInfo) {

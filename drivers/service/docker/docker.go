@@ -126,6 +126,10 @@ func (s *Service) Start(ctx context.Context, op strategies.Operation, v strategi
 	}
 	detail := "is running already"
 	if !c.State.Running {
+		// A newer run may have come while the container was made.
+		if err := s.enter(ctx, op); err != nil {
+			return fail(err)
+		}
 		if _, err := s.engine.ContainerStart(ctx, c.ID, client.ContainerStartOptions{}); err != nil {
 			return fail(explainStart(name(c), err))
 		}

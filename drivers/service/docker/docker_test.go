@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -263,6 +264,24 @@ func TestPortTaken(t *testing.T) {
 	_, err = s.Start(t.Context(), operation("start"), v)
 	require.NoError(t, err)
 	require.Equal(t, "127.0.0.1:"+port, await(t, s, "r1-green", strategies.StateHealthy).Address)
+}
+
+// TestOvertaken has a newer run stop the version while an older one makes its container: it is not started any more.
+func TestOvertaken(t *testing.T) {
+	b := newBench(t, plain)
+	newer := open(t, b.name)
+	faults := servers.NewFaults(t, "http://docker", servers.Unix("/var/run/docker.sock"))
+	met := faults.On("POST .*/containers/create", 1, func(w http.ResponseWriter, forward func(http.ResponseWriter)) {
+		if err := newer.Stop(context.WithoutCancel(t.Context()), strategies.Operation{ID: "stop", Fence: 2}, "r1-green", 0); err != nil {
+			t.Error(err)
+		}
+		forward(w)
+	})
+	t.Setenv("DOCKER_HOST", "tcp://"+strings.TrimPrefix(faults.URL, "http://"))
+	_, err := open(t, b.name).Start(t.Context(), operation("start"), b.version("r1", "serve"))
+	require.ErrorIs(t, err, strategies.ErrStaleFence)
+	require.Equal(t, 1, met())
+	await(t, newer, "r1-green", strategies.StateStopped)
 }
 
 func TestCommandMissing(t *testing.T) {

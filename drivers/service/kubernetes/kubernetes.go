@@ -141,6 +141,10 @@ func (s *Service) start(ctx context.Context, op strategies.Operation, v strategi
 	if replicas(found) > 0 {
 		return s.instance(found, strategies.StateStarting, "is running already"), nil
 	}
+	// A newer run may have come meanwhile.
+	if err := s.cluster.Enter(ctx, s.application, op); err != nil {
+		return none, err
+	}
 	if found, err = s.scale(ctx, found, d.replicas); err != nil {
 		return none, err
 	}

@@ -1,6 +1,8 @@
 package kubernetes
 
 import (
+	"context"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -228,6 +230,27 @@ func TestForeignChange(t *testing.T) {
 	require.ErrorIs(t, err, strategies.ErrForeignChange)
 	require.ErrorContains(t, err, "next: kubectl -n "+b.namespace+" delete secrets shop-v3-green")
 	require.Equal(t, "is scaled to 0", await(t, s, "v3-green", strategies.StateStopped).Detail)
+}
+
+// TestOvertaken has a newer run stop the version while an older one makes its Service: it is not scaled up any more.
+func TestOvertaken(t *testing.T) {
+	b := newBench(t)
+	newer := b.open(t)
+	faults := b.Faults(t)
+	met := faults.On("POST .*/services", 1, func(w http.ResponseWriter, forward func(http.ResponseWriter)) {
+		if err := newer.Stop(context.WithoutCancel(t.Context()), strategies.Operation{ID: "stop", Fence: 2}, "r1-green", time.Second); err != nil {
+			t.Error(err)
+		}
+		forward(w)
+	})
+	c, err := cluster.Open(cluster.Options{Kubeconfig: b.KubeconfigOf(t, servers.Through(faults)), Namespace: b.namespace})
+	require.NoError(t, err)
+	older, err := New(c, "shop", "shop")
+	require.NoError(t, err)
+	_, err = older.Start(t.Context(), operation("start"), version("r1"))
+	require.ErrorIs(t, err, strategies.ErrStaleFence)
+	require.Equal(t, 1, met())
+	await(t, newer, "r1-green", strategies.StateStopped)
 }
 
 // TestDetail is what is said of pods that do not get ready.
