@@ -32,6 +32,7 @@ type stage struct {
 	service  strategies.Service
 	router   strategies.Router
 	registry strategies.Discovery
+	roller   strategies.Roller // instead of service, router and registry, where an orchestrator replaces the instances
 	fails    atomic.Int64
 	requests atomic.Int64
 	failure  atomic.Value
@@ -189,9 +190,17 @@ func (s *stage) newest() (name, status string) {
 }
 
 // is wants the version to be the only one there is, for the router, the service, the registry and the
-// database.
+// database; or for the orchestrator and the database.
 func (s *stage) is(version, when string) {
 	s.t.Helper()
+	if s.roller != nil {
+		now, err := s.roller.Rollout(s.t.Context())
+		require.NoError(s.t, err, when)
+		require.Equal(s.t, strategies.RollDone, now.State, "%s: %+v", when, now)
+		require.Equal(s.t, []any{version, now.Wanted}, []any{now.Version, now.Healthy}, when)
+		s.schema(version, when)
+		return
+	}
 	routing, err := s.router.Observe(s.t.Context())
 	require.NoError(s.t, err, when)
 	require.Len(s.t, routing.Backends, 1, when)
@@ -246,18 +255,37 @@ func TestCrashRelease(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.is("v1", "at first")
-	s.load()
-	out := marks(t, s.dir, "release", "start", "--version", "v2")
-	s.is("v2", "undisturbed")
-	back := marks(t, s.dir, "release", "rollback")
-	s.is("v1", "undisturbed")
+	s.killedAt(func(names []string) []int { return binary.KillPoints(t.Name(), len(names)) })
+}
 
-	points := binary.KillPoints(t.Name(), max(len(out), len(back)))
-	for _, n := range points {
-		s.killedOut(n, out)
-		s.killedBack(n, back)
+// killedAt kills releases of v2, and their ways back, at those of their marks that a function chooses, beside requests.
+func (s *stage) killedAt(choose func(names []string) []int) {
+	s.t.Helper()
+	s.load()
+	out := marks(s.t, s.dir, "release", "start", "--version", "v2")
+	s.is("v2", "undisturbed")
+	back := marks(s.t, s.dir, "release", "rollback")
+	s.is("v1", "undisturbed")
+	outAt, backAt := choose(out), choose(back)
+	require.NotEmpty(s.t, outAt)
+	require.NotEmpty(s.t, backAt)
+	for i := range max(len(outAt), len(backAt)) {
+		s.killedOut(outAt[i%len(outAt)], out)
+		s.killedBack(backAt[i%len(backAt)], back)
 	}
-	t.Logf("killed at %d of %d marks out and %d back", len(points), len(out), len(back))
+	s.t.Logf("killed at %d marks out and %d back", len(outAt), len(backAt))
+}
+
+// marksOf chooses the marks whose names begin so.
+func marksOf(prefix string) func(names []string) []int {
+	return func(names []string) (list []int) {
+		for i, name := range names {
+			if strings.HasPrefix(name, prefix) {
+				list = append(list, i+1)
+			}
+		}
+		return list
+	}
 }
 
 // killedOut kills the release of v2 at its nth mark, and has it ended.

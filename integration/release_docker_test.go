@@ -116,27 +116,5 @@ func TestRestartedDocker(t *testing.T) {
 // TestCrashReleaseDocker kills the command at every mark between two calls of the engine.
 func TestCrashReleaseDocker(t *testing.T) {
 	s, _, _ := dockerStage(t)
-	s.load()
-	out := marks(t, s.dir, "release", "start", "--version", "v2")
-	s.is("v2", "undisturbed")
-	back := marks(t, s.dir, "release", "rollback")
-	s.is("v1", "undisturbed")
-	outAt, backAt := marksOf("docker: ", out), marksOf("docker: ", back)
-	require.NotEmpty(t, outAt)
-	require.NotEmpty(t, backAt)
-	for i := range max(len(outAt), len(backAt)) {
-		s.killedOut(outAt[i%len(outAt)], out)
-		s.killedBack(backAt[i%len(backAt)], back)
-	}
-	t.Logf("killed at %d marks out and %d back", len(outAt), len(backAt))
-}
-
-// marksOf are the marks whose names begin so, counted from 1.
-func marksOf(prefix string, names []string) (list []int) {
-	for i, name := range names {
-		if strings.HasPrefix(name, prefix) {
-			list = append(list, i+1)
-		}
-	}
-	return list
+	s.killedAt(marksOf("docker: "))
 }

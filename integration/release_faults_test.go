@@ -1,6 +1,10 @@
 package integration
 
 import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
@@ -93,5 +97,34 @@ func TestFaultsDocker(t *testing.T) {
 		{"the old one started, but 500", begin, servers.FailedAfter, held, "start blue again: start v1-green: the Docker engine: "},
 		{"the new one stopped, but no answer", stop, servers.LostAfter, held, "stop v2[-0-9]*-green: the Docker engine"},
 		{"late to stop", stop, servers.Late(2 * time.Second), done, "was rolled back"},
+	})
+}
+
+// conflict is what the API answers whose object somebody else has written meanwhile.
+const conflict = `{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Conflict", "code": 409, "message": "the object has been modified"}`
+
+// TestFaultsKubernetes has calls of the API go wrong, before and after they had their effect, out and back.
+func TestFaultsKubernetes(t *testing.T) {
+	s := newClusterStage(t)
+	s.allowed(t)
+	s.first()
+	faults := s.Faults(t)
+	file := filepath.Join(s.dir, "switchback.yaml")
+	config, err := os.ReadFile(file)
+	require.NoError(t, err)
+	line := regexp.MustCompile(`kubeconfig: .*`)
+	config = line.ReplaceAll(config, []byte("kubeconfig: "+s.KubeconfigOf(t, servers.Through(faults))))
+	require.NoError(t, os.WriteFile(file, config, 0o600))
+	const define, scale, shift, lease = "PATCH .*/deployments/.*fieldManager=switchback&", "PATCH .*/deployments/.*fieldManager=switchback-scale", "PUT .*/services/shop", "PUT .*/leases/"
+	s.out(faults, []mishap{
+		{"made, but 500", define, servers.FailedAfter, rolledBack, "start failed: start v2[-0-9]*-green: patch deployments.apps shop-v2[-0-9]*-green in namespace "},
+		{"scaled, but no answer", scale, servers.LostAfter, rolledBack, "start failed: start v2[-0-9]*-green: patch deployments.apps shop-v2[-0-9]*-green: the Kubernetes API cannot be reached"},
+		{"shifted, but 500", shift, servers.FailedAfter, rolledBack, "shift 100 % failed: shift the traffic of the Service shop: update services shop in namespace "},
+		{"somebody wrote the Service meanwhile", shift, servers.Answer(http.StatusConflict, conflict), done, ": v2 is the stable version"},
+		{"somebody wrote the fence meanwhile", lease, servers.Answer(http.StatusConflict, conflict), done, ": v2 is the stable version"},
+	})
+	s.back(faults, []mishap{
+		{"shifted back, but 500", shift, servers.FailedAfter, held, "undo drain of release v2[-0-9]*: shift the traffic of the Service shop: update services shop in namespace "},
+		{"late to scale", scale, servers.Late(2 * time.Second), done, "was rolled back"},
 	})
 }

@@ -179,7 +179,7 @@ func TestCrashReleaseKubernetes(t *testing.T) {
 	s.is("v2", "undisturbed")
 	back := marks(t, s.dir, "release", "rollback")
 	s.is("v1", "undisturbed")
-	outAt, backAt := marksOf("kubernetes: ", out), marksOf("kubernetes: ", back)
+	outAt, backAt := marksOf("kubernetes: ")(out), marksOf("kubernetes: ")(back)
 	require.NotEmpty(t, outAt)
 	require.NotEmpty(t, backAt)
 	for i := range max(len(outAt), len(backAt)) {
@@ -216,6 +216,7 @@ func newRollingStage(t *testing.T) (clusterStage, *kubernetes.Roller) {
 	require.NoError(t, err)
 	r, err := kubernetes.NewRoller(c, "shop")
 	require.NoError(t, err)
+	s.roller = r
 	return s, r
 }
 
@@ -224,16 +225,6 @@ func (s clusterStage) paced(t *testing.T, word string) {
 	t.Helper()
 	text := strings.NewReplacer("KUBECONFIG", s.KubeconfigOf(t, servers.Limited), "NAMESPACE", s.namespace, "  steps: [50, 100]\n", "", "WORD", word).Replace(stageConfig + kubernetesRollingConfig)
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "switchback.yaml"), []byte(text), 0o600))
-}
-
-// runs wants all pods to be of the version, and the schema to be its.
-func (s clusterStage) runs(t *testing.T, r *kubernetes.Roller, version, when string) {
-	t.Helper()
-	now, err := r.Rollout(t.Context())
-	require.NoError(t, err, when)
-	require.Equal(t, strategies.RollDone, now.State, "%s: %+v", when, now)
-	require.Equal(t, []any{version, 2}, []any{now.Version, now.Healthy}, when)
-	s.schema(version, when)
 }
 
 // byHand changes the image of the Deployment the way somebody else would.
@@ -260,20 +251,20 @@ func TestRollingKubernetes(t *testing.T) {
 	require.Equal(t, strategies.RollAbsent, now.State, "the first release's way back")
 
 	s.first()
-	s.runs(t, r, "v1", "at first")
+	s.is("v1", "at first")
 	plan := run(t, s.dir, "release", "plan", "--version", "v2")
 	require.Contains(t, plan, "roll: 2 instances, 1 more meanwhile, 0 fewer meanwhile, each watched for 1s\n  image: registry.example.com/shop:v2")
 	said := plan + run(t, s.dir, "release", "start", "--version", "v2", "--strategy", "rolling")
 	require.Contains(t, said, "1 of 2 are v2")
-	s.runs(t, r, "v2", "out")
+	s.is("v2", "out")
 	said += run(t, s.dir, "release", "rollback")
-	s.runs(t, r, "v1", "back")
+	s.is("v1", "back")
 
 	c = start(t, s.dir, nil, "release", "start", "--version", "failed")
 	require.Equal(t, 3, c.end(t), c.out.String())
 	require.Contains(t, c.out.String(), "it was halted, 0 of 2 are failed: pod shop-")
 	require.Contains(t, c.out.String(), "CrashLoopBackOff")
-	s.runs(t, r, "v1", "a candidate that exits")
+	s.is("v1", "a candidate that exits")
 	said += c.out.String()
 
 	run(t, s.dir, "release", "start", "--version", "v2")
@@ -288,7 +279,7 @@ func TestRollingKubernetes(t *testing.T) {
 	said += c.out.String()
 	c = start(t, s.dir, nil, "release", "resume")
 	require.Equal(t, 3, c.end(t), c.out.String())
-	s.runs(t, r, "v1", "back, once it was undone")
+	s.is("v1", "back, once it was undone")
 
 	said += c.out.String() + run(t, s.dir, "release", "status", "--all", "--json") + run(t, s.dir, "history", "--json")
 	require.NotContains(t, said, shopSecret)
@@ -299,13 +290,13 @@ func TestCrashRollingKubernetes(t *testing.T) {
 	s, r := newRollingStage(t)
 	made := marks(t, s.dir, "release", "start", "--version", "v1")
 	gone := marks(t, s.dir, "release", "rollback")
-	madeAt, goneAt := marksOf("kubernetes: ", made), marksOf("kubernetes: ", gone)
+	madeAt, goneAt := marksOf("kubernetes: ")(made), marksOf("kubernetes: ")(gone)
 	require.NotEmpty(t, madeAt)
 	require.NotEmpty(t, goneAt)
 	for i, n := range madeAt {
 		when := s.killed(n, made, "release", "start", "--version", "v1")
 		run(t, s.dir, "release", "resume")
-		s.runs(t, r, "v1", when)
+		s.is("v1", when)
 		s.killed(goneAt[i%len(goneAt)], gone, "release", "rollback")
 		c := start(t, s.dir, nil, "release", "resume")
 		require.Equal(t, 3, c.end(t), c.out.String())
@@ -316,17 +307,11 @@ func TestCrashRollingKubernetes(t *testing.T) {
 	s.first()
 	out := marks(t, s.dir, "release", "start", "--version", "v2")
 	back := marks(t, s.dir, "release", "rollback")
-	outAt, backAt := marksOf("kubernetes: ", out), marksOf("kubernetes: ", back)
+	outAt, backAt := marksOf("kubernetes: ")(out), marksOf("kubernetes: ")(back)
 	require.NotEmpty(t, outAt)
 	require.NotEmpty(t, backAt)
 	for i := range max(len(outAt), len(backAt)) {
-		n := outAt[i%len(outAt)]
-		when := s.killed(n, out, "release", "start", "--version", "v2")
-		run(t, s.dir, "release", "resume")
-		s.runs(t, r, "v2", when)
-		when = s.killed(backAt[i%len(backAt)], back, "release", "rollback")
-		c := start(t, s.dir, nil, "release", "resume")
-		require.Equal(t, 3, c.end(t), c.out.String())
-		s.runs(t, r, "v1", when)
+		s.killedOut(outAt[i%len(outAt)], out)
+		s.killedBack(backAt[i%len(backAt)], back)
 	}
 }

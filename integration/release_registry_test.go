@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"os"
 	"testing"
 
 	"github.com/hashicorp/consul/api"
@@ -19,6 +20,7 @@ import (
 
 // registry is a server that releases register in.
 type registry struct {
+	kind  string // of the driver
 	url   string
 	open  func(t *testing.T, url string) strategies.Discovery
 	empty func(ctx context.Context) error // removes all of it, by hand
@@ -35,7 +37,7 @@ var registries = map[string]func(t *testing.T) registry{
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = hand.Close() })
 		return registry{
-			at, func(t *testing.T, at string) strategies.Discovery {
+			"etcd", at, func(t *testing.T, at string) strategies.Discovery {
 				t.Helper()
 				d, err := etcd.New(etcd.Options{Endpoints: []string{at}, Prefix: "shop"})
 				require.NoError(t, err)
@@ -55,13 +57,16 @@ var registries = map[string]func(t *testing.T) registry{
 		hand, err := api.NewClient(c)
 		require.NoError(t, err)
 		return registry{
-			at, func(t *testing.T, at string) strategies.Discovery {
+			"consul", at, func(t *testing.T, at string) strategies.Discovery {
 				t.Helper()
 				d, err := consul.New(consul.Options{Address: at, Prefix: "shop"})
 				require.NoError(t, err)
 				return d
 			},
-			func(ctx context.Context) error { _, err := hand.KV().DeleteTree("", (&api.WriteOptions{}).WithContext(ctx)); return err },
+			func(ctx context.Context) error {
+				_, err := hand.KV().DeleteTree("", (&api.WriteOptions{}).WithContext(ctx))
+				return err
+			},
 		}
 	},
 }
@@ -129,5 +134,18 @@ func TestRegistryEmptied(t *testing.T) {
 			}
 			s.is("v1", end)
 		}
+	})
+}
+
+// TestCrashRegistry kills the command between its looks at a registry, its changes there and the journal's entries, out and
+// back.
+func TestCrashRegistry(t *testing.T) {
+	onRegistries(t, func(s *stage, r registry, _ *servers.Link) {
+		s.killedAt(func(names []string) []int {
+			if os.Getenv("SWITCHBACK_KILLS") == "all" {
+				return marksOf(r.kind + ": ")(names)
+			}
+			return marksOf(r.kind + ": changed")(names)
+		})
 	})
 }

@@ -45,7 +45,6 @@ type swarmStage struct {
 	application string
 	image       string
 	network     string
-	roller      *swarm.Orchestrator
 }
 
 // newSwarmStage has nothing released yet.
@@ -70,9 +69,10 @@ func newSwarmStage(t *testing.T) *swarmStage {
 			return err == nil
 		}, 30*time.Second, 100*time.Millisecond)
 	})
-	s.roller, err = swarm.New(s.application)
+	roller, err := swarm.New(s.application)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = s.roller.Close() })
+	t.Cleanup(func() { _ = roller.Close() })
+	s.roller = roller
 	return s
 }
 
@@ -88,16 +88,6 @@ func endShops(ctx context.Context, engine *client.Client, application string) er
 // paced configures the release.
 func (s *swarmStage) paced(pace, healthy string, port int) {
 	s.set(fmt.Sprintf(swarmConfig, s.application, s.image, s.network, pace, healthy, port))
-}
-
-// runs wants all instances to be of the version, and the schema to be its.
-func (s *swarmStage) runs(version, when string) {
-	s.t.Helper()
-	now, err := s.roller.Rollout(s.t.Context())
-	require.NoError(s.t, err, when)
-	require.Equal(s.t, strategies.RollDone, now.State, "%s: %+v", when, now)
-	require.Equal(s.t, version, now.Version, when)
-	s.schema(version, when)
 }
 
 // asked has a container on the network of the shop ask it for a customer all the time, until the test ends.
@@ -160,6 +150,7 @@ func TestReleaseSwarm(t *testing.T) {
 	t.Run("changed by somebody else", testSwarmForeign)
 	t.Run("stuck on the way back", testSwarmStuck)
 	t.Run("killed", testSwarmKilled)
+	t.Run("stopped for longer than the lock's time", testSwarmStopped)
 }
 
 // testSwarmOutAndBack takes the database change and the instances of a new version out and back under load, and finds
@@ -168,7 +159,7 @@ func testSwarmOutAndBack(t *testing.T) {
 	s := newSwarmStage(t)
 	s.paced("replicas: 2", "15s", 8080)
 	s.first()
-	s.runs("v1", "at first")
+	s.is("v1", "at first")
 	s.asked()
 	s.paced("surge: 1", "15s", 8080)
 	s.refused("release.rolling.surge is \"1\": a swarm does not know it; it knows parallelism and order")
@@ -180,22 +171,22 @@ func testSwarmOutAndBack(t *testing.T) {
 	said := plan + run(t, s.dir, "release", "start", "--version", "v2")
 	require.Contains(t, said, "1 of 2 are v2")
 	require.Equal(t, "2 of 2 are v2", s.rollNote())
-	s.runs("v2", "out")
+	s.is("v2", "out")
 	said += run(t, s.dir, "release", "rollback")
-	s.runs("v1", "back")
+	s.is("v1", "back")
 
 	// The shop does not know this version, and ends: the swarm halts, and we go back.
 	c := start(t, s.dir, nil, "release", "start", "--version", "v3", "--no-contract")
 	require.Equal(t, 3, c.end(t), c.out.String())
 	require.Contains(t, c.out.String(), `there is no version "v3" of the shop`)
-	s.runs("v1", "a version that ends")
+	s.is("v1", "a version that ends")
 	// This one runs, and is never healthy: no swarm finds that out.
 	s.paced("replicas: 2", "1s", 8081)
 	c2 := start(t, s.dir, nil, "release", "start", "--version", "v2", "--name", "mute")
 	require.Equal(t, 3, c2.end(t), c2.out.String())
 	require.Contains(t, c2.out.String(), "0 of 2 are v2, and nothing has moved for 8.1s: ")
 	require.Contains(t, c2.out.String(), " is starting; its healthcheck has not succeeded yet: exit code 1")
-	s.runs("v1", "a version that is never healthy")
+	s.is("v1", "a version that is never healthy")
 
 	said += c.out.String() + c2.out.String() + run(t, s.dir, "release", "status", "--all", "--json") + run(t, s.dir, "history", "--json")
 	require.NotContains(t, said, shopSecret)
@@ -226,14 +217,14 @@ func testSwarmPaused(t *testing.T) {
 			require.Equal(t, strategies.RollHalted, now.State)
 			require.NotZero(t, now.Old)
 			run(t, s.dir, "release", "resume")
-			s.runs("v2", "resumed")
+			s.is("v2", "resumed")
 			run(t, s.dir, "release", "rollback")
-			s.runs("v1", "rolled back")
+			s.is("v1", "rolled back")
 			continue
 		}
 		run(t, s.dir, "release", "abort")
 		require.Equal(t, 3, c.end(t), c.out.String())
-		s.runs("v1", "aborted")
+		s.is("v1", "aborted")
 	}
 }
 
@@ -258,7 +249,7 @@ func testSwarmForeign(t *testing.T) {
 	}, 30*time.Second, 50*time.Millisecond)
 	c = start(t, s.dir, nil, "release", "resume")
 	require.Equal(t, 3, c.end(t), c.out.String())
-	s.runs("v1", "mended")
+	s.is("v1", "mended")
 
 	s.byHand("DEBUG=1")
 	c = start(t, s.dir, nil, "release", "start", "--version", "v2")
@@ -290,7 +281,7 @@ func testSwarmStuck(t *testing.T) {
 	require.NoError(t, os.Mkdir(s.extra(), 0o700))
 	c := start(t, s.dir, nil, "release", "resume")
 	require.Equal(t, 3, c.end(t), c.out.String())
-	s.runs("v1", "mended")
+	s.is("v1", "mended")
 }
 
 // byHand adds a variable to the environment of the service, or takes the last change back.
@@ -316,7 +307,7 @@ func testSwarmKilled(t *testing.T) {
 	// The first release's way back removes the service.
 	run(t, s.dir, "release", "start", "--version", "v1")
 	gone := marks(t, s.dir, "release", "rollback")
-	at := swarmMarks(gone)
+	at := marksOf("swarm: ")(gone)
 	require.Len(t, at, 4)
 	for _, n := range at[1:2] { // tasks are ending, the service is there; at the others there is less left to do
 		run(t, s.dir, "release", "start", "--version", "v1")
@@ -333,21 +324,16 @@ func testSwarmKilled(t *testing.T) {
 	s.first()
 	s.asked()
 	out := marks(t, s.dir, "release", "start", "--version", "v2")
-	s.runs("v2", "undisturbed")
+	s.is("v2", "undisturbed")
 	back := marks(t, s.dir, "release", "rollback")
-	s.runs("v1", "undisturbed")
-	outAt, backAt := swarmMarks(out), swarmMarks(back)
+	s.is("v1", "undisturbed")
+	outAt, backAt := marksOf("swarm: ")(out), marksOf("swarm: ")(back)
 	require.NotEmpty(t, outAt)
 	require.Len(t, backAt, len(outAt))
 	for i := range outAt {
-		when := s.killed(outAt[i], out, "release", "start", "--version", "v2")
-		run(t, s.dir, "release", "resume")
-		s.runs("v2", when)
-		s.once(when)
-		when = s.killed(backAt[i], back, "release", "rollback")
-		c := start(t, s.dir, nil, "release", "resume")
-		require.Equal(t, 3, c.end(t), c.out.String())
-		s.runs("v1", when)
+		s.killedOut(outAt[i], out)
+		s.once(out[outAt[i]-1])
+		s.killedBack(backAt[i], back)
 	}
 	t.Logf("killed at %d marks out and %d back", len(outAt), len(backAt))
 }
@@ -367,12 +353,10 @@ func (s *swarmStage) once(when string) {
 	require.Equal(s.t, map[int]int{1: 1, 2: 1}, slots, when)
 }
 
-// swarmMarks are the marks of the driver, counted from 1.
-func swarmMarks(names []string) (list []int) {
-	for i, name := range names {
-		if strings.HasPrefix(name, "swarm: ") {
-			list = append(list, i+1)
-		}
-	}
-	return list
+// testSwarmStopped stops the command between its look at the service and what it does there.
+func testSwarmStopped(t *testing.T) {
+	s := newSwarmStage(t)
+	s.paced("replicas: 2, parallelism: 2", "30s", 8080)
+	s.first()
+	s.outlived(marksOf("swarm: "))
 }

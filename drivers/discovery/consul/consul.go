@@ -21,6 +21,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/switchbackdb/switchback/internal/failpoint"
 	"github.com/switchbackdb/switchback/internal/tlsfiles"
 	"github.com/switchbackdb/switchback/strategies"
 )
@@ -166,7 +167,11 @@ func (d *Discovery) change(ctx context.Context, op strategies.Operation, key str
 		if err != nil {
 			return d.explain(err)
 		}
+		failpoint.Hit("consul: fence read")
 		_, err = d.commit(ctx, append(ops, do...))
+		if err == nil {
+			failpoint.Hit("consul: changed")
+		}
 		if err == nil || !errors.Is(err, errChanged) || ctx.Err() != nil {
 			return d.explain(err)
 		}

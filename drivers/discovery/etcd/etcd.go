@@ -19,6 +19,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
+	"github.com/switchbackdb/switchback/internal/failpoint"
 	"github.com/switchbackdb/switchback/internal/tlsfiles"
 	"github.com/switchbackdb/switchback/strategies"
 )
@@ -115,6 +116,7 @@ func (d *Discovery) change(ctx context.Context, op strategies.Operation, do clie
 		if op.Fence < seen {
 			return fmt.Errorf("fence %d, seen %d: %w", op.Fence, seen, strategies.ErrStaleFence)
 		}
+		failpoint.Hit("etcd: fence read")
 		ops := []clientv3.Op{do}
 		if op.Fence > seen {
 			ops = append(ops, clientv3.OpPut(d.fenceKey(), strconv.FormatInt(op.Fence, 10)))
@@ -126,6 +128,7 @@ func (d *Discovery) change(ctx context.Context, op strategies.Operation, do clie
 			return d.explain(err)
 		}
 		if answer.Succeeded {
+			failpoint.Hit("etcd: changed")
 			return nil
 		}
 	}
