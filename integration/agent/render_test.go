@@ -16,7 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/switchbackdb/switchback/drivers/discovery/etcd"
+	membership "github.com/switchbackdb/switchback/agent"
 	"github.com/switchbackdb/switchback/integration/servers"
 	"github.com/switchbackdb/switchback/internal/freeport"
 	"github.com/switchbackdb/switchback/strategies"
@@ -192,7 +192,7 @@ func TestFromContainerToNGINX(t *testing.T) {
 // served are instances without containers, which a test announces itself.
 type served struct {
 	t       *testing.T
-	member  *etcd.Member
+	member  membership.Membership
 	address map[string]string
 }
 
@@ -200,6 +200,12 @@ func (s *stage) serve(names ...string) *served {
 	s.t.Helper()
 	m, err := s.registry.Agent("one", time.Minute)
 	require.NoError(s.t, err)
+	return s.serveIn(m, names...)
+}
+
+// serveIn is serve with another registry.
+func (s *stage) serveIn(m membership.Membership, names ...string) *served {
+	s.t.Helper()
 	v := &served{t: s.t, member: m, address: map[string]string{}}
 	for _, name := range names {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, name) }))

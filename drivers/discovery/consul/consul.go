@@ -225,7 +225,7 @@ func (d *Discovery) commit(ctx context.Context, ops api.TxnOps) (api.TxnResults,
 }
 
 // inBetween is what Consul says of a step whose key, or whose session, is not as it was seen any more.
-var inBetween = regexp.MustCompile(`index check|exists|lock|session`)
+var inBetween = regexp.MustCompile(`index check|check index|exist|lock|session`)
 
 // errRefused is met when Consul does not take a transaction, whatever the keys are.
 var errRefused = errors.New("it refuses")
