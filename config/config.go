@@ -274,8 +274,11 @@ type Router struct {
 	Custom `yaml:",inline"`
 	// The rest is of kubernetes, which takes timeout too: how long the cluster may take to follow.
 	Cluster `yaml:",inline"` // what is empty is as the service has it
-	Service string           `yaml:"service,omitempty"` // that clients use
-	Settle  time.Duration    `yaml:"settle,omitempty"`  // how long a drain waits for the proxies of the nodes; default 10s
+	// A Service sends all traffic to one version; an HTTPRoute of the Gateway API shares it. It is the one or the other.
+	Service  string        `yaml:"service,omitempty"`  // that clients use
+	Route    string        `yaml:"route,omitempty"`    // the HTTPRoute
+	Services []string      `yaml:"services,omitempty"` // the two that its rules name
+	Settle   time.Duration `yaml:"settle,omitempty"`   // how long a drain waits for the proxies; default 10s
 }
 
 // Discovery is the service registry.

@@ -80,6 +80,12 @@ func (s *stage) proxied() {
 func (s *stage) first() {
 	s.t.Helper()
 	run(s.t, s.dir, "release", "start", "--version", "v1")
+	s.change()
+}
+
+// change puts the change there that v2 takes along.
+func (s *stage) change() {
+	s.t.Helper()
 	require.NoError(s.t, os.CopyFS(filepath.Join(s.dir, "changes"), os.DirFS("../cmd/switchback/demo/changes")))
 	run(s.t, s.dir, "sum")
 }

@@ -52,7 +52,7 @@ func newClusterStage(t *testing.T) clusterStage {
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "switchback.yaml"), []byte(text), 0o600))
 	c, err := cluster.Open(cluster.Options{Kubeconfig: k.Kubeconfig, Namespace: s.namespace})
 	require.NoError(t, err)
-	s.service, err = kubernetes.New(c, "shop", "")
+	s.service, err = kubernetes.New(c, "shop")
 	require.NoError(t, err)
 	s.router, err = router.New(c, router.Options{Application: "shop", Service: "shop"})
 	require.NoError(t, err)

@@ -281,6 +281,12 @@ type ShareChecker interface {
 	CheckShares(shares []int) error
 }
 
+// Caller is a Router that says what it calls, for the plan of a release.
+type Caller interface {
+	// Calls returns what every shift does, and what it is followed by. It changes nothing.
+	Calls(ctx context.Context) ([]string, error)
+}
+
 // Discovery is a service registry: who is where.
 type Discovery interface {
 	// Register stores r under its key, replacing what was there.

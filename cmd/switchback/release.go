@@ -211,6 +211,9 @@ func releasePlan(c *cli.Context) error {
 			t.out.printf("  %2d %s", i+1, s)
 		}
 		t.printPace(plan)
+		if err := t.printCalls(c.Context, m.Router, plan); err != nil {
+			return err
+		}
 		for _, g := range plan.Gates {
 			t.out.printf("  gate %s (%s): every %s; without data %s after %s more", g.Name, g.Kind, g.Every, g.Otherwise, g.Within)
 		}
@@ -218,6 +221,19 @@ func releasePlan(c *cli.Context) error {
 		t.printHooks(plan)
 		return t.out.document(plan)
 	})
+}
+
+// printCalls says what the shifts of a release call, where the router tells.
+func (t *target) printCalls(ctx context.Context, router strategies.Router, plan *strategies.Plan) error {
+	caller, ok := router.(strategies.Caller)
+	if !ok || plan.Strategy == strategies.Rolling {
+		return nil
+	}
+	calls, err := caller.Calls(ctx)
+	for _, call := range calls {
+		t.out.printf("  shift: %s", call)
+	}
+	return err
 }
 
 // plan makes the plan of a release from the folder, the journal, the configuration and what the router

@@ -42,20 +42,34 @@ func (p *project) router() (strategies.Router, error) {
 	return nil, p.config.Fault("release.router.driver", fmt.Sprintf("is %q; this version knows \"proxy\", \"nginx\", \"kubernetes\", \"exec\", \"webhook\" and \"none\"", r.Driver))
 }
 
-// kubernetesRouter moves a Service of the cluster that the router names, or the service driver.
+// kubernetesRouter moves the traffic of an HTTPRoute or a Service, of the cluster that the router names, or the service
+// driver.
 func (p *project) kubernetesRouter(r config.Router) (strategies.Router, error) {
 	where := r.Cluster
 	if s := p.config.Release.Service; s.Driver == r.Driver && where == (config.Cluster{}) {
 		where = s.Cluster
 	}
-	if r.Service == "" {
-		return nil, p.config.Fault("release.router.service", "is missing: the Service that clients use")
+	switch {
+	case r.Route != "" && r.Service != "":
+		return nil, p.config.Fault("release.router.service", "is there beside route: with an HTTPRoute it is services, the two that its rules name")
+	case r.Route != "" && len(r.Services) != 2:
+		return nil, p.config.Fault("release.router.services", fmt.Sprintf("has %d of them: it is the two Services that the HTTPRoute's rules name, such as [shop-a, shop-b]", len(r.Services)))
+	case r.Route == "" && len(r.Services) > 0:
+		return nil, p.config.Fault("release.router.services", "is there without route: the HTTPRoute whose rules name them")
+	case r.Route == "" && r.Service == "":
+		return nil, p.config.Fault("release.router.service", "is missing: the Service that clients use; or route and services, for an HTTPRoute")
 	}
 	c, err := openCluster(where)
 	if err != nil {
 		return nil, err
 	}
-	return kubernetes.New(c, kubernetes.Options{Application: p.config.Release.Application, Service: r.Service, Settle: r.Settle, Timeout: r.Timeout})
+	o := kubernetes.Options{
+		Application: p.config.Release.Application, Service: r.Service, Route: r.Route, Services: r.Services, Settle: r.Settle, Timeout: r.Timeout,
+	}
+	if r.Route != "" {
+		return kubernetes.NewRoute(c, o)
+	}
+	return kubernetes.New(c, o)
 }
 
 // observe asks the router what it does now, before anything is changed.

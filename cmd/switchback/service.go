@@ -34,11 +34,10 @@ func (t *target) service(r config.Release) (strategies.Service, error) {
 		if err != nil {
 			return nil, err
 		}
-		behind := ""
-		if r.Router.Driver == r.Service.Driver {
-			behind = r.Router.Service
+		if r.Router.Driver != r.Service.Driver {
+			return kubernetes.New(c, r.Application)
 		}
-		return kubernetes.New(c, r.Application, behind)
+		return kubernetes.New(c, r.Application, behind(r.Router)...)
 	case execDriver, webhookDriver:
 		return t.customService(r.Service)
 	}
@@ -61,6 +60,14 @@ func (t *target) serviceWords(s config.Service) error {
 		return t.config.Fault("release.service.timeout", "is a word of the drivers \"exec\" and \"webhook\"")
 	}
 	return t.words(servicePort(s))
+}
+
+// behind are the Services whose pods a release changes.
+func behind(r config.Router) []string {
+	if r.Route != "" {
+		return r.Services
+	}
+	return []string{r.Service}
 }
 
 // openCluster opens the Kubernetes cluster that the configuration names.

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	whole "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
@@ -33,7 +34,9 @@ var (
 	Services       = schema.GroupVersionResource{Version: "v1", Resource: "services"}
 	Secrets        = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 	EndpointSlices = schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}
-	leases         = schema.GroupVersionResource{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}
+	// HTTPRoutes are of the Gateway API, which not every cluster has.
+	HTTPRoutes = schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"}
+	leases     = schema.GroupVersionResource{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}
 )
 
 // ErrConflict is returned by a write to an object that was changed since it was read.
@@ -139,6 +142,34 @@ func (c *Cluster) Apply(ctx context.Context, kind schema.GroupVersionResource, o
 func (c *Cluster) Try(ctx context.Context, kind schema.GroupVersionResource, o *Object, manager string, force bool) (*Object, error) {
 	made, err := c.of(kind).Apply(ctx, o.GetName(), o, metav1.ApplyOptions{FieldManager: manager, Force: force, DryRun: []string{metav1.DryRunAll}})
 	return made, c.explain("patch", kind, o.GetName(), err)
+}
+
+// Step is one of a patch: it tests a field of an object, or writes it.
+type Step struct {
+	Op    string `json:"op"`   // test, add, replace
+	Path  string `json:"path"` // a JSON pointer
+	Value any    `json:"value"`
+}
+
+// Patch takes all steps on an object, in one write, and touches nothing else of it. When one of them cannot be
+// taken, as a test fails, somebody else has written since the object was read, and it is ErrConflict.
+func (c *Cluster) Patch(ctx context.Context, kind schema.GroupVersionResource, name string, steps []Step) (*Object, error) {
+	data, err := json.Marshal(steps)
+	if err != nil {
+		return nil, fmt.Errorf("patch %s %s: %w", kind.GroupResource(), name, err)
+	}
+	made, err := c.of(kind).Patch(ctx, name, types.JSONPatchType, data, metav1.PatchOptions{FieldManager: Manager})
+	if apierrors.IsInvalid(err) && foundNothingWrong(err) {
+		return nil, fmt.Errorf("patch %s %s in namespace %s: %w: %w", kind.GroupResource(), name, c.Namespace, ErrConflict, err)
+	}
+	return made, c.explain("patch", kind, name, err)
+}
+
+// foundNothingWrong tells whether the API names nothing that is wrong with what an object was to become. That is all it says of
+// a patch whose steps it could not take.
+func foundNothingWrong(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && (status.Status().Details == nil || len(status.Status().Details.Causes) == 0)
 }
 
 // Delete removes an object as it was read, with what belongs to it. One that is gone is no error; one that was

@@ -45,6 +45,7 @@ func Router(t *testing.T, url string, open func(*testing.T) strategies.Router) {
 type Backends struct {
 	Blue, Green string                    // their addresses
 	Ask         func(t *testing.T) string // "blue" or "green", whichever requests go to
+	Share       func(t *testing.T) int    // green's, in percent; of a SharingRouter
 }
 
 // SwitchRouter is Router for one that sends all traffic to one version, where nobody answers a request: whom it would
@@ -65,6 +66,28 @@ func SwitchRouter(t *testing.T, b Backends, open func(*testing.T) strategies.Rou
 		require.NoError(t, err)
 		require.Equal(t, before, after)
 	})
+	r.drainsWeightless(t)
+}
+
+// SharingRouter is SwitchRouter for one that gives shares.
+func SharingRouter(t *testing.T, b Backends, open func(*testing.T) strategies.Router) {
+	t.Log("not shown here: that requests are shared as it was told, and requests that are under way while it shifts")
+	r := &routed{Router: open(t), ask: b.Ask, blue: b.Blue, green: b.Green}
+	r.follows(t, open(t))
+	t.Run("gives shares", func(t *testing.T) {
+		for _, green := range []int{5, 25, 50, 100, 0, 1} {
+			want := r.shift(t, 5, green)
+			require.Equal(t, green, b.Share(t))
+			seen, err := r.Observe(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, want, seen)
+		}
+	})
+	r.drainsWeightless(t)
+}
+
+// drainsWeightless is a drain where nobody counts requests.
+func (r *routed) drainsWeightless(t *testing.T) {
 	t.Run("drains what has no weight", func(t *testing.T) {
 		r.shift(t, 6, 100)
 		_, err := r.Drain(t.Context(), r.green)

@@ -25,9 +25,15 @@ type slice struct {
 	} `json:"endpoints"`
 }
 
-// serving are the pods that requests to the Service go to, as the cluster's proxies are told.
-func (r *Router) serving(ctx context.Context) ([]string, error) {
-	found, err := r.cluster.List(ctx, cluster.EndpointSlices, map[string]string{"kubernetes.io/service-name": r.options.Service})
+// endpoints looks at which pods the Services of a namespace send requests to.
+type endpoints struct {
+	cluster *cluster.Cluster
+	timeout time.Duration // how long they may take to follow
+}
+
+// serving are the pods that requests to a Service go to, as the cluster's proxies are told.
+func (e endpoints) serving(ctx context.Context, service string) ([]string, error) {
+	found, err := e.cluster.List(ctx, cluster.EndpointSlices, map[string]string{"kubernetes.io/service-name": service})
 	if err != nil {
 		return nil, err
 	}
@@ -49,12 +55,12 @@ func (r *Router) serving(ctx context.Context) ([]string, error) {
 }
 
 // split tells which pods serve without being selected, and whether one that is selected and ready does not serve.
-func (r *Router) split(ctx context.Context, selector map[string]string) (others []string, missing bool, err error) {
-	others, err = r.serving(ctx)
+func (e endpoints) split(ctx context.Context, service string, selector map[string]string) (others []string, missing bool, err error) {
+	others, err = e.serving(ctx, service)
 	if err != nil {
 		return nil, false, err
 	}
-	selected, err := r.cluster.List(ctx, cluster.Pods, selector)
+	selected, err := e.cluster.List(ctx, cluster.Pods, selector)
 	if err != nil {
 		return nil, false, err
 	}
@@ -89,20 +95,20 @@ func ready(o *cluster.Object) bool {
 	return false
 }
 
-// followed waits until requests go to all pods that are selected and ready, and to no others.
-func (r *Router) followed(ctx context.Context, selector map[string]string) error {
+// followed waits until requests to a Service go to all pods that are selected and ready, and to no others.
+func (e endpoints) followed(ctx context.Context, service string, selector map[string]string) error {
 	if len(selector) == 0 {
 		return nil // whoever keeps the EndpointSlices of such a Service, it is not the cluster
 	}
-	deadline := time.Now().Add(r.options.Timeout)
+	deadline := time.Now().Add(e.timeout)
 	for {
-		others, missing, err := r.split(ctx, selector)
+		others, missing, err := e.split(ctx, service, selector)
 		if err != nil || len(others) == 0 && !missing {
 			return err
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("it selects %s, but %s later its EndpointSlices do not: requests go to the pods [%s]; is the cluster's controller manager running?\n  next: %s",
-				words(selector), r.options.Timeout, strings.Join(others, " "), r.cluster.Kubectl("get endpointslices -l kubernetes.io/service-name="+r.options.Service))
+				words(selector), e.timeout, strings.Join(others, " "), e.cluster.Kubectl("get endpointslices -l kubernetes.io/service-name="+service))
 		}
 		select {
 		case <-ctx.Done():
@@ -124,23 +130,39 @@ func (r *Router) Drain(ctx context.Context, address string) (left int, err error
 	if err != nil {
 		return fail(err)
 	}
-	for _, b := range s.routing.Backends {
-		if b.Address == address && b.Weight > 0 {
-			return fail(fmt.Errorf("it still has weight %d; shift its traffic away first", b.Weight))
-		}
+	if err := weightless(s.routing, address); err != nil {
+		return fail(err)
 	}
-	if err := r.followed(ctx, s.service.Spec.Selector); err != nil {
+	if err := r.endpoints.followed(ctx, r.options.Service, s.service.Spec.Selector); err != nil {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return 0, nil
 		}
 		return fail(err)
 	}
-	select {
-	case <-time.After(r.options.Settle):
-	case <-ctx.Done():
-		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return fail(ctx.Err())
-		}
+	if err := settle(ctx, r.options.Settle); err != nil {
+		return fail(err)
 	}
 	return 0, nil
+}
+
+// weightless refuses to drain an address that still gets requests.
+func weightless(routing strategies.Routing, address string) error {
+	for _, b := range routing.Backends {
+		if b.Address == address && b.Weight > 0 {
+			return fmt.Errorf("it still has weight %d; shift its traffic away first", b.Weight)
+		}
+	}
+	return nil
+}
+
+// settle waits until the proxies will have heard of a shift, or a drain's time is over.
+func settle(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return ctx.Err()
+		}
+	}
+	return nil
 }

@@ -43,7 +43,7 @@ func newBench(t *testing.T) bench {
 // start runs a version and returns its address.
 func (b bench) start(t *testing.T, release string) string {
 	t.Helper()
-	s, err := versions.New(b.cluster, "versions", "")
+	s, err := versions.New(b.cluster, "versions")
 	require.NoError(t, err)
 	i, err := s.Start(t.Context(), strategies.Operation{ID: "start", Fence: 1}, strategies.Version{
 		Release: release, Slot: strategies.Green, Name: release, Health: "/", Container: &strategies.Container{Image: "shop:1", Port: 8080, Replicas: 2},

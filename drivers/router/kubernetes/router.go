@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/switchbackdb/switchback/drivers/cluster"
@@ -32,18 +29,30 @@ const (
 // look is how often a wait looks.
 const look = 100 * time.Millisecond
 
-// Options say which Service a Router moves.
+// Options say what a Router or a Route moves.
 type Options struct {
 	Application string        // whose fence it shares with the service driver
-	Service     string        // the name of the Service
+	Service     string        // the name of the Service; of a Router alone
+	Route       string        // the name of the HTTPRoute; of a Route alone
+	Services    []string      // the two Services that its rules name; of a Route alone
 	Settle      time.Duration // how long a drain waits once the API says that no request goes there; default 10s
 	Timeout     time.Duration // how long the cluster may take to follow a shift; default 30s
 }
 
+func (o *Options) defaults() {
+	if o.Settle == 0 {
+		o.Settle = 10 * time.Second
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 30 * time.Second
+	}
+}
+
 // Router moves the traffic of a Service. It implements strategies.Router.
 type Router struct {
-	options Options
-	cluster *cluster.Cluster
+	options   Options
+	cluster   *cluster.Cluster
+	endpoints endpoints
 }
 
 // New returns a Router. It asks the cluster nothing yet.
@@ -51,13 +60,8 @@ func New(c *cluster.Cluster, o Options) (*Router, error) {
 	if o.Service == "" {
 		return nil, errors.New("no Service is configured\n  next: set release.router.service to the Service that the application is reached by, see docs/kubernetes.md")
 	}
-	if o.Settle == 0 {
-		o.Settle = 10 * time.Second
-	}
-	if o.Timeout == 0 {
-		o.Timeout = 30 * time.Second
-	}
-	return &Router{options: o, cluster: c}, nil
+	o.defaults()
+	return &Router{options: o, cluster: c, endpoints: endpoints{c, o.Timeout}}, nil
 }
 
 // CheckShares implements strategies.ShareChecker: all or nothing.
@@ -65,19 +69,8 @@ func (r *Router) CheckShares(shares []int) error {
 	if len(shares) == 1 && shares[0] == 100 {
 		return nil
 	}
-	return fmt.Errorf("the Service %s sends all its traffic to one version, it cannot give shares of %v percent: %w\n  next: --strategy bluegreen with no --step and no release.steps, or a router that gives shares: proxy or nginx, see docs/kubernetes.md",
+	return fmt.Errorf("the Service %s sends all its traffic to one version, it cannot give shares of %v percent: %w\n  next: --strategy bluegreen with no --step and no release.steps, or a router that gives shares: an HTTPRoute (release.router.route), proxy or nginx, see docs/kubernetes.md",
 		r.options.Service, shares, strategies.ErrInvalidRouting)
-}
-
-// service is what is read of a Service.
-type service struct {
-	Spec struct {
-		Selector map[string]string `json:"selector"`
-		Ports    []struct {
-			Port int `json:"port"`
-		} `json:"ports"`
-		Type string `json:"type"`
-	} `json:"spec"`
 }
 
 // state is the Service as it stands.
@@ -93,7 +86,7 @@ type state struct {
 func (r *Router) Observe(ctx context.Context) (strategies.Routing, error) {
 	s, err := r.read(ctx)
 	if err == nil {
-		err = r.followed(ctx, s.service.Spec.Selector)
+		err = r.endpoints.followed(ctx, r.options.Service, s.service.Spec.Selector)
 	}
 	if err != nil {
 		return strategies.Routing{}, r.failed("look at", err)
@@ -135,7 +128,7 @@ func (r *Router) read(ctx context.Context) (s state, err error) {
 	}
 	if !maps.Equal(selector, s.service.Spec.Selector) {
 		return s, fmt.Errorf("it selects %s, switchback wrote %s: %w\n  next: find out who did; put it back with: %s", words(s.service.Spec.Selector), words(selector), strategies.ErrForeignChange,
-			r.cluster.Kubectl(fmt.Sprintf(`patch service %s --type json -p '[{"op":"replace","path":"/spec/selector","value":%s}]'`, r.options.Service, notes[noteSelector])))
+			putBack(r.cluster, r.options.Service, notes[noteSelector]))
 	}
 	return s, nil
 }
@@ -146,35 +139,15 @@ func (r *Router) unmoved(s state) strategies.Routing {
 		return strategies.Routing{}
 	}
 	return strategies.Routing{Backends: []strategies.Backend{{
-		Slot: strategies.Blue, Address: r.address(r.options.Service, s.service.Spec.Ports[0].Port), Weight: 100,
+		Slot: strategies.Blue, Address: address(r.cluster, r.options.Service, s.service.Spec.Ports[0].Port), Weight: 100,
 	}}}
-}
-
-func (r *Router) address(name string, port int) string {
-	return net.JoinHostPort(name+"."+r.cluster.Namespace+".svc", strconv.Itoa(port))
-}
-
-// words are the labels of a selector, for people.
-func words(selector map[string]string) string {
-	var list []string
-	for _, key := range slices.Sorted(maps.Keys(selector)) {
-		list = append(list, key+"="+selector[key])
-	}
-	if len(list) == 0 {
-		return "nothing"
-	}
-	return strings.Join(list, ",")
 }
 
 // selector is what the Service has to select for an address.
 func (r *Router) selector(ctx context.Context, s state, address string) (map[string]string, error) {
-	host, _, err := net.SplitHostPort(address)
+	name, err := serviceOf(r.cluster, address)
 	if err != nil {
 		return nil, err
-	}
-	name, rest, _ := strings.Cut(host, ".")
-	if rest != r.cluster.Namespace && rest != r.cluster.Namespace+".svc" && rest != r.cluster.Namespace+".svc.cluster.local" {
-		return nil, fmt.Errorf("%w: address %s is not that of a Service of this namespace, NAME.%s.svc:PORT", strategies.ErrInvalidRouting, address, r.cluster.Namespace)
 	}
 	if name == r.options.Service {
 		if len(s.original) == 0 {
@@ -182,18 +155,7 @@ func (r *Router) selector(ctx context.Context, s state, address string) (map[str
 		}
 		return s.original, nil
 	}
-	o, err := r.cluster.Get(ctx, cluster.Services, name)
-	if err != nil {
-		return nil, err
-	}
-	var target service
-	if err := cluster.Decode(o, &target); err != nil {
-		return nil, err
-	}
-	if len(target.Spec.Selector) == 0 {
-		return nil, fmt.Errorf("%w: the Service %s selects nothing", strategies.ErrInvalidRouting, name)
-	}
-	return target.Spec.Selector, nil
+	return selectorOf(ctx, r.cluster, name)
 }
 
 // Shift makes the Service select the pods of the backend with all the weight, and returns once the cluster's
@@ -242,7 +204,7 @@ func (r *Router) shift(ctx context.Context, op strategies.Operation, backends []
 			return none, err
 		}
 		failpoint.Hit("kubernetes: selector written")
-		return next, r.followed(ctx, selector)
+		return next, r.endpoints.followed(ctx, r.options.Service, selector)
 	}
 }
 
@@ -263,28 +225,6 @@ func succeed(now strategies.Routing, op strategies.Operation, backends []strateg
 
 // write puts selector and routing in force, if nobody wrote since s was read.
 func (r *Router) write(ctx context.Context, s state, next strategies.Routing, selector map[string]string) error {
-	o := s.object.DeepCopy()
-	notes := o.GetAnnotations()
-	if notes == nil {
-		notes = map[string]string{}
-	}
-	for key, value := range map[string]any{noteRouting: next, noteSelector: selector, noteOriginal: s.original} {
-		text, err := json.Marshal(value)
-		if err != nil {
-			return err
-		}
-		notes[key] = string(text)
-	}
-	o.SetAnnotations(notes)
-	plain := map[string]any{}
-	for key, value := range selector {
-		plain[key] = value
-	}
-	spec, ok := o.Object["spec"].(map[string]any)
-	if !ok {
-		return errors.New("it has no spec")
-	}
-	spec["selector"] = plain
-	_, err := r.cluster.Update(ctx, cluster.Services, o)
+	_, err := rewrite(ctx, r.cluster, s.object, selector, map[string]any{noteRouting: next, noteSelector: selector, noteOriginal: s.original})
 	return err
 }

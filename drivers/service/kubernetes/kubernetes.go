@@ -29,7 +29,7 @@ import (
 // Service implements strategies.Service with Deployments.
 type Service struct {
 	application string
-	behind      string
+	behind      []string
 	cluster     *cluster.Cluster
 }
 
@@ -46,9 +46,9 @@ const patience = time.Minute
 
 var validName = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$`)
 
-// New returns the service for an application in a namespace. behind is the Service that the application is reached
-// by, when a release moves its traffic: a candidate that would get some of it at once is refused. It may be empty.
-func New(c *cluster.Cluster, application, behind string) (*Service, error) {
+// New returns the service for an application in a namespace. behind are the Services that the application is reached
+// by, when a release moves their traffic: a candidate that would get some of it at once is refused.
+func New(c *cluster.Cluster, application string, behind ...string) (*Service, error) {
 	if !validName.MatchString(application) {
 		return nil, fmt.Errorf("application %q: on Kubernetes its name is part of its objects' names\n  next: set release.application to at most 40 lower case letters, digits and dashes, a letter first", application)
 	}
@@ -74,33 +74,36 @@ func (s *Service) Check(ctx context.Context, v strategies.Version) error {
 	return nil
 }
 
-// apart refuses pods that the application's Service would send requests to as soon as they are ready.
+// apart refuses pods that one of the application's Services would send requests to as soon as they are ready.
 func (s *Service) apart(ctx context.Context, d definition) error {
-	if s.behind == "" {
-		return nil
-	}
-	o, err := s.cluster.Get(ctx, cluster.Services, s.behind)
-	if errors.Is(err, strategies.ErrNotFound) {
-		return nil // for the router to say
-	}
-	if err != nil {
-		return err
-	}
-	var service struct {
-		Spec struct{ Selector map[string]string }
-	}
-	if err := cluster.Decode(o, &service); err != nil {
-		return err
-	}
-	for key, value := range service.Spec.Selector {
-		if d.podLabels[key] != value {
-			return nil
+	for _, name := range s.behind {
+		o, err := s.cluster.Get(ctx, cluster.Services, name)
+		if errors.Is(err, strategies.ErrNotFound) {
+			continue // for the router to say
+		}
+		if err != nil {
+			return err
+		}
+		var service struct {
+			Spec struct{ Selector map[string]string }
+		}
+		if err := cluster.Decode(o, &service); err != nil {
+			return err
+		}
+		if selects(service.Spec.Selector, d.podLabels) {
+			return fmt.Errorf("the labels of its pods are those that the Service %s selects: it would get requests at once\n  next: leave one of the labels %v out of the template's pods", name, service.Spec.Selector)
 		}
 	}
-	if len(service.Spec.Selector) == 0 {
-		return nil
+	return nil
+}
+
+func selects(selector, labels map[string]string) bool {
+	for key, value := range selector {
+		if labels[key] != value {
+			return false
+		}
 	}
-	return fmt.Errorf("the labels of its pods are those that the Service %s selects: it would get requests at once\n  next: leave one of the labels %v out of the template's pods", s.behind, service.Spec.Selector)
+	return len(selector) > 0
 }
 
 // Start implements strategies.Service. A Deployment of the instance that is there already, made by an earlier attempt

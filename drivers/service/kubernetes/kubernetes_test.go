@@ -185,7 +185,7 @@ func TestRefused(t *testing.T) {
 	list, err := s.List(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, list)
-	_, err = New(s.cluster, "Shop!", "")
+	_, err = New(s.cluster, "Shop!")
 	require.ErrorContains(t, err, "next: set release.application")
 }
 
