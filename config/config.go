@@ -213,19 +213,19 @@ type Service struct {
 	// The rest is of docker and swarm.
 	Image       string       `yaml:"image,omitempty"`   // {{version}} is put in
 	Port        int          `yaml:"port,omitempty"`    // where the application listens inside; default the only one the image exposes
-	Ports       string       `yaml:"ports,omitempty"`   // of this machine that it may be published on: FIRST-LAST; default any
+	Ports       string       `yaml:"ports,omitempty"`   // of this machine, or a swarm's, that a version may be published on: FIRST-LAST; default any
 	Network     string       `yaml:"network,omitempty"` // default the engine's
 	Volumes     []string     `yaml:"volumes,omitempty"` // SOURCE:TARGET[:ro], a SOURCE that begins with a dot relative to dir
 	Healthcheck *Healthcheck `yaml:"healthcheck,omitempty"`
 	// And this of swarm alone.
-	Publish     int    `yaml:"publish,omitempty"`      // the port of the swarm's machines where the application is reached
+	Publish     int    `yaml:"publish,omitempty"`      // of a rolling release: the port of the swarm's machines where the application is reached
 	PublishMode string `yaml:"publish_mode,omitempty"` // ingress (default) or host
 	Endpoint    string `yaml:"endpoint,omitempty"`     // vip (default) or dnsrr
 	// And this of kubernetes alone, which takes image and port too.
 	Cluster   `yaml:",inline"`
 	Template  string `yaml:"template,omitempty"`  // the file of a Deployment that image, environment and labels are put in
 	Container string `yaml:"container,omitempty"` // of the template, that is the application; default its only one
-	Replicas  int    `yaml:"replicas,omitempty"`  // pods; default what the template says, else 1
+	Replicas  int    `yaml:"replicas,omitempty"`  // pods, or tasks of a swarm; default what the template says, else 1
 	// And this of exec and webhook alone, which take command, env, image, port and health too.
 	Custom  `yaml:",inline"`
 	Timeout time.Duration `yaml:"timeout,omitempty"` // of a call; default 30s
@@ -376,12 +376,12 @@ func (c *Config) defaults() {
 	set(&c.Drift.To, "production")
 	set(&c.Release.Application, "app")
 	set(&c.Release.Service.Driver, "process")
-	if c.Release.Service.Driver == "swarm" { // it knows no other, and moves traffic itself
+	orchestrated := c.Release.Service.Driver == "swarm" || c.Release.Service.Driver == "kubernetes"
+	if c.Release.Service.Driver == "swarm" { // it replaces tasks by itself, unless two versions are wanted
 		set(&c.Release.Strategy, "rolling")
-		set(&c.Release.Router.Driver, "none")
 	}
 	set(&c.Release.Strategy, "bluegreen")
-	if c.Release.Service.Driver == "kubernetes" && c.Release.Strategy == "rolling" { // and where nothing is shifted
+	if orchestrated && c.Release.Strategy == "rolling" { // nothing is shifted
 		set(&c.Release.Router.Driver, "none")
 	}
 	if c.Release.Service.Publish != 0 {

@@ -151,6 +151,8 @@ func TestReleaseSwarm(t *testing.T) {
 	t.Run("stuck on the way back", testSwarmStuck)
 	t.Run("killed", testSwarmKilled)
 	t.Run("stopped for longer than the lock's time", testSwarmStopped)
+	t.Run("two versions, out and back", testSwarmVersions)
+	t.Run("two versions, killed", testSwarmVersionsKilled)
 }
 
 // testSwarmOutAndBack takes the database change and the instances of a new version out and back under load, and finds

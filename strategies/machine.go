@@ -130,7 +130,7 @@ func (m *Machine) Equipped(p *Plan) error {
 	case p.Strategy == Rolling && m.Roller == nil:
 		return fmt.Errorf("release %s is rolling: it needs a service that replaces instances by itself\n  next: set release.service.driver to swarm or kubernetes, or another release.strategy, see docs/releases.md", p.Release)
 	case p.Strategy != Rolling && (m.Service == nil || m.Router == nil || m.Discovery == nil):
-		return fmt.Errorf("release %s is %s: it needs a service of which two versions run side by side, and a router\n  next: set release.strategy to rolling, or release.service.driver to docker, kubernetes or process and release.router, see docs/releases.md", p.Release, p.Strategy)
+		return fmt.Errorf("release %s is %s: it needs a service of which two versions run side by side, and a router\n  next: set release.strategy to rolling, or release.service.driver to docker, swarm, kubernetes or process and release.router, see docs/releases.md", p.Release, p.Strategy)
 	}
 	return nil
 }

@@ -290,7 +290,7 @@ func (t *target) plan(c *cli.Context, m *strategies.Machine) (*strategies.Plan, 
 	if p.Hooks, err = t.hooks(); err != nil {
 		return nil, err
 	}
-	if err := reachable(p); err != nil {
+	if err := t.reachable(p); err != nil {
 		return nil, err
 	}
 	p.Steps = strategies.Steps(p, strategies.Outline{Pending: pending, Shares: shares, Pause: c.Bool("pause"), Contract: !c.Bool("no-contract")})

@@ -13,8 +13,7 @@ import (
 	"github.com/switchbackdb/switchback/strategies"
 )
 
-// The drivers of services that replace instances by themselves: a Docker Swarm, which knows nothing else, and
-// Kubernetes, which also runs two versions side by side.
+// The drivers of services that replace instances by themselves, and also run two versions side by side.
 const (
 	swarmDriver      = "swarm"
 	kubernetesDriver = "kubernetes"
@@ -46,7 +45,7 @@ func (t *target) roller(r config.Release) (strategies.Roller, error) {
 // rollsOnly tells whether releases of the configuration can only be rolling ones: what replaces instances by itself
 // needs neither a router nor a registry.
 func rollsOnly(r config.Release) bool {
-	return r.Service.Driver == swarmDriver || r.Service.Driver == kubernetesDriver && r.Router.Driver == noRouter
+	return (r.Service.Driver == swarmDriver || r.Service.Driver == kubernetesDriver) && r.Router.Driver == noRouter
 }
 
 // rolling puts into a plan what is in force, and by what it is replaced in which pace.
@@ -118,10 +117,16 @@ func sameKind(blue *strategies.Stable, releases []*strategies.Release, rolling b
 }
 
 // reachable refuses gates that ask an application whose instances only their orchestrator reaches.
-func reachable(p *strategies.Plan) error {
+func (t *target) reachable(p *strategies.Plan) error {
+	c := p.Candidate.Container
+	word := "publish"
+	published := p.Strategy != strategies.Rolling || c != nil && c.Publish != nil
+	if t.config.Release.Service.Driver == swarmDriver && p.Strategy != strategies.Rolling {
+		word, published = "ports", c != nil && c.Ports != ""
+	}
 	for _, g := range p.Gates {
-		if c := p.Candidate.Container; p.Strategy == strategies.Rolling && g.Kind == "http" && (c == nil || c.Publish == nil) {
-			return fmt.Errorf("gate %s asks the application, which is published on no port\n  next: set release.service.publish on a swarm, or make it a gate of the kind sql, exec or prometheus", g.Name)
+		if g.Kind == "http" && !published {
+			return fmt.Errorf("gate %s asks the application, which is published on no port\n  next: set release.service.%s on a swarm, or make it a gate of the kind sql, exec or prometheus", g.Name, word)
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/switchbackdb/switchback/drivers/service/docker"
 	"github.com/switchbackdb/switchback/drivers/service/kubernetes"
 	"github.com/switchbackdb/switchback/drivers/service/process"
+	"github.com/switchbackdb/switchback/drivers/service/swarm"
 	"github.com/switchbackdb/switchback/strategies"
 )
 
@@ -24,6 +25,13 @@ func (t *target) service(r config.Release) (strategies.Service, error) {
 		return process.New(r.Service.State), nil
 	case "docker":
 		s, err := docker.New(r.Application)
+		if err != nil {
+			return nil, err
+		}
+		t.closers = append(t.closers, s.Close)
+		return s, nil
+	case swarmDriver:
+		s, err := swarm.NewVersions(r.Application, r.Grace)
 		if err != nil {
 			return nil, err
 		}
@@ -47,14 +55,17 @@ func (t *target) service(r config.Release) (strategies.Service, error) {
 // serviceWords refuses words of the configuration that the driver does not know.
 func (t *target) serviceWords(s config.Service) error {
 	for key, given := range map[string]bool{"publish": s.Publish != 0, "publish_mode": s.PublishMode != "", "endpoint": s.Endpoint != ""} {
-		if given {
+		if given && s.Driver != swarmDriver {
 			return t.config.Fault("release.service."+key, "is a word of the driver \"swarm\"")
 		}
 	}
-	for key, given := range map[string]bool{"template": s.Template != "", "container": s.Container != "", "replicas": s.Replicas != 0, "namespace": s.Namespace != ""} {
+	for key, given := range map[string]bool{"template": s.Template != "", "container": s.Container != "", "namespace": s.Namespace != ""} {
 		if given && s.Driver != kubernetesDriver {
 			return t.config.Fault("release.service."+key, "is a word of the driver \"kubernetes\"")
 		}
+	}
+	if s.Replicas != 0 && s.Driver != kubernetesDriver && s.Driver != swarmDriver {
+		return t.config.Fault("release.service.replicas", "is a word of the drivers \"kubernetes\" and \"swarm\"")
 	}
 	if s.Timeout != 0 && !isCustom(s.Driver) {
 		return t.config.Fault("release.service.timeout", "is a word of the drivers \"exec\" and \"webhook\"")
@@ -123,8 +134,8 @@ func inContainer(v strategies.Version, s config.Service) (strategies.Version, er
 	if s.Image == "" {
 		return v, fmt.Errorf("%s does not say which image the application is\n  next: set release.service.image, see docs/releases.md", config.FileName)
 	}
-	v.Container = &strategies.Container{Image: s.Image, Port: s.Port, Ports: s.Ports, Network: s.Network, Endpoint: s.Endpoint}
-	if s.Publish != 0 {
+	v.Container = &strategies.Container{Image: s.Image, Port: s.Port, Ports: s.Ports, Network: s.Network, Endpoint: s.Endpoint, Replicas: s.Replicas}
+	if s.Publish != 0 || s.PublishMode != "" {
 		v.Container.Publish = &strategies.Publish{Port: s.Publish, Mode: s.PublishMode}
 	}
 	if h := s.Healthcheck; h != nil {

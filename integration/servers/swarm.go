@@ -44,17 +44,27 @@ func Swarm(t testing.TB, engine *client.Client) {
 	})
 }
 
-// SwarmApplication returns a name for an application in the swarm. The service of that name, its containers, and the configs
-// with the label of it are removed when the test ends.
+// SwarmApplication returns a name for an application in the swarm. The services with that name or the label of it, their
+// containers, and the configs with the label are removed when the test ends.
 func SwarmApplication(t testing.TB, engine *client.Client, label string) string {
 	t.Helper()
 	name := "test-" + unique()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		if endTasks(ctx, t, engine, name) {
-			_, err := engine.ServiceRemove(ctx, name, client.ServiceRemoveOptions{})
-			require.NoError(t, err)
+		services := []string{name}
+		labelled, err := engine.ServiceList(ctx, client.ServiceListOptions{Filters: make(client.Filters).Add("label", label+"="+name)})
+		require.NoError(t, err)
+		for _, s := range labelled.Items {
+			if s.Spec.Name != name {
+				services = append(services, s.Spec.Name)
+			}
+		}
+		for _, service := range services {
+			if endTasks(ctx, t, engine, service) {
+				_, err := engine.ServiceRemove(ctx, service, client.ServiceRemoveOptions{})
+				require.NoError(t, err)
+			}
 		}
 		configs, err := engine.ConfigList(ctx, client.ConfigListOptions{Filters: make(client.Filters).Add("label", label+"="+name)})
 		require.NoError(t, err)

@@ -1,6 +1,7 @@
-// Package swarm has a Docker Swarm replace the instances of an application.
+// Package swarm has a Docker Swarm replace the instances of an application, or run two versions of it side by side
+// (Versions), behind a router.
 //
-// There is one service for an application, and the swarm keeps all there is to know about it: which release,
+// Of a rolling release there is one service for an application, and the swarm keeps all there is to know about it: which release,
 // operation and fence put its definition in force is in its labels, so any later run, also after a kill between
 // two calls, sees what an earlier one did. What a service has beside that (limits, constraints, secrets) is kept.
 //
@@ -310,13 +311,18 @@ func exists(err error) bool {
 
 // find returns the service, nil when there is none.
 func (o *Orchestrator) find(ctx context.Context) (*api.Service, error) {
-	found, err := o.engine.ServiceInspect(ctx, o.application, client.ServiceInspectOptions{})
+	return o.named(ctx, o.application)
+}
+
+// named returns the service of a name, nil when there is none.
+func (o *Orchestrator) named(ctx context.Context, name string) (*api.Service, error) {
+	found, err := o.engine.ServiceInspect(ctx, name, client.ServiceInspectOptions{})
 	switch {
 	case errdefs.IsNotFound(err):
 		return nil, nil
 	case err != nil:
 		return nil, explain(err)
-	case found.Service.Spec.Name != o.application: // an ID, or its beginning, of another
+	case found.Service.Spec.Name != name: // an ID, or its beginning, of another
 		return nil, nil
 	}
 	return &found.Service, nil

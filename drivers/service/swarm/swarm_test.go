@@ -69,6 +69,9 @@ func TestSwarm(t *testing.T) {
 	}
 	servers.Swarm(t, servers.Docker(t))
 	t.Run("is a roller", testRoller)
+	t.Run("is a service", testVersions)
+	t.Run("starts versions where a router reaches them", testReached)
+	t.Run("refuses versions that no router reaches", testUnreached)
 	t.Run("keeps the pace", testPace)
 	t.Run("halts at what never gets healthy", testNeverHealthy)
 	t.Run("sees what somebody else has changed", testForeign)

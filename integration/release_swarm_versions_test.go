@@ -1,0 +1,84 @@
+package integration
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/switchbackdb/switchback/drivers/service/swarm"
+)
+
+// swarmVersionsConfig has two services of the swarm behind the proxy. The machine's ports stand for the swarm's mesh, which
+// not every kernel has.
+const swarmVersionsConfig = `  application: %[1]s
+  strategy: canary
+  healthy: 15s
+  grace: 5s
+  service:
+    driver: swarm
+    image: %[2]s
+    command: [shop, --version, "{{version}}", --listen, "{{address}}", --db, /data/shop.db]
+    env: {SECRET: "${SHOP_SECRET}"}
+    volumes: [".:/data"]
+    ports: 28200-28299
+    publish_mode: host
+    healthcheck: {command: [/program, shop, --probe, "http://127.0.0.1:8080/healthz"], interval: 100ms, timeout: 5s, retries: 2}
+`
+
+// newVersionsStage has v1 released, behind the proxy.
+func newVersionsStage(t *testing.T) *swarmStage {
+	t.Helper()
+	s := newSwarmStage(t)
+	versions, err := swarm.NewVersions(s.application, 5*time.Second)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = versions.Close() })
+	s.service = versions
+	s.set(fmt.Sprintf(swarmVersionsConfig, s.application, s.image))
+	s.proxied()
+	s.first()
+	return s
+}
+
+// testSwarmVersions takes the database change and a second service of the swarm out and back, share by share, under load.
+func testSwarmVersions(t *testing.T) {
+	s := newVersionsStage(t)
+	s.is("v1", "at first")
+	s.load()
+	said := run(t, s.dir, "release", "start", "--version", "v2", "--pause")
+	said += run(t, s.dir, "release", "promote")
+	s.is("v2", "out")
+	said += run(t, s.dir, "release", "rollback")
+	s.is("v1", "back")
+
+	// The shop does not know this version, and ends, however often it is started.
+	c := start(t, s.dir, nil, "release", "start", "--version", "v3", "--no-contract")
+	require.Equal(t, 3, c.end(t), c.out.String())
+	require.Contains(t, c.out.String(), `there is no version "v3" of the shop`)
+	s.is("v1", "a version that ends")
+
+	c2 := start(t, s.dir, nil, "release", "start", "--version", "v2", "--strategy", "rolling")
+	require.Equal(t, 1, c2.end(t), c2.out.String())
+	require.Contains(t, c2.out.String(), "next: go on with --strategy canary")
+	said += c.out.String() + run(t, s.dir, "release", "status", "--all", "--json") + run(t, s.dir, "history", "--json")
+	require.NotContains(t, said, shopSecret)
+}
+
+// testSwarmVersionsKilled kills the command at marks between two calls of the swarm.
+func testSwarmVersionsKilled(t *testing.T) {
+	s := newVersionsStage(t)
+	s.load()
+	out := marks(t, s.dir, "release", "start", "--version", "v2", "--strategy", "bluegreen")
+	s.is("v2", "undisturbed")
+	back := marks(t, s.dir, "release", "rollback")
+	s.is("v1", "undisturbed")
+	outAt, backAt := swarmMarks(out), swarmMarks(back)
+	require.NotEmpty(t, outAt)
+	require.NotEmpty(t, backAt)
+	for i := range max(len(outAt), len(backAt)) {
+		s.killedOut(outAt[i%len(outAt)], out)
+		s.killedBack(backAt[i%len(backAt)], back)
+	}
+	t.Logf("killed at %d marks out and %d back", len(outAt), len(backAt))
+}
