@@ -20,7 +20,8 @@ func TestDemo(t *testing.T) {
 	slow(t)
 	_, err := program.Path() // before a test has a TMPDIR of its own
 	require.NoError(t, err)
-	for on, database := range map[string]string{"docker": "postgres", "nginx": "mysql"} {
+	servers.Swarm(t, servers.Docker(t))
+	for on, database := range map[string]string{"docker": "postgres", "nginx": "mysql", "swarm": "postgres"} {
 		t.Run(on, func(t *testing.T) {
 			t.Parallel()
 			c := start(t, t.TempDir(), nil, "demo", "--on", on, "--database", database, "--rate", "50", "--customers", "500")
@@ -70,7 +71,14 @@ func leavesNothing(t *testing.T, said string) {
 		require.NoError(t, err)
 		require.Empty(t, volumes.Items)
 	}
-	_, err := engine.NetworkInspect(ctx, name, client.NetworkInspectOptions{})
+	filters := make(client.Filters).Add("label", "switchback.application="+name)
+	services, err := engine.ServiceList(ctx, client.ServiceListOptions{Filters: filters})
+	require.NoError(t, err)
+	require.Empty(t, services.Items)
+	configs, err := engine.ConfigList(ctx, client.ConfigListOptions{Filters: filters})
+	require.NoError(t, err)
+	require.Empty(t, configs.Items)
+	_, err = engine.NetworkInspect(ctx, name, client.NetworkInspectOptions{})
 	require.True(t, errdefs.IsNotFound(err), "%v", err)
 	_, err = engine.ImageInspect(ctx, name)
 	require.True(t, errdefs.IsNotFound(err), "%v", err)

@@ -24,9 +24,10 @@ database's is pulled. Everything is removed at the end, also after Ctrl-C, unles
 
   switchback demo
   switchback demo --on docker
+  switchback demo --on swarm
   switchback demo --on nginx --database mysql`,
 		Flags: append(outputFlags(),
-			&cli.StringFlag{Name: "on", Usage: "`docker`: containers behind the built-in proxy; nginx: behind an NGINX in a container"},
+			&cli.StringFlag{Name: "on", Usage: "`docker`: containers behind the built-in proxy; nginx: behind an NGINX in a container; swarm: two services of this machine's swarm behind the proxy"},
 			&cli.StringFlag{Name: "database", Value: "postgres", Usage: "with --on: `postgres` or mysql"},
 			&cli.StringFlag{Name: "database-image", Usage: "with --on: its `IMAGE`", DefaultText: "postgres:17, mysql:9"},
 			&cli.StringFlag{Name: "nginx-image", Value: "nginx:1", Usage: "with --on nginx: the `IMAGE` of NGINX"},

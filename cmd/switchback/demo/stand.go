@@ -34,6 +34,7 @@ type stand struct {
 	name   string // unique: of the application, the network and the image
 	engine *client.Client
 	say    func(format string, args ...any)
+	swarm  bool // the shop is services of the engine's swarm
 }
 
 // labelDemo marks what the demo has made; labelApplication is that of the driver for Docker.
@@ -67,9 +68,10 @@ func random(bytes int) string {
 	return hex.EncodeToString(b)
 }
 
-// connect makes the network that the database and the shop share.
-func (s *stand) connect(ctx context.Context) error {
-	_, err := s.engine.NetworkCreate(ctx, s.name, client.NetworkCreateOptions{Driver: "bridge", Labels: s.labels()})
+// connect makes the network that the database and the shop share: of a bridge, or an overlay where the shop is a service
+// of a swarm.
+func (s *stand) connect(ctx context.Context, driver string) error {
+	_, err := s.engine.NetworkCreate(ctx, s.name, client.NetworkCreateOptions{Driver: driver, Attachable: driver == overlay, Labels: s.labels()})
 	if err != nil {
 		return fmt.Errorf("make the network %s: %w", s.name, engine.Explain(err))
 	}
@@ -235,6 +237,18 @@ func (s *stand) shop(ctx context.Context, executable string) error {
 	return buildSaid(built.Body)
 }
 
+// program is where switchback is in an image of the shop.
+func (s *stand) program(ctx context.Context, image string) (string, error) {
+	found, err := s.engine.ImageInspect(ctx, image)
+	if err != nil {
+		return "", engine.Explain(err)
+	}
+	if found.Config == nil || len(found.Config.Entrypoint) == 0 {
+		return "", fmt.Errorf("the image %s has no entry point\n  next: name one whose entry point is switchback: --image NAME", image)
+	}
+	return found.Config.Entrypoint[0], nil
+}
+
 // buildSaid reads what the engine says of a build, which is where its errors are.
 func buildSaid(r io.Reader) error {
 	for d := json.NewDecoder(r); ; {
@@ -335,6 +349,7 @@ func (s *stand) clear(ctx context.Context) error {
 			failed = errors.Join(failed, engine.Explain(err))
 		}
 	}
+	keep(s.clearSwarm(ctx))
 	for _, label := range []string{labelDemo, labelApplication} {
 		filters := make(client.Filters).Add("label", label+"="+s.name)
 		containers, err := s.engine.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: filters})
@@ -350,15 +365,35 @@ func (s *stand) clear(ctx context.Context) error {
 			keep(err)
 		}
 	}
-	_, err := s.engine.NetworkRemove(ctx, s.name, client.NetworkRemoveOptions{})
-	keep(err)
-	_, err = s.engine.ImageRemove(ctx, s.name, client.ImageRemoveOptions{Force: true, PruneChildren: true})
+	keep(s.disconnect(ctx))
+	_, err := s.engine.ImageRemove(ctx, s.name, client.ImageRemoveOptions{Force: true, PruneChildren: true})
 	keep(err)
 	return failed
 }
 
+// disconnect removes the network. A swarm lets go of it a moment after the last task that was on it.
+func (s *stand) disconnect(ctx context.Context) error {
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		_, err := s.engine.NetworkRemove(ctx, s.name, client.NetworkRemoveOptions{})
+		if err == nil || errdefs.IsNotFound(err) || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
 // removal is the command that removes by hand what was kept.
 func (s *stand) removal() string {
-	return strings.NewReplacer("NAME", s.name).Replace(`docker rm -fv $(docker ps -aq --filter label=switchback.demo=NAME) $(docker ps -aq --filter label=switchback.application=NAME)
-  docker volume rm $(docker volume ls -q --filter label=switchback.application=NAME); docker network rm NAME; docker rmi NAME`)
+	text := `docker rm -fv $(docker ps -aq --filter label=switchback.demo=NAME) $(docker ps -aq --filter label=switchback.application=NAME)
+  docker volume rm $(docker volume ls -q --filter label=switchback.application=NAME); docker network rm NAME; docker rmi NAME`
+	if s.swarm {
+		text = `docker service rm $(docker service ls -q --filter label=switchback.application=NAME)
+  docker config rm $(docker config ls -q --filter label=switchback.application=NAME)
+  docker rm -fv NAME-database; docker network rm NAME; docker rmi NAME`
+	}
+	return strings.ReplaceAll(text, "NAME", s.name)
 }

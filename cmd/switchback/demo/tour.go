@@ -23,7 +23,7 @@ import (
 // on the shop all the time.
 type Tour struct {
 	Options
-	On            string // docker, with the built-in proxy as the router, or nginx
+	On            string // docker or swarm, with the built-in proxy as the router, or nginx
 	Database      string // postgres or mysql
 	DatabaseImage string
 	NGINXImage    string
@@ -32,7 +32,7 @@ type Tour struct {
 }
 
 // Platforms are what Tour.On may be.
-func Platforms() []string { return []string{"docker", "nginx"} }
+func Platforms() []string { return []string{"docker", "nginx", "swarm"} }
 
 // tourConfig is the project's configuration.
 const tourConfig = `environments:
@@ -40,18 +40,30 @@ const tourConfig = `environments:
     url: %[1]q
 release:
   application: %[2]s
+  strategy: bluegreen
   steps: [10, 50, 100]
   pause: 1s
   bake: 1s
   service:
-    driver: docker
     image: %[3]s
     network: %[2]s
     command: [shop, --version, "{{version}}", --listen, "{{address}}"]
     env: {SHOP_DB: %[4]q}
     port: 8080
+`
+
+// What the configuration has of the service, in a container and in a task of a swarm. That is asked for its health inside, by
+// the program of the image, and published on the machine's own port: not every kernel has what a swarm's mesh needs.
+const (
+	inContainers = `    driver: docker
     health: /healthz
 `
+	inSwarm = `    driver: swarm
+    healthcheck: {command: [%q, shop, --probe, "http://127.0.0.1:8080/healthz"], interval: 500ms, timeout: 5s, retries: 3}
+    ports: 18000-18099
+    publish_mode: host
+`
+)
 
 // nginxRouter is what the configuration has where an NGINX is the router.
 const nginxRouter = `  router:
@@ -114,8 +126,15 @@ func (t *tour) prepare(ctx context.Context) (base string, stop func() error, err
 	if err != nil {
 		return "", nil, err
 	}
+	network := "bridge"
+	if t.On == "swarm" {
+		network = overlay
+		if err := t.stand.onSwarm(ctx); err != nil {
+			return "", nil, err
+		}
+	}
 	t.chapter("A network, %s in a container, and an image of the shop, which is this binary.", t.DatabaseImage)
-	if err := t.stand.connect(ctx); err != nil {
+	if err := t.stand.connect(ctx, network); err != nil {
 		return "", nil, err
 	}
 	image := t.Image
@@ -136,7 +155,11 @@ func (t *tour) prepare(ctx context.Context) (base string, stop func() error, err
 	if err := t.fill(ctx); err != nil {
 		return "", nil, errors.Join(err, stop())
 	}
-	config := fmt.Sprintf(tourConfig, here, t.stand.name, image, inside)
+	service, err := t.service(ctx, image)
+	if err != nil {
+		return "", nil, errors.Join(err, stop())
+	}
+	config := fmt.Sprintf(tourConfig, here, t.stand.name, image, inside) + service
 	base, more, end, err := t.router(ctx)
 	if err != nil {
 		return "", nil, errors.Join(err, stop())
@@ -147,6 +170,15 @@ func (t *tour) prepare(ctx context.Context) (base string, stop func() error, err
 		return "", nil, errors.Join(err, stop())
 	}
 	return base, stop, nil
+}
+
+// service is what the configuration has of the service.
+func (t *tour) service(ctx context.Context, image string) (string, error) {
+	if t.On != "swarm" {
+		return inContainers, nil
+	}
+	program, err := t.stand.program(ctx, image)
+	return fmt.Sprintf(inSwarm, program), err
 }
 
 // fill makes the shop's table and its first customers.
