@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchbackdb/switchback/integration/servers"
@@ -45,7 +46,10 @@ func TestDemo(t *testing.T) {
 		dir := t.TempDir()
 		t.Setenv("TMPDIR", dir)
 		c := start(t, dir, nil, "demo", "--on", "docker")
-		require.Eventually(t, func() bool { return strings.Contains(c.out.String(), "Load at ") }, 2*time.Minute, 50*time.Millisecond)
+		loaded := func() bool { return strings.Contains(c.out.String(), "Load at ") }
+		if !assert.Eventually(t, loaded, 2*time.Minute, 50*time.Millisecond) {
+			require.FailNow(t, "the demo says nothing of its load", c.out.String())
+		}
 		require.NoError(t, c.Process.Signal(os.Interrupt))
 		require.Equal(t, 1, c.end(t), c.out.String())
 		leavesNothing(t, c.out.String())

@@ -120,7 +120,7 @@ func TestReleaseRoute(t *testing.T) {
 // TestCrashReleaseRoute kills the command at every mark between two calls of the API.
 func TestCrashReleaseRoute(t *testing.T) {
 	made := marks(t, newRouteStage(t).dir, "release", "start", "--version", "v1")
-	adopted := marksOf("kubernetes: route adopted", made)
+	adopted := marksOf("kubernetes: route adopted")(made)
 	require.Len(t, adopted, 1)
 	s := newRouteStage(t)
 	s.killed(adopted[0], made, "release", "start", "--version", "v1")
@@ -144,5 +144,5 @@ func TestCrashReleaseRoute(t *testing.T) {
 
 // routeMarks are the marks of the router; those of the service are TestCrashReleaseKubernetes'.
 func routeMarks(names []string) []int {
-	return append(marksOf("kubernetes: side selected", names), marksOf("kubernetes: weights written", names)...)
+	return append(marksOf("kubernetes: side selected")(names), marksOf("kubernetes: weights written")(names)...)
 }

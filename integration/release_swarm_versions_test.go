@@ -73,7 +73,7 @@ func testSwarmVersionsKilled(t *testing.T) {
 	s.is("v2", "undisturbed")
 	back := marks(t, s.dir, "release", "rollback")
 	s.is("v1", "undisturbed")
-	outAt, backAt := swarmMarks(out), swarmMarks(back)
+	outAt, backAt := marksOf("swarm: ")(out), marksOf("swarm: ")(back)
 	require.NotEmpty(t, outAt)
 	require.NotEmpty(t, backAt)
 	for i := range max(len(outAt), len(backAt)) {
