@@ -47,7 +47,7 @@ func TestDemo(t *testing.T) {
 		t.Setenv("TMPDIR", dir)
 		c := start(t, dir, nil, "demo", "--on", "docker")
 		loaded := func() bool { return strings.Contains(c.out.String(), "Load at ") }
-		if !assert.Eventually(t, loaded, 2*time.Minute, 50*time.Millisecond) {
+		if !assert.Eventually(t, loaded, 4*time.Minute, 50*time.Millisecond) {
 			require.FailNow(t, "the demo says nothing of its load", c.out.String())
 		}
 		require.NoError(t, c.Process.Signal(os.Interrupt))

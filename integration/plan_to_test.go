@@ -202,7 +202,10 @@ CREATE VIEW pairs AS SELECT a.id, b.id AS b FROM a JOIN b ON b.a = a.id`,
 func TestPlanTo(t *testing.T) {
 	for name, c := range plansTo() {
 		c.name = name
-		t.Run(name, func(t *testing.T) { c.run(t, servers.URL(t, servers.Postgres17), servers.URL(t, servers.Postgres17)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.run(t, servers.URL(t, servers.Postgres17), servers.URL(t, servers.Postgres17))
+		})
 	}
 }
 
@@ -249,15 +252,21 @@ CREATE VIEW names AS SELECT id, name FROM people;
 CREATE VIEW more AS SELECT name FROM people`,
 		renames: []string{"users=people"},
 	}
-	for _, kind := range []servers.Kind{servers.MySQL9, servers.MariaDB118} {
-		on := c
-		t.Run(kind.Name+"/table", func(t *testing.T) { renamed.run(t, servers.URL(t, kind), servers.URL(t, kind)) })
-		on.to = fmt.Sprintf(c.to, " ON users")
-		t.Run(kind.Name, func(t *testing.T) { on.run(t, servers.URL(t, kind), servers.URL(t, kind)) })
+	run := func(name string, c planTo, database func(testing.TB) string) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.run(t, database(t), database(t))
+		})
 	}
-	c.to = fmt.Sprintf(c.to, "")
-	t.Run("sqlite/table", func(t *testing.T) { renamed.run(t, servers.SQLite(t), servers.SQLite(t)) })
-	t.Run("sqlite", func(t *testing.T) { c.run(t, servers.SQLite(t), servers.SQLite(t)) })
+	onTable, alone := c, c
+	onTable.to, alone.to = fmt.Sprintf(c.to, " ON users"), fmt.Sprintf(c.to, "")
+	for _, kind := range []servers.Kind{servers.MySQL9, servers.MariaDB118} {
+		fresh := func(t testing.TB) string { return servers.URL(t, kind) }
+		run(kind.Name+"/table", renamed, fresh)
+		run(kind.Name, onTable, fresh)
+	}
+	run("sqlite/table", renamed, servers.SQLite)
+	run("sqlite", alone, servers.SQLite)
 }
 
 func (c planTo) run(t *testing.T, fromURL, toURL string) {

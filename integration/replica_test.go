@@ -36,6 +36,7 @@ func TestReplicas(t *testing.T) {
 	}
 	for _, k := range []servers.Kind{servers.MySQL9, servers.MariaDB118} {
 		t.Run(k.Name, func(t *testing.T) {
+			t.Parallel()
 			source, replica := sourceAndReplica(t, k)
 			db, err := database.Open(t.Context(), replica, database.Options{})
 			require.NoError(t, err)
