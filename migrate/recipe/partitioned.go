@@ -458,10 +458,18 @@ func (r *partitioned) moves() []move { return []move{{table: r.table}} }
 func (r *partitioned) ready(p *planner) error {
 	var back []Statement
 	for _, f := range r.foreign {
-		back = append(back, Statement{SQL: fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", p.engine.table(f.table), p.engine.quote(f.original)), Why: "Reads the table while others write to it."})
+		back = append(back, Statement{SQL: fmt.Sprintf("ALTER TABLE %s VALIDATE CONSTRAINT %s", p.engine.table(f.table), p.engine.quote(f.original)), Outside: true, Why: "Reads the table while others write to it."})
 	}
-	p.scripts.step(append([]Statement{r.assertTriggers(p, r.forth())}, r.compare(p, r.forth())...), back)
+	p.scripts.step(append([]Statement{r.assertTriggers(p, r.forth())}, alone(r.compare(p, r.forth()))...), back)
 	return nil
+}
+
+// alone has statements that take long run outside of the transaction that locks the tables.
+func alone(list []Statement) []Statement {
+	for i := range list {
+		list[i].Outside = true
+	}
+	return list
 }
 
 func (r *partitioned) assertTriggers(p *planner, d direction) Statement {
@@ -585,7 +593,7 @@ func (r *partitioned) give(p *planner, c *schema.Column) error {
 
 // settle is what the rollback of contract begins with.
 func (r *partitioned) settle(p *planner) error {
-	p.scripts.step(nil, append([]Statement{r.assertTriggers(p, r.forBack())}, r.faithful(p, r.forBack())...))
+	p.scripts.step(nil, append([]Statement{r.assertTriggers(p, r.forBack())}, alone(r.faithful(p, r.forBack()))...))
 	return nil
 }
 
