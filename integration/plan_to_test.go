@@ -252,6 +252,19 @@ CREATE VIEW names AS SELECT id, name FROM people;
 CREATE VIEW more AS SELECT name FROM people`,
 		renames: []string{"users=people"},
 	}
+	checks := planTo{
+		from: `
+CREATE TABLE users (id integer PRIMARY KEY, age integer, born date);
+CREATE TABLE limited (id integer PRIMARY KEY, n integer, CONSTRAINT small CHECK (n < 1000));
+CREATE VIEW ages AS SELECT id, age FROM users;
+INSERT INTO users VALUES (1, 36, '1815-12-10'), (2, NULL, NULL)`,
+		to: `
+ALTER TABLE users ADD CONSTRAINT grown CHECK (age >= 0);
+ALTER TABLE users ADD CONSTRAINT lately CHECK (born > '1800-01-01');
+ALTER TABLE limited ADD CONSTRAINT positive CHECK (n > 0);
+CREATE TABLE items (id integer PRIMARY KEY, n integer, CONSTRAINT some CHECK (n > 0));
+CREATE VIEW births AS SELECT born, age FROM users`,
+	}
 	run := func(name string, c planTo, database func(testing.TB) string) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -262,6 +275,7 @@ CREATE VIEW more AS SELECT name FROM people`,
 	onTable.to, alone.to = fmt.Sprintf(c.to, " ON users"), fmt.Sprintf(c.to, "")
 	for _, kind := range []servers.Kind{servers.MySQL9, servers.MariaDB118} {
 		fresh := func(t testing.TB) string { return servers.URL(t, kind) }
+		run(kind.Name+"/checks", checks, fresh)
 		run(kind.Name+"/table", renamed, fresh)
 		run(kind.Name, onTable, fresh)
 	}

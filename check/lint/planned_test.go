@@ -25,8 +25,11 @@ func TestPlannedIsClean(t *testing.T) {
 			text, err := os.ReadFile(file)
 			require.NoError(t, err)
 			engine := migrate.Postgres
-			if strings.HasPrefix(filepath.Base(file), "second_") {
+			switch name := filepath.Base(file); {
+			case strings.HasPrefix(name, "second_"):
 				engine = migrate.MySQL
+			case strings.HasPrefix(name, "online"):
+				engine = migrate.MariaDB
 			}
 			part, _, err := Run(context.Background(), planned(t, string(text)), Options{Engine: engine})
 			require.NoError(t, err)

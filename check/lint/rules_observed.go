@@ -113,7 +113,7 @@ func observedRules() []Rule {
 				},
 			},
 			observed: func(s *statement, o Observation) []hit {
-				if o.Algorithm.Name != "COPY" {
+				if o.Algorithm.Name != "COPY" || o.Algorithm.Lock == "NONE" { // MariaDB copies beside writers
 					return nil
 				}
 				return clauseHit("copies table %s: the server accepts nothing better than %s", s.table, "ALGORITHM=COPY")

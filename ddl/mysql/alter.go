@@ -52,9 +52,16 @@ func (s *script) addTable(a *alteration) {
 	oldParts, newParts := schema.Value(a.from.Options, "partitions"), schema.Value(a.to.Options, "partitions")
 	more := len(a.clauses)+len(a.first) > 0
 	if oldParts != newParts && oldParts != "" && (newParts == "" || more) {
-		out = append(out, ddl.Statement{SQL: "ALTER TABLE " + name + " REMOVE PARTITIONING", Comment: "Copies the table; writes to it wait. No row is lost."})
+		lock := " "
+		if a.losesWrites() {
+			lock = "\n  LOCK=SHARED\n  "
+		}
+		out = append(out, ddl.Statement{SQL: "ALTER TABLE " + name + lock + "REMOVE PARTITIONING", Comment: "Copies the table; writes to it wait. No row is lost."})
 	}
 	if len(a.first) > 0 {
+		if a.losesWrites() {
+			a.first = append(a.first, "LOCK=SHARED")
+		}
 		out = append(out, ddl.Statement{SQL: "ALTER TABLE " + name + "\n  " + strings.Join(a.first, ",\n  "), Comment: "What comes back below in another form. " + strings.Join(a.lost, " "), Destroys: len(a.lost) > 0})
 		a.lost = nil
 	}
@@ -80,7 +87,16 @@ func (a *alteration) partition(before, after string, more bool) ddl.Statement {
 	if added, ok := strings.CutPrefix(after, strings.TrimSuffix(before, ")")+", "); ok && !more && strings.HasPrefix(before, "BY RANGE") {
 		return ddl.Statement{SQL: "ALTER TABLE " + name + " ADD PARTITION (" + added, Comment: "Adds empty partitions at the end; no row is moved."}
 	}
+	if a.losesWrites() {
+		name += "\n  LOCK=SHARED"
+	}
 	return ddl.Statement{SQL: "ALTER TABLE " + name + "\n  PARTITION " + after, Comment: "Copies the table into its new partitions; writes to it wait. Fails when a row fits none of them."}
+}
+
+// losesWrites tells whether the table is one that MariaDB must not copy beside writers, as it does from 11.2 on unless told
+// otherwise: of one with partitions it loses some of what is written meanwhile.
+func (a *alteration) losesWrites() bool {
+	return a.mariadb && schema.Value(a.from.Options, "partitions") != ""
 }
 
 func (a *alteration) statement() ddl.Statement {
@@ -101,6 +117,9 @@ func (a *alteration) statement() ddl.Statement {
 		comments = append(comments, "The server chooses how: if it has to copy the table, writes wait.")
 	default:
 		comments = append(comments, "Copies the table and blocks writes meanwhile.")
+	}
+	if a.how != instant && a.how != inplace && a.losesWrites() {
+		clauses = append(clauses, "LOCK=SHARED")
 	}
 	st.SQL = "ALTER TABLE " + Quote(a.to.Name) + "\n  " + strings.Join(clauses, ",\n  ")
 	st.Comment = strings.Join(append(comments, a.lost...), "\n")

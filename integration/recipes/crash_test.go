@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchbackdb/switchback/integration/binary"
+	"github.com/switchbackdb/switchback/migrate"
 )
 
 // program is the command with the failpoints that let a test kill it at a chosen mark.
@@ -75,7 +76,11 @@ func TestKilled(t *testing.T) {
 				p.fleet.end(blue)
 				p.phase(contracting, contracted, "contract", do("contract"), nil, green)
 				// Back to where it was, not a phase back: that would be another one each time.
-				p.phase(contracting, expanded, "rollback of contract", do("rollback", "--to", change+":backfill"), nil, blue, green)
+				to := "0"
+				if phases := strings.Fields(strings.TrimSuffix(p.applied(), string(migrate.Contract))); len(phases) > 0 {
+					to = change + ":" + phases[len(phases)-1]
+				}
+				p.phase(contracting, expanded, "rollback of contract", do("rollback", "--to", to), nil, blue, green)
 				p.fleet.start(blue, 1)
 				p.fleet.lap(p.laps)
 				p.fleet.end(green)

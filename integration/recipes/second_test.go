@@ -32,6 +32,9 @@ func TestRounds(t *testing.T) {
 		{"partition table", "mysql"},
 		{"convert table", "mysql"},
 		{"move columns to another table", "mysql"},
+		{"add check", "mariadb"},
+		{"change type of a key", "mariadb"},
+		{"convert table", "mariadb"},
 	} {
 		c := caseCalled(t, x.name).on(x.engine)
 		t.Run(strings.ReplaceAll(x.name+" on "+x.engine, " ", "_"), func(t *testing.T) {
@@ -82,6 +85,7 @@ func (r *rounder) round() {
 		p.fleet.start(blue, 2)
 	}
 	p.fleet.end(green)
+	p.phase(expanded, expanded, "rollback of backfill", run(migrate.Backfill, true), nil, blue)
 	p.phase(expanding, plain, "rollback of expand", run(migrate.Expand, true), p.book.unexpand, blue)
 	p.fleet.end(blue)
 }
@@ -91,6 +95,9 @@ func (r *rounder) script(phase migrate.Phase, back bool) error {
 	ctx, cancel := context.WithTimeout(r.t.Context(), 3*time.Minute)
 	defer cancel()
 	scripts := r.draft.Phase(phase)
+	if scripts == nil {
+		return nil
+	}
 	list := scripts.Forward
 	if back {
 		list = scripts.Back

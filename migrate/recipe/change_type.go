@@ -41,6 +41,9 @@ func (o ChangeType) recipe(p *planner) (recipe, error) {
 	if keyed(p.now, table, o.Column) && p.engine.locksGroups() && len(pointers(p.now, table, o.Column)) == 0 {
 		return secondType(p, o, table, c)
 	}
+	if keyed(p.now, table, o.Column) && p.rebuilds() {
+		return newRetypedKey(p, o, table)
+	}
 	if keyed(p.now, table, o.Column) {
 		return newKeyChange(p, o, table)
 	}

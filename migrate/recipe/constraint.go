@@ -55,6 +55,9 @@ func (o AddConstraint) recipe(p *planner) (recipe, error) {
 		}
 	}
 	if o.Constraint.Type == schema.Check && p.engine.name() == "mysql" {
+		if p.besides[table] {
+			return nothing{}, nil // the first of the table's checks brings it along
+		}
 		r, err := o.beside(p, table)
 		if err == nil {
 			return r, nil
@@ -64,14 +67,30 @@ func (o AddConstraint) recipe(p *planner) (recipe, error) {
 	return &addConstraint{op: o, table: table}, nil
 }
 
-// beside adds a check by a second table, or says why that cannot be.
-func (o AddConstraint) beside(p *planner, table Table) (recipe, *Error) {
-	if p.target != nil {
-		return nil, &Error{o, "the change makes a whole schema; a change of its own, with --op, has one", ""}
+// together are the checks that the change adds to a table, which one second table has all of.
+func (o AddConstraint) together(p *planner, table Table) (list []AddConstraint) {
+	for _, op := range p.draft.Operations {
+		other, is := op.(AddConstraint)
+		if !is || other.Constraint.Type != schema.Check {
+			continue
+		}
+		if full, _, err := p.table(op, op.on()); err == nil && full == table {
+			list = append(list, other)
+		}
 	}
-	k := o.Constraint
+	return list
+}
+
+// beside adds a check by a second table, with the others that the change adds to it, or says why that cannot be.
+func (o AddConstraint) beside(p *planner, table Table) (recipe, *Error) {
+	t := p.now.Schema(table.Schema).Table(table.Name)
+	if p.target != nil && slices.ContainsFunc(t.Constraints, func(k *schema.Constraint) bool { return k.Type == schema.Check }) {
+		return nil, &Error{o, "its checks would have other names afterwards than the schema that is wanted says", ""}
+	}
 	r, err := newSecond(p, o, table, func(t *schema.Table) error {
-		t.Constraints = append(t.Constraints, &k)
+		for _, other := range o.together(p, table) {
+			t.Constraints = append(t.Constraints, &other.Constraint)
+		}
 		return nil
 	})
 	var wrong *Error
@@ -81,6 +100,7 @@ func (o AddConstraint) beside(p *planner, table Table) (recipe, *Error) {
 	case err != nil:
 		return nil, &Error{o, err.Error(), ""}
 	}
+	p.besides[table] = true
 	return r, nil
 }
 
@@ -92,10 +112,21 @@ func (r *addConstraint) fill(p *planner) error {
 	if k.Type == schema.ForeignKey {
 		return p.addForeignKey(r.table, &k)
 	}
-	return p.step(nil, func(e *edit) {
+	change := func(e *edit) {
 		t := e.table(r.table)
 		t.Constraints = append(t.Constraints, &k)
-	})
+	}
+	if k.Type == schema.Check && p.engine.name() == "mariadb" {
+		switch t := p.now.Schema(r.table.Schema).Table(r.table.Name); {
+		case !copiesOnline(p.begun.Version):
+			p.note("MariaDB copies %s for the check %s while writes wait; from version 11.2 on it does not have them wait.", r.table, word(k.Name))
+		case cascades(t) || schema.Value(t.Options, "partitions") != "" || schema.Value(t.Options, "system versioning") != "" || schema.Value(t.Options, "engine") != "InnoDB":
+			p.note("MariaDB copies %s for the check %s while writes wait, as it has partitions or a past, its rows change by foreign keys, or it is not in InnoDB.", r.table, word(k.Name))
+		default:
+			return p.besideWriters(r.table, change)
+		}
+	}
+	return p.step(nil, change)
 }
 
 // addUniqueKey adds a unique key where that is an index.

@@ -14,6 +14,7 @@ func (*mysql) effects() []kind {
 		is(`SELECT`, "none that a reader or writer waits for", reads),
 		is(`INSERT INTO .*\bFROM`, "the rows of a batch, for as long as the batch takes", batches),
 		is(`UPDATE`, "the rows of a batch, for as long as the batch takes", batches),
+		is(`ALTER TABLE \S+\s+ALGORITHM=COPY,\s+LOCK=NONE`, moment+"; then they go on while the table is copied", copies),
 		is(`ALTER TABLE .*ALGORITHM=INSTANT`, moment, catalogue),
 		is(`ALTER TABLE .*\bRENAME (COLUMN|INDEX) .*ALGORITHM=INPLACE`, moment, catalogue),
 		is(`ALTER TABLE .*\bRENAME INDEX`, moment, catalogue),

@@ -37,7 +37,7 @@ func forms() []form {
 		{"merge columns", "merge columns TABLE (COLUMN, …) into NAME TYPE [not null] = (EXPRESSION) down (EXPRESSION), …", "one column for several", readMergeColumns},
 		{"move columns", "move columns TABLE (COLUMN, …) to TABLE (KEY, …)", "to a new table, by the primary key", readMoveColumns},
 		{"partition table", "partition table TABLE by (RANGE (…) (PARTITION …))", "by a second table (PostgreSQL, MySQL)", readPartitionTable},
-		{"convert table", "convert table TABLE charset CHARSET collate COLLATION", "by a second table (MySQL)", readConvertTable},
+		{"convert table", "convert table TABLE charset CHARSET collate COLLATION", "by a second table (MySQL), or the server's copy (MariaDB)", readConvertTable},
 		{"add column", "add column TABLE.COLUMN TYPE [not null] [default (EXPRESSION)] [fill (EXPRESSION)]", "rows that are there get the default, or are filled in batches", readAddColumn},
 		{"drop column", "drop column TABLE.COLUMN [fill (EXPRESSION)]", "into the attic; fill is for rows that are written without it", readDropColumn},
 		{"set not null", "set not null TABLE.COLUMN [fill (EXPRESSION)]", "fill is for rows without a value", readSetNotNull},

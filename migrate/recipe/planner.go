@@ -27,7 +27,7 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 	if err != nil {
 		return nil, err
 	}
-	p := &planner{engine: e, writer: o.Writer, id: digits(o.ID), begun: from, now: from, sizes: o.Sizes, draft: &Draft{Operations: operations, scripts: map[migrate.Phase]*Scripts{}}}
+	p := &planner{engine: e, writer: o.Writer, id: digits(o.ID), begun: from, now: from, sizes: o.Sizes, besides: map[Table]bool{}, draft: &Draft{Operations: operations, scripts: map[migrate.Phase]*Scripts{}}}
 	if err := p.underWay(operations); err != nil {
 		return nil, err
 	}
@@ -100,6 +100,7 @@ type planner struct {
 	saying   string  // of the step being planned: why it is safe, where the writer cannot know
 	syncs    []*sync // the tables that have two shapes, in the order in which they were met
 	recipes  []recipe
+	besides  map[Table]bool      // tables that have a second one for their checks
 	target   *schema.Database    // the schema that is wanted, where the operations come from a difference
 	wanted   map[schema.Key]bool // what is in it
 	renames  []diff.Rename       // confirmed ones that have no operation

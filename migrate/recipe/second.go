@@ -35,6 +35,7 @@ type second struct {
 	there    map[string]string // column: its value in the new table, over the old one's columns
 	back     map[string]string // and the other way round
 	types    [2]map[string]string
+	online   bool // the server copies beside readers and writers by itself: there is no second table
 }
 
 // newSecond plans a second table, whose form is that of the first but for what form does to it. The error is an
@@ -44,14 +45,17 @@ func newSecond(p *planner, op Operation, name Table, form func(*schema.Table) er
 	if !ok {
 		return nil, &Error{op, fmt.Sprintf("a second table is for what MySQL can only do by a copy, and not known on %s", p.engine.name()), ""}
 	}
-	if g.mariadb {
-		return nil, &Error{op, "MariaDB would copy the table while writes wait; a second table beside it is no way out, as statements of the application fail there, or write without them, when triggers come and go", "write an ALTER TABLE by hand, with switchback new, and run it in a window without writes"}
+	if g.mariadb && !copiesOnline(p.begun.Version) {
+		return nil, &Error{op, "MariaDB would copy the table while writes wait, before version 11.2; a second table beside it is no way out, as statements of the application fail there, or write without them, when triggers come and go", "write an ALTER TABLE by hand, with switchback new, and run it in a window without writes"}
 	}
 	table, t, err := p.table(op, name)
 	if err != nil {
 		return nil, err
 	}
-	r := &second{op: op, engine: g, table: table, new: Table{table.Schema, table.Name + secondNew}, old: Table{table.Schema, table.Name + secondOld}, there: map[string]string{}, back: map[string]string{}}
+	if g.mariadb && schema.Value(t.Options, "partitions") != "" {
+		return nil, &Error{op, fmt.Sprintf("table %s has partitions, and MariaDB loses writes that come while it copies one that has", table), "write an ALTER TABLE with LOCK=SHARED by hand, with switchback new, and run it in a window without writes"}
+	}
+	r := &second{op: op, engine: g, online: g.mariadb, table: table, new: Table{table.Schema, table.Name + secondNew}, old: Table{table.Schema, table.Name + secondOld}, there: map[string]string{}, back: map[string]string{}}
 	r.key = t.KeyColumns()
 	if err := r.possible(p, t); err != nil {
 		return nil, err
@@ -61,7 +65,11 @@ func newSecond(p *planner, op Operation, name Table, form func(*schema.Table) er
 	if err := form(&next); err != nil {
 		return nil, err
 	}
-	r.checks(p, t, &next)
+	if r.online {
+		next.Name, next.Grants = t.Name, t.Grants
+	} else {
+		r.checks(p, t, &next)
+	}
 	r.next = &next
 	r.types = [2]map[string]string{{}, {}}
 	for _, c := range t.Columns {
@@ -71,7 +79,7 @@ func newSecond(p *planner, op Operation, name Table, form func(*schema.Table) er
 			r.types[0][c.Name], r.types[1][c.Name] = c.Type, next.Column(c.Name).Type
 		}
 	}
-	if schema.Value(t.Options, "auto_increment") == "" {
+	if schema.Value(t.Options, "auto_increment") == "" && !r.online {
 		for _, c := range t.Columns {
 			if schema.Value(c.Options, "auto_increment") != "" {
 				p.note("The numbers of %s.%s go on behind the greatest one that was copied or written since expand: one of a row that was deleted before may come again.", table, word(c.Name))
@@ -88,9 +96,9 @@ func (r *second) possible(p *planner, t *schema.Table) error {
 	switch {
 	case r.key == nil:
 		return fail("give it one first, in a change of its own", "table %s has no primary key, so its rows cannot be copied batch by batch", r.table)
-	case len(t.Triggers) > 0:
+	case len(t.Triggers) > 0 && !r.online:
 		return fail("drop it first, and make it again in a later change", "trigger %s is on the table: it would stay behind with the old one", word(t.Triggers[0].Name))
-	case len(r.new.Name) > p.engine.limit():
+	case len(r.new.Name) > p.engine.limit() && !r.online:
 		return fail("rename it first", "the name of table %s is too long: that of the second table has %d letters more", r.table, len(secondNew))
 	case in.Table(r.old.Name) != nil || in.Table(r.new.Name) != nil:
 		return fail("finish the change that made it, to purge", "there is a second table of %s already", r.table)
@@ -99,6 +107,8 @@ func (r *second) possible(p *planner, t *schema.Table) error {
 	eachForeignKey(p.now, func(from Table, k *schema.Constraint, to Table) {
 		switch {
 		case err != nil:
+		case r.online && (to == r.table || from == r.table):
+			err = fail(fmt.Sprintf("drop constraint %s.%s first, and add it again in a later change", from, word(k.Name)), "foreign key %s of %s is in the way: MariaDB refuses to change what it is on, or to do it beside writers", word(k.Name), from)
 		case to == r.table:
 			err = fail(fmt.Sprintf("drop constraint %s.%s first, and add it again in a later change", from, word(k.Name)), "foreign key %s of %s points to it, and would go on pointing to the old table", word(k.Name), from)
 		case from == r.table:
@@ -108,7 +118,14 @@ func (r *second) possible(p *planner, t *schema.Table) error {
 	if err != nil {
 		return err
 	}
+	isCheck := func(op Operation) bool {
+		add, is := op.(AddConstraint)
+		return is && add.Constraint.Type == schema.Check
+	}
 	for _, op := range p.draft.Operations {
+		if isCheck(op) && isCheck(r.op) {
+			continue // it has them all
+		}
 		if full, _, err := p.table(op, op.on()); op.String() != r.op.String() && err == nil && full == r.table {
 			return fail("plan the two one after the other, each in a change of its own", "%q is about the same table, and the second table would not have it", op)
 		}
@@ -156,6 +173,9 @@ func (r *second) forBack() direction {
 }
 
 func (r *second) expand(p *planner) error {
+	if r.online {
+		return nil
+	}
 	defer func() { p.saying = "" }()
 	p.saying = "The second table, of the new form. No version of the application uses it."
 	if err := p.step(nil, func(e *edit) { s := e.schema(r.table.Schema); s.Tables = append(s.Tables, r.next) }); err != nil {
@@ -259,6 +279,9 @@ func (r *second) each(p *planner, d direction, prefix, equals string, columns []
 }
 
 func (r *second) fill(p *planner) error {
+	if r.online {
+		return nil
+	}
 	e, d := p.engine, r.forth()
 	first := e.quote(r.key[0])
 	p.scripts.step([]Statement{{
@@ -299,6 +322,9 @@ func (r *second) compare(p *planner, d direction) []Statement {
 
 // settle lets the tables change places, there and back.
 func (r *second) settle(p *planner) error {
+	if r.online {
+		return r.copied(p)
+	}
 	forth, back := r.forth(), r.forBack()
 	p.scripts.step(append([]Statement{r.assertTriggers(p, forth)}, r.compare(p, forth)...), nil)
 	next, err := r.swapped(p)
@@ -441,6 +467,9 @@ func (r *second) assertTriggers(p *planner, d direction) Statement {
 }
 
 func (r *second) purge(p *planner) error {
+	if r.online {
+		return nil
+	}
 	p.saying = "The attic is no longer kept in step."
 	d := r.forBack()
 	if err := r.locked(p, d, func(event string) error {

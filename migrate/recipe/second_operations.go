@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/switchbackdb/switchback/internal/sqltoken"
 	"github.com/switchbackdb/switchback/schema"
 )
 
@@ -25,10 +26,64 @@ func (o PartitionTable) recipe(p *planner) (recipe, error) {
 	if p.engine.name() == "postgres" {
 		return newPartitioned(p, o)
 	}
+	if p.engine.name() == "mariadb" && copiesOnline(p.begun.Version) {
+		return nil, &Error{
+			o, "MariaDB loses writes that come while it copies a table that has partitions, as the way back would have it do",
+			"write an ALTER TABLE by hand, with switchback new, its rollback with LOCK=SHARED, and run them in a window without writes",
+		}
+	}
 	return newSecond(p, o, o.Table, func(t *schema.Table) error {
 		setOption(t, "partitions", "BY "+o.By)
-		return nil
+		return o.within(p, t)
 	})
+}
+
+// within refuses a key that does not hold the columns of the partitions: the server would, once it makes the table.
+func (o PartitionTable) within(p *planner, t *schema.Table) error {
+	key, depth := "", 0
+	for _, k := range sqltoken.Split(o.By, sqltoken.Of(p.engine.name())) {
+		switch {
+		case k.IsSign("("):
+			depth++
+		case k.IsSign(")"):
+			depth--
+		}
+		if depth == 0 && key != "" {
+			break
+		}
+		if depth > 0 {
+			key += k.Raw + " "
+		}
+	}
+	lacks := func(columns []string) string {
+		for _, c := range named(p.engine, t, key) {
+			if !slices.Contains(columns, c) {
+				return c
+			}
+		}
+		return ""
+	}
+	for _, k := range t.Constraints {
+		if k.Type != schema.PrimaryKey && k.Type != schema.Unique {
+			continue
+		}
+		if c := lacks(k.Columns); c != "" {
+			return o.apart(or(k.Name, "PRIMARY"), c)
+		}
+	}
+	for _, x := range t.Indexes {
+		if c := lacks(x.Columns); x.Unique && c != "" {
+			return o.apart(x.Name, c)
+		}
+	}
+	return nil
+}
+
+func (o PartitionTable) apart(key, column string) error {
+	return &Error{
+		o, fmt.Sprintf("key %s does not hold column %s: the server sees to a key within each partition only", word(key), word(column)),
+		"partition it by columns of the keys, or drop the key, or make it one with that column, in a change of its own before",
+	}
 }
 
 // ConvertTable writes a table, and its texts that have its collation, in another character set or collation.

@@ -114,6 +114,9 @@ func TestSecondRefused(t *testing.T) {
 		"wrong collation": {
 			nil, []string{"convert table items charset latin1 collate utf8mb4_bin"}, "is no collation of latin1",
 		},
+		"key apart": {
+			nil, []string{"partition table items by (RANGE COLUMNS (n) (PARTITION id VALUES LESS THAN (7)))"}, "key PRIMARY does not hold column n",
+		},
 		"narrower key": {
 			nil, []string{"change type items.id smallint"}, "without a loss",
 		},
@@ -134,10 +137,57 @@ func TestSecondRefused(t *testing.T) {
 	}
 }
 
-// TestSecondMariaDB: MariaDB has none, and says why.
+// TestOnlineGolden: what MariaDB copies beside writers is what was reviewed, and older servers are told why not.
+func TestOnlineGolden(t *testing.T) {
+	var text strings.Builder
+	for _, operation := range []string{
+		"convert table items charset utf8mb4 collate utf8mb4_bin", "change type items.id bigint", "add constraint items.small CHECK (n < 7)",
+	} {
+		d := mysqlModel(migrate.MariaDB, nil)
+		d.Version = "11.2.1-MariaDB"
+		draft, err := planOn(migrate.MariaDB, d, operation)
+		require.NoError(t, err)
+		for _, f := range draft.Files(migrate.MariaDB) {
+			text.WriteString("=== " + f.Name + "\n" + f.Text)
+		}
+	}
+	golden := filepath.Join("testdata", "online.golden")
+	if *update {
+		require.NoError(t, os.WriteFile(golden, []byte(text.String()), 0o600))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	require.Equal(t, string(want), text.String())
+
+	d := mysqlModel(migrate.MariaDB, func(_ *schema.Schema, t *schema.Table) {
+		t.Options = append(t.Options, schema.Property{Name: "partitions", Value: "BY HASH (`id`)\nPARTITIONS 3"})
+	})
+	d.Version = "11.8.2-MariaDB"
+	for _, operation := range []string{"partition table items by (HASH (id) PARTITIONS 4)", "convert table items charset utf8mb4 collate utf8mb4_bin", "change type items.id bigint"} {
+		_, err := planOn(migrate.MariaDB, d, operation)
+		var wrong *recipe.Error
+		require.ErrorAs(t, err, &wrong, operation)
+		require.Contains(t, wrong.Reason, "MariaDB loses writes")
+	}
+	draft, err := planOn(migrate.MariaDB, d, "add constraint items.small CHECK (n < 7)")
+	require.NoError(t, err)
+	for _, list := range [][]recipe.Statement{draft.Phase(migrate.Backfill).Forward, draft.Phase(migrate.Backfill).Back} {
+		require.Contains(t, list[len(list)-1].SQL, "LOCK=SHARED")
+	}
+
+	d = mysqlModel(migrate.MariaDB, nil)
+	d.Version = "10.11.14-MariaDB"
+	draft, err = planOn(migrate.MariaDB, d, "add constraint items.small CHECK (n < 7)")
+	require.NoError(t, err)
+	require.Contains(t, strings.Join(draft.Notes, "\n"), "from version 11.2 on it does not have them wait")
+}
+
+// TestSecondMariaDB: MariaDB has none, and says why, where it cannot copy beside writers either.
 func TestSecondMariaDB(t *testing.T) {
 	for _, operation := range []string{"partition table items by (HASH (id) PARTITIONS 3)", "convert table items charset utf8mb4 collate utf8mb4_bin", "change type items.id bigint"} {
-		_, err := planOn(migrate.MariaDB, mysqlModel(migrate.MariaDB, nil), operation)
+		d := mysqlModel(migrate.MariaDB, nil)
+		d.Version = "11.1.6-MariaDB"
+		_, err := planOn(migrate.MariaDB, d, operation)
 		var wrong *recipe.Error
 		require.ErrorAs(t, err, &wrong, operation)
 		require.Contains(t, wrong.Reason, "statements of the application fail there")

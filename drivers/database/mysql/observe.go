@@ -42,7 +42,7 @@ func (o observer) Observe(ctx context.Context, statements []string, _ bool) (see
 func (o observer) one(ctx context.Context, conn *sql.Conn, text string) (lint.Algorithm, error) {
 	said := said(o.db.engine, text)
 	if at, sign := clausePlace(o.db.engine, text); at > 0 && said.Name == "" {
-		for _, a := range []lint.Algorithm{{Name: "INSTANT"}, {Name: "INPLACE", Lock: "NONE"}, {Name: "INPLACE", Lock: "SHARED"}, {Name: "COPY", Lock: "SHARED"}} {
+		for _, a := range []lint.Algorithm{{Name: "INSTANT"}, {Name: "INPLACE", Lock: "NONE"}, {Name: "INPLACE", Lock: "SHARED"}, {Name: "COPY", Lock: "NONE"}, {Name: "COPY", Lock: "SHARED"}} {
 			_, err := conn.ExecContext(ctx, text[:at]+clause(a, sign)+text[at:])
 			if err == nil {
 				return a, nil
