@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -53,7 +54,11 @@ func (s *Store) Build(ctx context.Context, m *Manifest, site Site, o BuildOption
 		}
 	}
 	if r, ok := site.(RoleMaker); ok && o.Roles {
-		r.MakeRoles()
+		roles, err := s.Roles(ctx, m, o.Keys)
+		if err != nil {
+			return err
+		}
+		r.MakeRoles(roles)
 	}
 	if err := site.Prepare(ctx, m, model); err != nil {
 		return fmt.Errorf("make the tables: %w", err)
@@ -81,7 +86,7 @@ func (s *Store) load(ctx context.Context, m *Manifest, site Site, o BuildOptions
 	}
 	var done atomic.Int64
 	return s.eachChunk(ctx, m, o.Keys, o.Workers, func(ctx context.Context, worker int, u *unpacker, _ int, c Chunk, p Part) error {
-		if p.Name != schemaPart && !loaded[c.File] {
+		if !p.own() && !loaded[c.File] {
 			problem, err := u.look(ctx, c, p.Kind, LevelDecoded, func(from io.Reader) error {
 				return o.Mask.pass(p, from, func(r io.Reader) error { return site.Load(ctx, worker, p, c, r) })
 			})
@@ -105,32 +110,48 @@ var ErrNoModel = errors.New("the snapshot has no model of its schema")
 
 // Model reads the model of the schema of a snapshot.
 func (s *Store) Model(ctx context.Context, m *Manifest, keys []age.Identity) (*schema.Database, error) {
-	for _, p := range m.Parts {
-		if p.Name != schemaPart || p.Kind != FilePart {
-			continue
-		}
-		u, err := newUnpacker(s.blobs, m.ID, keys)
-		if err != nil {
-			return nil, err
-		}
-		defer u.close()
-		var text strings.Builder
-		for _, c := range p.Chunks {
-			problem, err := u.look(ctx, c, p.Kind, LevelDecoded, func(r io.Reader) error { _, err := io.Copy(&text, r); return err })
-			if problem != "" {
-				return nil, &DamagedError{m.ID, fmt.Sprintf("chunk %s of %s %s", c.File, p.Name, problem)}
-			}
-			if err != nil {
-				return nil, fmt.Errorf("read the schema of snapshot %s: %w", m.ID, err)
-			}
-		}
-		model, err := schema.Load(strings.NewReader(text.String()))
-		if err != nil {
-			return nil, &DamagedError{m.ID, err.Error()}
-		}
-		return model, nil
+	text, there, err := s.ownText(ctx, m, keys, schemaPart)
+	switch {
+	case err != nil:
+		return nil, err
+	case !there:
+		return nil, ErrNoModel
 	}
-	return nil, ErrNoModel
+	model, err := schema.Load(strings.NewReader(text))
+	if err != nil {
+		return nil, &DamagedError{m.ID, err.Error()}
+	}
+	return model, nil
+}
+
+// own tells whether a part is text of ours: no data of the database.
+func (p Part) own() bool {
+	return p.Kind == FilePart && (p.Name == schemaPart || p.Name == rolesPart)
+}
+
+// ownText reads a part that is text of ours.
+func (s *Store) ownText(ctx context.Context, m *Manifest, keys []age.Identity, name string) (text string, there bool, err error) {
+	i := slices.IndexFunc(m.Parts, func(p Part) bool { return p.own() && p.Name == name })
+	if i < 0 {
+		return "", false, nil
+	}
+	p := m.Parts[i]
+	u, err := newUnpacker(s.blobs, m.ID, keys)
+	if err != nil {
+		return "", false, err
+	}
+	defer u.close()
+	var b strings.Builder
+	for _, c := range p.Chunks {
+		problem, err := u.look(ctx, c, p.Kind, LevelDecoded, func(r io.Reader) error { _, err := io.Copy(&b, r); return err })
+		if problem != "" {
+			return "", false, &DamagedError{m.ID, fmt.Sprintf("chunk %s of %s %s", c.File, p.Name, problem)}
+		}
+		if err != nil {
+			return "", false, fmt.Errorf("read %s of snapshot %s: %w", name, m.ID, err)
+		}
+	}
+	return b.String(), true, nil
 }
 
 // Proven builds a snapshot at a site and proves that it holds what was copied. A *DamagedError says what is
@@ -177,8 +198,8 @@ func analyze(ctx context.Context, m *Manifest, site Site, workers int) error {
 // RoleMaker is a site on a server that may lack the roles which a snapshot's objects belong or are granted to.
 type RoleMaker interface {
 	// MakeRoles has those made that are missing, with no password and unable to log in, and what was granted given to
-	// them. It is called before anything is built.
-	MakeRoles()
+	// them. What they were is known of those that the snapshot has. It is called before anything is built.
+	MakeRoles(known []Role)
 }
 
 // Fill makes an empty database of a snapshot that is used from now on: built, proven and opened. A *DamagedError says

@@ -41,6 +41,7 @@ type CreateOptions struct {
 	LockTimeout time.Duration // how long a lock is waited for
 	Recipients  []Recipient   // who can read the snapshot; everybody when there is none
 	Mask        *Mask         // what other values columns have in the snapshot; nil for none
+	Roles       bool          // what the server's roles are is copied too, without passwords
 	// Progress is told how many bytes were copied, and about how many there are. It may be nil.
 	Progress func(done, total int64)
 }
@@ -211,7 +212,7 @@ func (w *copying) progress(n int64) {
 }
 
 // describe puts what the point says of itself into the manifest, and the model of the schema into a part of
-// its own, the last.
+// its own, behind those of the data; that of the roles follows.
 func (w *copying) describe(ctx context.Context) error {
 	if w.o.Mask != nil {
 		if err := w.mask(ctx); err != nil {
@@ -220,22 +221,33 @@ func (w *copying) describe(ctx context.Context) error {
 	}
 	var model *schema.Database
 	w.m.Content, model = w.point.Describe()
+	if err := w.ownPart(ctx, schemaPart, model.Save); err != nil {
+		return fmt.Errorf("store the schema: %w", err)
+	}
+	if w.o.Roles {
+		return w.copyRoles(ctx)
+	}
+	return nil
+}
+
+// ownPart adds a part that is text of ours.
+func (w *copying) ownPart(ctx context.Context, name string, write func(io.Writer) error) error {
 	to, err := newPacker(ctx, w.store.blobs, w.m.ID, &w.names, recipients(w.o.Recipients), w.progress)
 	if err != nil {
 		return err
 	}
 	to.begin(FilePart, 0)
-	if err := model.Save(to); err != nil {
+	if err := write(to); err != nil {
 		return err
 	}
 	chunks, _, err := to.end()
 	if err != nil {
-		return fmt.Errorf("store the schema: %w", err)
+		return err
 	}
 	for _, c := range chunks {
 		w.chunks[len(w.m.Parts)] = append(w.chunks[len(w.m.Parts)], placed{c, 0})
 	}
-	w.m.Parts = append(w.m.Parts, Part{Name: schemaPart})
+	w.m.Parts = append(w.m.Parts, Part{Name: name})
 	return nil
 }
 

@@ -272,7 +272,7 @@ type Masker interface {
 // apply masks what is a file, once the schema is known. It is for those engines alone: rows are masked as they
 // pass.
 func (m *Mask) apply(ctx context.Context, parts []Part, copied any) error {
-	if m == nil || !slices.ContainsFunc(parts, func(p Part) bool { return p.Kind == FilePart && p.Name != schemaPart }) {
+	if m == nil || !slices.ContainsFunc(parts, func(p Part) bool { return p.Kind == FilePart && !p.own() }) {
 		return nil
 	}
 	masker, ok := copied.(Masker)

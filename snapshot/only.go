@@ -28,7 +28,7 @@ func (m *Manifest) SchemaOnly() *Manifest {
 	only.Only, only.Parts = OnlySchema, nil
 	for _, p := range m.Parts {
 		switch {
-		case p.Name == schemaPart && p.Kind == FilePart:
+		case p.own():
 			only.Parts = append(only.Parts, p)
 		case p.Table != "" && !p.ours():
 			only.Parts = append(only.Parts, Part{Name: p.Name, Kind: p.Kind, Schema: p.Schema, Table: p.Table, Columns: p.Columns})

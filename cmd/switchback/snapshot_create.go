@@ -20,6 +20,7 @@ func createFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "recipient", Usage: "encrypt it for the age public `KEY`; more than once for several"},
 		&cli.DurationFlag{Name: "lock-timeout", Usage: "how long a lock may be waited for, and so keep writers waiting", Value: migrate.DefaultLockTimeout},
 		maskFlag(),
+		&cli.BoolFlag{Name: "roles", Usage: "also copy what the roles or accounts are that have rights in the database, without passwords"},
 		&cli.StringFlag{Name: "tool", Usage: "have a backup taken by the tool of that `NAME` in " + config.FileName + " instead; none for ours"},
 		&cli.StringFlag{Name: "verify", Usage: "and verify it up to `LEVEL` at once"},
 	}
@@ -80,11 +81,14 @@ func (t *target) snapshot(c *cli.Context, store *snapshot.Store, note string) (*
 	if about.Source, about.Identity, err = live.Identity(c.Context); err != nil {
 		return nil, err
 	}
-	options := snapshot.CreateOptions{Workers: jobs(c), LockTimeout: c.Duration("lock-timeout"), Recipients: to, Mask: rules, Progress: t.out.copied()}
+	options := snapshot.CreateOptions{Workers: jobs(c), LockTimeout: c.Duration("lock-timeout"), Recipients: to, Mask: rules, Roles: c.Bool("roles"), Progress: t.out.copied()}
 	if name := t.toolName(c); name != "" {
 		tool, err := t.tool(name)
 		if err != nil {
 			return nil, err
+		}
+		if options.Roles {
+			return nil, fmt.Errorf("a backup of %s has the roles that it has\n  state: no snapshot was made\n  next: the same without --roles, or with --tool none", name)
 		}
 		if rules != nil {
 			return nil, fmt.Errorf("a backup of %s cannot be masked\n  state: no snapshot was made\n  next: the same with --tool none", name)

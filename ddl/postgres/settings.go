@@ -110,3 +110,8 @@ func createSchema(s *schema.Schema) []ddl.Statement {
 	}
 	return list
 }
+
+// RoleSetting is the statement that sets something for the sessions of a role in whichever database.
+func RoleSetting(role, name, value string) string {
+	return "ALTER ROLE " + Identifier(role) + " SET " + settingName(name) + " TO " + settingValue(name, value)
+}

@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"context"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,13 +15,18 @@ import (
 var _ snapshot.RoleMaker = (*site)(nil)
 
 // MakeRoles implements snapshot.RoleMaker: accounts are made locked.
-func (s *site) MakeRoles() { s.accounts = true }
+func (s *site) MakeRoles(known []snapshot.Role) { s.accounts, s.known = true, known }
 
 // Warnings say what is otherwise than it was.
 func (s *site) Warnings() []string { return s.notes }
 
-// anAccount is how an account is written in a grant. A role of MariaDB has no host, and is not made here.
-var anAccount = regexp.MustCompile(`^'[^'\\]*'@'[^'\\]+'$`)
+// anAccount is how an account is written in a grant. A role of MariaDB has no host.
+var anAccount = regexp.MustCompile(`^'[^'\\]*'@'[^'\\]*'$`)
+
+// nameRoles names the roles in a model's grants as statements do.
+func nameRoles(model *schema.Database) {
+	eachGrant(model, func(g *schema.Grant) { g.To = inGrant(g.To) })
+}
 
 // grant gives what was granted in the database that was copied, to accounts that are made where they are missing.
 func (s *site) grant(ctx context.Context) error {
@@ -39,20 +43,11 @@ func (s *site) grant(ctx context.Context) error {
 		s.notes = append(s.notes, "what was granted to "+strings.Join(odd, ", ")+" is left out, with all other grants: these are no accounts")
 		return nil
 	}
-	for _, account := range grantees {
-		var n int
-		user, host, _ := strings.Cut(strings.Trim(account, "'"), "'@'")
-		if err := s.build.QueryRowContext(ctx, "SELECT count(*) FROM mysql.user WHERE user = ? AND host = ?", user, host).Scan(&n); err != nil {
-			return fmt.Errorf("ask whether there is an account %s: %w", account, err)
-		}
-		if n > 0 {
-			continue
-		}
-		if err := ddlOn(ctx, s.build, "CREATE USER "+account+" ACCOUNT LOCK"); err != nil {
-			return fmt.Errorf("make the account %s: %w", account, err)
-		}
-		s.notes = append(s.notes, "made the account "+account+", which is locked and has no password")
+	if err := s.makeAccounts(ctx, grantees); err != nil {
+		return err
 	}
+	nameRoles(is)
+	nameRoles(to)
 	r, err := diff.Compare(is, to, diff.Options{})
 	if err != nil {
 		return err
@@ -66,13 +61,23 @@ func (s *site) grant(ctx context.Context) error {
 
 // granteesOf are the accounts that a model grants something to, and those among them that are none.
 func granteesOf(model *schema.Database) (accounts, odd []string) {
+	eachGrant(model, func(g *schema.Grant) {
+		if slices.Contains(accounts, g.To) {
+			return
+		}
+		accounts = append(accounts, g.To)
+		if !anAccount.MatchString(g.To) {
+			odd = append(odd, g.To)
+		}
+	})
+	return accounts, odd
+}
+
+func eachGrant(model *schema.Database, do func(g *schema.Grant)) {
 	var walk func(o schema.Object)
 	walk = func(o schema.Object) {
-		if g, ok := o.(*schema.Grant); ok && !slices.Contains(accounts, g.To) {
-			accounts = append(accounts, g.To)
-			if !anAccount.MatchString(g.To) {
-				odd = append(odd, g.To)
-			}
+		if g, ok := o.(*schema.Grant); ok {
+			do(g)
 		}
 		for _, c := range o.Children() {
 			walk(c)
@@ -81,5 +86,4 @@ func granteesOf(model *schema.Database) (accounts, odd []string) {
 	for _, o := range model.Objects() {
 		walk(o)
 	}
-	return accounts, odd
 }

@@ -39,6 +39,7 @@ type site struct {
 	prefix   string // of the names of the driver's readers, which all of the process share
 	keep     bool   // the ledger stays: what is built is found by it
 	accounts bool   // those that are missing are made, and grants given
+	known    []snapshot.Role
 	notes    []string
 	parts    []snapshot.Part // of the snapshot, where filled
 	filled   bool            // rows go into tables that were there before

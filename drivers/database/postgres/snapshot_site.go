@@ -26,7 +26,8 @@ type site struct {
 	d     *Database
 	stays bool // what a build knows of itself stays until the database has taken its place, or the site is opened
 
-	roles bool // those that are missing are made
+	roles bool            // those that are missing are made
+	known []snapshot.Role // of those, what they were
 
 	pool    *sql.DB
 	mu      sync.Mutex
@@ -176,33 +177,8 @@ func (s *site) plan(ctx context.Context, m *snapshot.Manifest, model *schema.Dat
 	}
 	s.place.settings = !s.stays
 	s.model, s.notes, err = s.place.adapt(model)
-	if len(made) > 0 {
-		s.notes = append(s.notes, "made the roles "+strings.Join(made, ", ")+", which cannot log in")
-	}
+	s.notes = append(s.notes, made...)
 	return err
-}
-
-// MakeRoles implements snapshot.RoleMaker.
-func (s *site) MakeRoles() { s.roles = true }
-
-// makeRoles makes the roles that a model names and the server does not have, and returns their names.
-func (s *site) makeRoles(ctx context.Context, model *schema.Database) ([]string, error) {
-	rows, err := query(ctx, s.pool, "SELECT rolname FROM pg_roles")
-	if err != nil {
-		return nil, fmt.Errorf("ask which roles there are: %w", err)
-	}
-	there := slices.Concat(rows...)
-	var made []string
-	for _, r := range rolesOf(model) {
-		if slices.Contains(there, r) || strings.HasPrefix(r, "pg_") { // those are the server's own
-			continue
-		}
-		if _, err := s.pool.ExecContext(ctx, "CREATE ROLE "+ddlpostgres.Identifier(r)+" NOLOGIN"); err != nil {
-			return nil, fmt.Errorf("make the role %s: %w", r, err)
-		}
-		made = append(made, r)
-	}
-	return made, nil
 }
 
 // buildingOf is the ID of the snapshot that is being built here, or "".
