@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -178,7 +179,34 @@ func (s *site) plan(ctx context.Context, m *snapshot.Manifest, model *schema.Dat
 	s.place.settings = !s.stays
 	s.model, s.notes, err = s.place.adapt(model)
 	s.notes = append(s.notes, made...)
-	return err
+	return errors.Join(err, s.fixed(ctx, model))
+}
+
+// fixed says which settings the database was made with that are not those of the one that was copied: nothing can
+// change them now.
+func (s *site) fixed(ctx context.Context, model *schema.Database) error {
+	in := newInspection()
+	err := in.read(ctx, s.pool, versionPart())
+	if err == nil {
+		err = in.read(ctx, s.pool, settingsPart(in.version))
+	}
+	if err != nil {
+		return fmt.Errorf("ask how the database was made: %w", err)
+	}
+	is := map[string]string{}
+	for _, x := range in.settings {
+		is[x.Name] = x.Value
+	}
+	var differs []string
+	for _, x := range model.Settings {
+		if x.Fixed && is[x.Name] != x.Value {
+			differs = append(differs, fmt.Sprintf("%s is %s, was %s", x.Name, cmp.Or(is[x.Name], "not set"), x.Value))
+		}
+	}
+	if len(differs) > 0 {
+		s.notes = append(s.notes, "the database was made otherwise than the one that was copied, so text may sort and compare otherwise: its "+strings.Join(differs, ", its "))
+	}
+	return nil
 }
 
 // buildingOf is the ID of the snapshot that is being built here, or "".
