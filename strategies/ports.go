@@ -51,6 +51,9 @@ type Version struct {
 	Env     map[string]string `json:"env,omitempty"`     // added to the environment of the application
 	Dir     string            `json:"dir,omitempty"`     // working directory; empty for the current one
 	Health  string            `json:"health,omitempty"`  // path of the health probe, such as /healthz
+	// NoHealth says that nothing is to be asked whether it is healthy: that it runs and listens is enough. Without that a
+	// version that nobody can ask is refused.
+	NoHealth bool `json:"no_health,omitempty"`
 	// Container is what a container service has to know beside that; nil for drivers that start processes.
 	Container *Container `json:"container,omitempty"`
 }

@@ -32,6 +32,7 @@ func releaseCommand() *cli.Command {
 		&cli.IntSliceFlag{Name: "step", Usage: "the candidate's `SHARE` of traffic in percent; once for each step", DefaultText: "100; of a canary 5, 25, 50, 100"},
 		&cli.DurationFlag{Name: "bake", Usage: "how long all traffic is watched on the candidate", DefaultText: "10s"},
 		&cli.BoolFlag{Name: "pause", Usage: "stop after that, until: switchback release promote"},
+		&cli.BoolFlag{Name: "no-health", Usage: "take the version for healthy once it runs and listens: nothing else is there to ask"},
 		&cli.BoolFlag{Name: "no-contract", Usage: "leave the contract for later: switchback contract"},
 		&cli.StringFlag{Name: "no-snapshot", Usage: "go without a snapshot, for a `REASON` that is written to the journal"},
 		&cli.StringFlag{Name: "store", Usage: "the `FOLDER` of snapshots", DefaultText: ".switchback/snapshots"},
@@ -177,12 +178,14 @@ func withMachine(c *cli.Context, f func(*target, *strategies.Machine) error) err
 }
 
 func releaseStart(c *cli.Context) error {
-	return observed(c, func(t *target, m *strategies.Machine) error {
+	begun := false
+	err := observed(c, func(t *target, m *strategies.Machine) error {
 		plan, err := t.plan(c, m)
 		if err != nil {
 			return err
 		}
 		plan.Announced = len(t.told.events) > 0
+		begun = true
 		var r *strategies.Release
 		err = t.runner.Hold(c.Context, "release start --version "+plan.Candidate.Name, func(ctx context.Context, s *migrate.Session) error {
 			r, err = m.Begin(ctx, s, *plan)
@@ -190,10 +193,14 @@ func releaseStart(c *cli.Context) error {
 		})
 		return t.ended(r, err, false)
 	})
+	if err != nil && !begun {
+		return &unchangedError{err}
+	}
+	return err
 }
 
 func releasePlan(c *cli.Context) error {
-	return withMachine(c, func(t *target, m *strategies.Machine) error {
+	err := withMachine(c, func(t *target, m *strategies.Machine) error {
 		plan, err := t.plan(c, m)
 		if err != nil {
 			return err
@@ -221,6 +228,10 @@ func releasePlan(c *cli.Context) error {
 		t.printHooks(plan)
 		return t.out.document(plan)
 	})
+	if err != nil {
+		return &unchangedError{err}
+	}
+	return nil
 }
 
 // printCalls says what the shifts of a release call, where the router tells.
@@ -264,6 +275,7 @@ func (t *target) plan(c *cli.Context, m *strategies.Machine) (*strategies.Plan, 
 	if p.Candidate, err = candidate(cfg.Service, p.Release, c.String("version")); err != nil {
 		return nil, err
 	}
+	p.Candidate.NoHealth = c.Bool("no-health")
 	shares, err := t.shares(c, p.Strategy, m.Router)
 	if err != nil {
 		return nil, err

@@ -35,8 +35,8 @@ func (s *Service) plan(ctx context.Context, v strategies.Version) (*client.Conta
 		return nil, err
 	}
 	health := engine.Healthcheck(v.Container.Healthcheck)
-	if v.Health == "" && !found.Probed(health) {
-		return nil, fmt.Errorf("nothing says when %s is healthy: its image has no HEALTHCHECK\n  next: set release.service.health to the path of a health probe, or release.service.healthcheck.command", image)
+	if v.Health == "" && !v.NoHealth && !found.Probed(health) {
+		return nil, fmt.Errorf("nothing says when %s is healthy: its image has no HEALTHCHECK\n  next: set release.service.health to the path of a health probe, or release.service.healthcheck.command; or --no-health, which takes it for healthy once its port takes connections", image)
 	}
 	config := &container.Config{Image: image, Healthcheck: health, ExposedPorts: network.PortSet{port: {}}}
 	config.Cmd, config.Env = engine.Filled(v, port)

@@ -69,7 +69,7 @@ func (s *Service) state(ctx context.Context, c container.InspectResponse) strate
 }
 
 // health is what the container's own healthcheck says and, where a path is configured, whether that answers
-// from here. A container with neither is never started.
+// from here. With neither it is whether something listens.
 func (s *Service) health(ctx context.Context, c container.InspectResponse) (strategies.State, string) {
 	if h := c.State.Health; h != nil {
 		switch h.Status {
@@ -79,13 +79,40 @@ func (s *Service) health(ctx context.Context, c container.InspectResponse) (stra
 			return strategies.StateFailing, fmt.Sprintf("its healthcheck failed %d times in a row%s", h.FailingStreak, engine.LastProbe(h))
 		}
 	}
-	if path := c.Config.Labels[labelHealth]; path != "" {
-		if err := s.ask(ctx, address(c), path); err != nil {
-			return strategies.StateStarting, err.Error()
-		}
+	var err error
+	switch path := c.Config.Labels[labelHealth]; {
+	case path != "":
+		err = s.ask(ctx, address(c), path)
+	case c.State.Health == nil: // a release that was to do without
+		err = listens(ctx, address(c))
+	}
+	if err != nil {
+		return strategies.StateStarting, err.Error()
 	}
 	return strategies.StateHealthy, ""
 }
+
+// listens tells whether something inside takes connections. The engine takes them itself, and hangs up where nobody does.
+func listens(ctx context.Context, address string) error {
+	if address == "" {
+		return errors.New("it publishes no port")
+	}
+	conn, err := (&net.Dialer{Timeout: probeTimeout}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetReadDeadline(time.Now().Add(hangUp)); err != nil {
+		return err
+	}
+	if _, err := conn.Read(make([]byte, 1)); errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		return errors.New("nothing listens inside, or not on 0.0.0.0")
+	}
+	return nil
+}
+
+// hangUp is how soon the engine hangs up where nothing listens inside.
+const hangUp = 300 * time.Millisecond
 
 func (s *Service) ask(ctx context.Context, address, path string) error {
 	if address == "" {

@@ -287,8 +287,10 @@ func fill(c map[string]any, v strategies.Version, port int, secret string) error
 		}
 		probe["httpGet"] = map[string]any{"path": v.Health, "port": int64(port), "scheme": "HTTP"}
 	}
-	if _, ok := c["readinessProbe"]; !ok {
-		return errors.New("nothing says when it is healthy: its container has no readinessProbe\n  next: set release.service.health to the path of a health probe, or give the template's container a readinessProbe")
+	if _, ok := c["readinessProbe"]; !ok && v.NoHealth {
+		object(c, "readinessProbe")["tcpSocket"] = map[string]any{"port": int64(port)}
+	} else if !ok {
+		return errors.New("nothing says when it is healthy: its container has no readinessProbe\n  next: set release.service.health to the path of a health probe, or give the template's container a readinessProbe; or --no-health, which takes it for healthy once its port takes connections")
 	}
 	return nil
 }

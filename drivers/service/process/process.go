@@ -35,7 +35,10 @@ type Service struct {
 	client *http.Client
 }
 
-var _ strategies.Service = (*Service)(nil)
+var (
+	_ strategies.Service = (*Service)(nil)
+	_ strategies.Checker = (*Service)(nil)
+)
 
 // probeTimeout limits one health probe.
 const probeTimeout = 2 * time.Second
@@ -73,6 +76,15 @@ func (r record) instance(state strategies.State, detail string) strategies.Insta
 }
 
 var validID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,120}$`)
+
+// Check implements strategies.Checker.
+func (s *Service) Check(_ context.Context, v strategies.Version) error {
+	if v.Health == "" && !v.NoHealth {
+		return fmt.Errorf("start %s: nothing says when it is healthy\n  next: set release.service.health to the path of a health probe; or --no-health, which takes it for healthy once its port takes connections",
+			strategies.InstanceID(v.Release, v.Slot))
+	}
+	return nil
+}
 
 // Start implements strategies.Service. An instance that lives already is left as it is.
 func (s *Service) Start(ctx context.Context, op strategies.Operation, v strategies.Version) (strategies.Instance, error) {

@@ -42,8 +42,8 @@ func (o *Orchestrator) Prepare(ctx context.Context, r strategies.Replacement) (s
 	if err != nil {
 		return fail(err)
 	}
-	if !found.Probed(engine.Healthcheck(c.Healthcheck)) {
-		return fail(fmt.Errorf("nothing says when %s is healthy: its image has no HEALTHCHECK, and a swarm takes what has none for healthy at once\n  next: set release.service.healthcheck.command", found.Name))
+	if !r.Version.NoHealth && !found.Probed(engine.Healthcheck(c.Healthcheck)) {
+		return fail(fmt.Errorf("nothing says when %s is healthy: its image has no HEALTHCHECK, and a swarm takes what has none for healthy at once\n  next: set release.service.healthcheck.command; or --no-health, which leaves it at that", found.Name))
 	}
 	c.Image, c.Port = pinned(found), int(port.Num())
 	return r, nil
