@@ -106,26 +106,14 @@ func (r *Router) Drain(ctx context.Context, address string) (left int, err error
 			return fail(fmt.Errorf("it still has weight %d; shift its traffic away first", b.Weight))
 		}
 	}
-	tick := time.NewTicker(drainPoll)
-	defer tick.Stop()
-	for {
+	return strategies.Drained(ctx, address, drainPoll, func() (int, error) {
 		a, err := r.call(look, "drain", request{Address: address}, 0)
-		if err == nil && (a.Left == nil || *a.Left < 0) {
-			err = fmt.Errorf("the answer of %s has no \"left\"", r.Transport)
+		switch {
+		case err != nil:
+			return 0, err
+		case a.Left == nil || *a.Left < 0:
+			return 0, fmt.Errorf("the answer of %s has no \"left\"", r.Transport)
 		}
-		if err != nil {
-			return fail(err)
-		}
-		if left = *a.Left; left == 0 {
-			return 0, nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return left, nil
-			}
-			return fail(fmt.Errorf("%d left: %w", left, ctx.Err()))
-		}
-	}
+		return *a.Left, nil
+	})
 }

@@ -2,7 +2,6 @@ package nginx
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -152,22 +151,5 @@ func (r *Router) Drain(ctx context.Context, address string) (left int, err error
 
 // emptied waits until no connection to the address is left, as Router.Drain does.
 func emptied(ctx context.Context, address string) (left int, err error) {
-	tick := time.NewTicker(drainPoll)
-	defer tick.Stop()
-	for {
-		if left, err = connections(ctx, address); err != nil {
-			return left, fmt.Errorf("drain %s: %w", address, err)
-		}
-		if left == 0 {
-			return 0, nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return left, nil
-			}
-			return left, fmt.Errorf("drain %s: %d left: %w", address, left, ctx.Err())
-		}
-	}
+	return strategies.Drained(ctx, address, drainPoll, func() (int, error) { return connections(ctx, address) })
 }

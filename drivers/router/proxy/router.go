@@ -87,31 +87,14 @@ func (r *Router) Shift(ctx context.Context, op strategies.Operation, backends []
 // many were left and the context's error. An address that still has weight is an error at once.
 func (r *Router) Drain(ctx context.Context, address string) (left int, err error) {
 	path := "/connections?address=" + url.QueryEscape(address)
-	tick := time.NewTicker(drainPoll)
-	defer tick.Stop()
-	for known := false; ; known = true {
+	return strategies.Drained(ctx, address, drainPoll, func() (int, error) {
 		var now connections
-		if err := r.call(ctx, http.MethodGet, path, nil, &now); err != nil {
-			if known && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return left, nil
-			}
-			return left, fmt.Errorf("drain %s: %w", address, err)
+		err := r.call(ctx, http.MethodGet, path, nil, &now)
+		if err == nil && now.Weight > 0 {
+			err = fmt.Errorf("it still has weight %d; shift its traffic away first", now.Weight)
 		}
-		if now.Weight > 0 {
-			return int(now.InFlight), fmt.Errorf("drain %s: it still has weight %d; shift its traffic away first", address, now.Weight)
-		}
-		if left = int(now.InFlight); left == 0 {
-			return 0, nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return left, nil
-			}
-			return left, fmt.Errorf("drain %s: %d left: %w", address, left, ctx.Err())
-		}
-	}
+		return int(now.InFlight), err
+	})
 }
 
 // Stats returns what the proxy counted since it started.
