@@ -21,17 +21,22 @@ func demoCommand() *cli.Command {
 		Description: `Without --on it needs nothing: SQLite, processes, and the built-in proxy. With --on it is made of containers: a
 network, PostgreSQL or MySQL, and the shop's two versions, whose image is built from this binary, so that only the
 database's is pulled. Everything is removed at the end, also after Ctrl-C, unless --keep says where to leave it.
+On Kubernetes it makes a namespace of its own in the cluster of your kubectl, and a database of its own on a server of yours;
+the nodes pull the image that you name, and no load is sent, for pods are reached inside a cluster alone.
 
   switchback demo
   switchback demo --on docker
   switchback demo --on swarm
-  switchback demo --on nginx --database mysql`,
+  switchback demo --on nginx --database mysql
+  switchback demo --on kubernetes --image registry.example.com/switchback:1 --database-url postgres://…`,
 		Flags: append(outputFlags(),
-			&cli.StringFlag{Name: "on", Usage: "`docker`: containers behind the built-in proxy; nginx: behind an NGINX in a container; swarm: two services of this machine's swarm behind the proxy"},
+			&cli.StringFlag{Name: "on", Usage: "`docker`: containers behind the built-in proxy; nginx: behind an NGINX in a container; swarm: two services of this machine's swarm behind the proxy; kubernetes: Deployments behind a Service"},
 			&cli.StringFlag{Name: "database", Value: "postgres", Usage: "with --on: `postgres` or mysql"},
 			&cli.StringFlag{Name: "database-image", Usage: "with --on: its `IMAGE`", DefaultText: "postgres:17, mysql:9"},
 			&cli.StringFlag{Name: "nginx-image", Value: "nginx:1", Usage: "with --on nginx: the `IMAGE` of NGINX"},
 			&cli.StringFlag{Name: "image", Usage: "with --on: an `IMAGE` of switchback that the engine has, instead of one made of this binary"},
+			&cli.StringFlag{Name: "context", Usage: "with --on kubernetes: the `CONTEXT` of the kubeconfig", DefaultText: "the current one"},
+			&cli.StringFlag{Name: "database-url", EnvVars: []string{"SWITCHBACK_DEMO_DATABASE_URL"}, Usage: "with --on kubernetes: the `URL` of a server that this machine and the pods reach, whose user may make databases"},
 			&cli.StringFlag{Name: "keep", Usage: "leave the database, changes, snapshots and journal in this `FOLDER`, and with --on the containers"},
 			&cli.IntFlag{Name: "rate", Value: 200, Usage: "requests a second"},
 			&cli.IntFlag{Name: "customers", Value: 5000, Usage: "rows to begin with"}),
@@ -99,7 +104,7 @@ func runStory(c *cli.Context, o demo.Options) (*demo.Result, error) {
 	}
 	t := demo.Tour{
 		Options: o, On: on, Database: c.String("database"), DatabaseImage: c.String("database-image"),
-		NGINXImage: c.String("nginx-image"), Image: c.String("image"), Keep: c.String("keep") != "",
+		NGINXImage: c.String("nginx-image"), Image: c.String("image"), Keep: c.String("keep") != "", Context: c.String("context"), DatabaseURL: c.String("database-url"),
 	}
 	if t.DatabaseImage == "" {
 		t.DatabaseImage = map[string]string{"postgres": "postgres:17", "mysql": "mysql:9"}[t.Database]

@@ -56,6 +56,7 @@ type Options struct {
 type Cluster struct {
 	Namespace string
 	context   string
+	host      string
 	api       dynamic.Interface
 }
 
@@ -83,7 +84,7 @@ func Open(o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the Kubernetes API: %w", err)
 	}
-	return &Cluster{Namespace: namespace, context: o.Context, api: client}, nil
+	return &Cluster{Namespace: namespace, context: o.Context, host: c.Host, api: client}, nil
 }
 
 // Kubectl is a kubectl command for a person to run on this namespace.

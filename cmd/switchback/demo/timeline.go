@@ -61,6 +61,10 @@ func (st *story) ReleaseEvent(e strategies.Event) {
 
 // Print writes the sums.
 func (r *Result) Print(st Options) {
+	if r.Requests == 0 {
+		fmt.Fprintf(st.Out, "\n  no requests were sent, in %.1f s; %d rows at the end\n  %d rows lost\n", r.Took.Seconds(), r.Rows, r.Lost)
+		return
+	}
 	fmt.Fprintf(st.Out, "\n  %d requests in %.1f s, p50 %.1f ms, p99 %.1f ms\n", r.Requests, r.Took.Seconds(), millis(r.P50), millis(r.P99))
 	fmt.Fprintf(st.Out, "  %d failed requests\n", r.Failed)
 	for _, f := range r.Failures {

@@ -23,16 +23,18 @@ import (
 // on the shop all the time.
 type Tour struct {
 	Options
-	On            string // docker or swarm, with the built-in proxy as the router, or nginx
+	On            string // docker or swarm, with the built-in proxy as the router, nginx, or kubernetes
 	Database      string // postgres or mysql
 	DatabaseImage string
 	NGINXImage    string
 	Image         string // of the shop, with switchback as its entry point; empty for one that is built from Executable
 	Keep          bool   // leave everything there
+	Context       string // of the kubeconfig, where On is kubernetes; empty for the current one
+	DatabaseURL   string // of a server that this machine and the pods reach, where On is kubernetes
 }
 
 // Platforms are what Tour.On may be.
-func Platforms() []string { return []string{"docker", "nginx", "swarm"} }
+func Platforms() []string { return []string{"docker", "nginx", "swarm", Kubernetes} }
 
 // tourConfig is the project's configuration.
 const tourConfig = `environments:
@@ -94,6 +96,9 @@ type tour struct {
 // Run sets everything up, tells the story, and takes everything down again, also when the context ends in its midst.
 func (o Tour) Run(ctx context.Context) (result *Result, err error) {
 	t := &tour{Tour: o, timeline: timeline{out: o.Out, begun: time.Now()}}
+	if t.On == Kubernetes {
+		return t.onCluster(ctx)
+	}
 	if t.stand, err = newStand(ctx, func(format string, args ...any) { t.print("  " + fmt.Sprintf(format, args...)) }); err != nil {
 		return nil, err
 	}
@@ -266,6 +271,10 @@ func (t *tour) tell(ctx context.Context, base string) (*Result, error) {
 }
 
 func (t *tour) chapters(ctx context.Context) error {
+	out := ", a share at a time"
+	if t.On == Kubernetes { // a Service gives none
+		out = ""
+	}
 	for _, chapter := range []struct {
 		says     string
 		commands [][]string
@@ -275,7 +284,7 @@ func (t *tour) chapters(ctx context.Context) error {
 			[][]string{{"plan", "full_name", "--op", merges(t.Database)}, {"release", "plan", "--version", V2}},
 		},
 		{
-			"It goes out, a share at a time, and waits to be promoted. Each version writes what the other reads.",
+			"It goes out" + out + ", and waits to be promoted. Each version writes what the other reads.",
 			[][]string{{"release", "start", "--version", V2, "--pause"}, {"traffic", "status"}},
 		},
 		{

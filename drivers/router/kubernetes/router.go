@@ -17,6 +17,7 @@ import (
 var (
 	_ strategies.Router       = (*Router)(nil)
 	_ strategies.ShareChecker = (*Router)(nil)
+	_ strategies.Caller       = (*Router)(nil)
 )
 
 // The annotations that the router keeps at the Service.
@@ -71,6 +72,14 @@ func (r *Router) CheckShares(shares []int) error {
 	}
 	return fmt.Errorf("the Service %s sends all its traffic to one version, it cannot give shares of %v percent: %w\n  next: --strategy bluegreen with no --step and no release.steps, or a router that gives shares: an HTTPRoute (release.router.route), proxy or nginx, see docs/kubernetes.md",
 		r.options.Service, shares, strategies.ErrInvalidRouting)
+}
+
+// Calls implements strategies.Caller.
+func (r *Router) Calls(context.Context) ([]string, error) {
+	return []string{
+		fmt.Sprintf("update the Service %s in namespace %s: what it selects, and our annotations", r.options.Service, r.cluster.Namespace),
+		"wait until its EndpointSlices have the candidate's pods and no others",
+	}, nil
 }
 
 // state is the Service as it stands.
