@@ -270,6 +270,7 @@ type Router struct {
 	Test    []string      `yaml:"test,omitempty"`    // default [nginx, -t]
 	Reload  []string      `yaml:"reload,omitempty"`  // default [nginx, -s, reload]
 	Timeout time.Duration `yaml:"timeout,omitempty"` // of each of the two, and of the proof; default 10s
+	Log     string        `yaml:"log,omitempty"`     // the access log, in the format NAME_requests, by which requests are counted for gates
 	// This is of exec and webhook, which take timeout too: of a call, default 30s.
 	Custom `yaml:",inline"`
 	// The rest is of kubernetes, which takes timeout too: how long the cluster may take to follow.

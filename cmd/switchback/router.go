@@ -26,12 +26,7 @@ func (p *project) router() (strategies.Router, error) {
 	case "proxy":
 		return proxy.NewRouter(r.Admin), nil
 	case "nginx":
-		router, err := nginx.New(nginx.Options{Include: r.Include, Name: r.Name, Beacon: r.Beacon, Test: r.Test, Reload: r.Reload, Timeout: r.Timeout})
-		var wrong *nginx.OptionError
-		if errors.As(err, &wrong) {
-			return nil, p.config.Fault("release.router."+wrong.Option, wrong.Reason)
-		}
-		return router, err
+		return p.nginxRouter(r)
 	case "kubernetes":
 		return p.kubernetesRouter(r)
 	case execDriver, webhookDriver:
@@ -40,6 +35,21 @@ func (p *project) router() (strategies.Router, error) {
 		return nil, p.config.Fault("release.router.driver", "is \"none\": there is no traffic to look at or to shift; without a router there are rolling releases alone")
 	}
 	return nil, p.config.Fault("release.router.driver", fmt.Sprintf("is %q; this version knows \"proxy\", \"nginx\", \"kubernetes\", \"exec\", \"webhook\" and \"none\"", r.Driver))
+}
+
+// nginxRouter is an NGINX of this machine. Where it writes a log for it, it counts requests.
+func (p *project) nginxRouter(r config.Router) (router strategies.Router, err error) {
+	o := nginx.Options{Include: r.Include, Name: r.Name, Beacon: r.Beacon, Test: r.Test, Reload: r.Reload, Timeout: r.Timeout}
+	if r.Log == "" {
+		router, err = nginx.New(o)
+	} else {
+		router, err = nginx.NewCounting(o, r.Log)
+	}
+	var wrong *nginx.OptionError
+	if errors.As(err, &wrong) {
+		return nil, p.config.Fault("release.router."+wrong.Option, wrong.Reason)
+	}
+	return router, err
 }
 
 // kubernetesRouter moves the traffic of an HTTPRoute or a Service, of the cluster that the router names, or the service

@@ -26,7 +26,7 @@ const leastSlower = 5 * time.Millisecond
 func newCounted(s *spec, r strategies.Router) (strategies.Judge, error) {
 	m, ok := r.(strategies.Measurer)
 	if !ok {
-		return nil, errors.New("this router does not count requests; use a gate of the kind http, sql, exec or prometheus")
+		return nil, errors.New("this router does not count requests: proxy does, and an NGINX does with release.router.log\n  next: make it a gate of the kind prometheus, http, sql or exec, see docs/releases.md")
 	}
 	j := &counted{router: m}
 	var problems [4]error

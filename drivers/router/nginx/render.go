@@ -78,6 +78,7 @@ func directives(o Options, generation int64, backends []strategies.Backend, mark
 		fmt.Fprintf(&b, "    %s %s_%s;\n", share, o.Name, backend.Slot)
 	}
 	b.WriteString("}\n")
+	b.WriteString(logFormat(o.Name))
 	fmt.Fprintf(&b, "server {\n    listen %s;\n    access_log off;\n    default_type text/plain;\n    return 200 \"switchback %d %s\\n\";\n}\n", o.Beacon, generation, mark)
 	return b.String()
 }
