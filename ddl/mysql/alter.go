@@ -312,6 +312,8 @@ func (a *alteration) columns(c diff.Change) {
 			a.do(a.addCost(x), "ADD COLUMN "+a.column(a.to, x)+place)
 		case order:
 			a.do(unknown, "MODIFY COLUMN "+a.column(a.to, x)+place)
+		case a.onlyDefault(old, x):
+			a.do(a.modifyCost(old, x), "ALTER COLUMN "+Quote(x.Name)+" "+setDefault(x))
 		case !equal(old, x) || recollated && isText(x.Type):
 			a.do(a.modifyCost(old, x), "MODIFY COLUMN "+a.column(a.to, x))
 			if old.Type != x.Type {
@@ -321,6 +323,25 @@ func (a *alteration) columns(c diff.Change) {
 		place = " AFTER " + Quote(x.Name)
 	}
 	a.explicit = false
+}
+
+// onlyDefault tells whether nothing differs but a default that ALTER COLUMN can set. MySQL does that in the catalogue also
+// where a check of the table compares a date with a constant; then it takes every MODIFY COLUMN for one to copy the table for.
+func (a *alteration) onlyDefault(old, now *schema.Column) bool {
+	same := *old
+	same.Default = now.Default
+	return !a.mariadb && !a.explicit && !equal(old, now) && equal(&same, now) && now.Generated == "" && isLiteral(now.Default)
+}
+
+// setDefault sets a default that is the same for each row, or none.
+func setDefault(c *schema.Column) string {
+	switch {
+	case c.Default != "":
+		return "SET DEFAULT " + c.Default
+	case c.NotNull:
+		return "DROP DEFAULT"
+	}
+	return "SET DEFAULT NULL" // without one, strict mode would demand a value
 }
 
 func (a *alteration) addCost(c *schema.Column) cost {

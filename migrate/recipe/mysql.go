@@ -324,5 +324,26 @@ func (g *mysql) cannot(t *schema.Table, c *schema.Column) (reason, next string) 
 	if reads(schema.Value(t.Options, "partitions")) {
 		return "the table is partitioned by it", ""
 	}
+	return g.frozen(t)
+}
+
+// frozen says why no column of a table can be changed while others write, or nothing.
+func (g *mysql) frozen(t *schema.Table) (reason, next string) {
+	for _, k := range t.Constraints {
+		if !g.mariadb && k.Type == schema.Check && comparesDates(t, k.Definition) {
+			return fmt.Sprintf("check %s compares a date with a constant, and where one does, MySQL changes no column without copying the table while writes wait", word(k.Name)), "drop the check in a change of its own before, and add it again after this one"
+		}
+	}
 	return "", ""
 }
+
+// comparesDates tells whether a check names a column of dates or times, and has a constant in quotes to compare it with.
+func comparesDates(t *schema.Table, check string) bool {
+	tokens := sqltoken.Split(check, sqltoken.Of("mysql"))
+	dates := slices.ContainsFunc(t.Columns, func(c *schema.Column) bool {
+		return temporal.MatchString(c.Type) && sqltoken.Mentions(tokens, c.Name, sqltoken.Of("mysql"))
+	})
+	return dates && slices.ContainsFunc(tokens, func(k sqltoken.Token) bool { return k.Kind == sqltoken.Text })
+}
+
+var temporal = regexp.MustCompile(`^(date|datetime|timestamp|time)\b`)

@@ -32,12 +32,15 @@ type setNotNull struct {
 func (o SetNotNull) on() Table { return o.Table }
 
 func (o SetNotNull) recipe(p *planner) (recipe, error) {
-	table, _, c, err := p.column(o, o.Table, o.Column)
+	table, t, c, err := p.column(o, o.Table, o.Column)
 	if err != nil {
 		return nil, err
 	}
 	if c.NotNull {
 		return nil, &Error{o, "it is NOT NULL already", ""}
+	}
+	if err := p.thawed(o, t); err != nil {
+		return nil, err
 	}
 	if o.Fill == "" {
 		if err := p.replaced(o, table, o.Column); err != nil {
@@ -101,6 +104,9 @@ func (o DropNotNull) recipe(p *planner) (recipe, error) {
 	}
 	if !c.NotNull {
 		return nil, &Error{o, "it may be NULL already", ""}
+	}
+	if err := p.thawed(o, t); err != nil {
+		return nil, err
 	}
 	// A column in the attic that is kept in step would go on to refuse what this one may be.
 	if err := kept(o, o.Column, readersOf(p, table, o.Column)); err != nil {

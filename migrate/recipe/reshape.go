@@ -581,12 +581,8 @@ func newKeyReshape(p *planner, op Operation, table Table, rule *rule, added []*s
 		if err := p.readable(op, table, name); err != nil {
 			return nil, err
 		}
-		if e, ok := p.engine.(interface {
-			cannot(*schema.Table, *schema.Column) (string, string)
-		}); ok {
-			if reason, next := e.cannot(t, c); reason != "" {
-				return nil, &Error{op, fmt.Sprintf("column %s: %s", word(name), reason), next}
-			}
+		if err := p.changeable(op, t, c); err != nil {
+			return nil, err
 		}
 		rule.types[name] = c.Type
 		rule.renamed[name] = fit(p.engine.limit(), oldPrefix, name)
@@ -610,6 +606,34 @@ func newKeyReshape(p *planner, op Operation, table Table, rule *rule, added []*s
 		return nil, err
 	}
 	return &reshape{op: op, table: table, rule: rule, added: added, same: map[string]string{}}, nil
+}
+
+// changeable refuses a column that the engine cannot change while others write.
+func (p *planner) changeable(op Operation, t *schema.Table, c *schema.Column) error {
+	e, ok := p.engine.(interface {
+		cannot(*schema.Table, *schema.Column) (string, string)
+	})
+	if !ok {
+		return nil
+	}
+	if reason, next := e.cannot(t, c); reason != "" {
+		return &Error{op, fmt.Sprintf("column %s: %s", word(c.Name), reason), next}
+	}
+	return nil
+}
+
+// thawed refuses a table no column of which the engine can change while others write.
+func (p *planner) thawed(op Operation, t *schema.Table) error {
+	e, ok := p.engine.(interface {
+		frozen(*schema.Table) (string, string)
+	})
+	if !ok {
+		return nil
+	}
+	if reason, next := e.frozen(t); reason != "" {
+		return &Error{op, reason, next}
+	}
+	return nil
 }
 
 // unique tells whether a column is part of a unique key: then a default that two rows have for a moment, before
