@@ -479,3 +479,67 @@ func TestLockersDates(t *testing.T) {
 		}
 	})
 }
+
+// TestLockersTriggerOrder has triggers of the application that build on each other, in an order that FOLLOWS and PRECEDES give
+// them: they fire in it in every phase, and what they make of a row is in both shapes. One more comes in between.
+func TestLockersTriggerOrder(t *testing.T) {
+	onLockers(t, func(t *testing.T, g *locker) {
+		g.exec("CREATE TABLE items (id int PRIMARY KEY, name varchar(40) NOT NULL DEFAULT '', note varchar(40), seen varchar(40))")
+		g.exec("CREATE TABLE log (n int AUTO_INCREMENT PRIMARY KEY, who varchar(20), said varchar(40))")
+		for _, event := range []string{"INSERT", "UPDATE"} {
+			trigger := func(name, moment, place, body string) {
+				g.exec(fmt.Sprintf("CREATE TRIGGER %s_%s %s %s ON items FOR EACH ROW %s %s", name, strings.ToLower(event), moment, event, strings.ReplaceAll(place, "$", "_"+strings.ToLower(event)), body))
+			}
+			trigger("trims", "BEFORE", "", "SET NEW.name = trim(NEW.name)")
+			trigger("uppers", "BEFORE", "FOLLOWS trims$", "SET NEW.name = concat(upper(NEW.name), ' ')")
+			trigger("marks", "BEFORE", "PRECEDES trims$", "SET NEW.seen = NEW.name")
+			trigger("second", "AFTER", "", "INSERT INTO log (who, said) VALUES ('second', NEW.name)")
+			trigger("third", "AFTER", "FOLLOWS second$", "INSERT INTO log (who, said) VALUES ('third', NEW.name)")
+			trigger("first", "AFTER", "PRECEDES second$", "INSERT INTO log (who, said) VALUES ('first', NEW.name)")
+		}
+		g.exec("INSERT INTO items (id, name, note) VALUES (1, ' ada', 'x')")
+		before := g.model()
+		g.plan("20261124093000_text", "change type items.name varchar(80)", "rename column items.note body")
+		check := func(when, other, note, want string) {
+			t.Helper()
+			for i, sql := range []string{"DELETE FROM items WHERE id = 2", "TRUNCATE log", "INSERT INTO items (id, name, " + note + ") VALUES (2, '  bob', 'n')", "UPDATE items SET name = ' eve', " + note + " = 'm' WHERE id = 2"} {
+				g.exec(sql)
+				if i == 2 {
+					require.Equal(t, strings.Replace(want, "EVE", "BOB", 1)+"|  bob", g.text("SELECT concat(name, '|', seen) FROM items WHERE id = 2"), when)
+				}
+			}
+			require.Equal(t, want+"| eve", g.text("SELECT concat(name, '|', seen) FROM items WHERE id = 2"), when)
+			require.Equal(t, "first second third first second third", g.text("SELECT group_concat(who ORDER BY n SEPARATOR ' ') FROM log"), when)
+			require.Equal(t, "2", g.text("SELECT count(DISTINCT said) FROM log"), when)
+			if other != "" {
+				require.Equal(t, "0", g.text("SELECT count(*) FROM items WHERE id = 2 AND NOT (BINARY name <=> BINARY "+other+")"), when)
+			}
+		}
+		check("before", "", "note", "EVE ")
+		for range 2 {
+			require.NoError(t, g.forward(migrate.Expand))
+			check("expand", "switchback_new_name", "body", "EVE ")
+			check("expand, the old version", "switchback_new_name", "note", "EVE ")
+			require.NoError(t, g.forward(migrate.Backfill))
+			require.NoError(t, g.forward(migrate.Contract))
+			check("contract", "switchback_old_name", "body", "EVE ")
+			require.NoError(t, g.back())
+			check("rollback of contract", "switchback_new_name", "note", "EVE ")
+			require.NoError(t, g.back())
+			require.NoError(t, g.back())
+			check("rollback", "", "note", "EVE ")
+			alike(t, before, g.model(), "after the rollback the schema is another one")
+		}
+		require.NoError(t, g.forward(migrate.Expand, migrate.Backfill))
+		for _, event := range []string{"insert", "update"} {
+			g.exec(fmt.Sprintf("CREATE TRIGGER late_%[1]s BEFORE %[1]s ON items FOR EACH ROW FOLLOWS trims_%[1]s SET NEW.name = concat(NEW.name, '!')", event))
+		}
+		check("another one", "switchback_new_name", "note", "EVE! ")
+		require.NoError(t, g.forward(migrate.Contract))
+		check("contract with another one", "switchback_old_name", "body", "EVE! ")
+		require.NoError(t, g.back())
+		check("rollback of contract with another one", "switchback_new_name", "note", "EVE! ")
+		require.NoError(t, g.forward(migrate.Contract, migrate.Purge))
+		check("purge", "", "body", "EVE! ")
+	})
+}

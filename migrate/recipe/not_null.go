@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/switchbackdb/switchback/schema"
 )
@@ -102,8 +103,13 @@ func (o DropNotNull) recipe(p *planner) (recipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !c.NotNull {
+	switch {
+	case !c.NotNull:
 		return nil, &Error{o, "it may be NULL already", ""}
+	case slices.Contains(t.KeyColumns(), c.Name):
+		return nil, &Error{o, fmt.Sprintf("column %s is part of the primary key, which is never NULL", word(c.Name)), "give the table another key first, in a change written by hand: switchback new"}
+	case c.Identity != "" || schema.Value(c.Options, "auto_increment") != "":
+		return nil, &Error{o, fmt.Sprintf("column %s draws its values by itself, and such a column is never NULL", word(c.Name)), "take the numbers off it first, in a change written by hand: switchback new"}
 	}
 	if err := p.thawed(o, t); err != nil {
 		return nil, err
