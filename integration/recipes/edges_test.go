@@ -268,3 +268,18 @@ func TestKeyNumbers(t *testing.T) {
 	g.exec("INSERT INTO items (n) VALUES (4)")
 	require.Equal(t, "(11,31)", g.list("SELECT count(*), max(id) FROM items"), "a number was left out, or came again")
 }
+
+// TestExpressionKey has a unique index that is one only by an expression: its columns alone do not tell rows apart.
+func TestExpressionKey(t *testing.T) {
+	g := edge(t, `CREATE TABLE items (a int NOT NULL, name text NOT NULL, n int); CREATE UNIQUE INDEX once ON items (a, lower(name));
+INSERT INTO items SELECT 1, 'x' || i, i FROM generate_series(1, 30) AS i`)
+	_, err := g.plan("change type items.n bigint")
+	var refused *recipe.Error
+	require.ErrorAs(t, err, &refused)
+	require.Contains(t, refused.Reason, "no primary key")
+	g.exec(`CREATE UNIQUE INDEX truly ON items (a, name DESC) INCLUDE (n)`)
+	g.exec(`ALTER TABLE items ALTER n SET NOT NULL`)
+	_, err = g.plan("change type items.n bigint")
+	require.NoError(t, err)
+	g.round(func(string) {})
+}

@@ -135,11 +135,32 @@ func walkKey(t *schema.Table) []string {
 		}
 	}
 	for _, x := range t.Indexes {
-		if x.Unique && len(x.Columns) > 0 && withoutNulls(t, x.Columns) && !strings.Contains(strings.ToUpper(x.Definition), " WHERE ") {
+		if x.Unique && len(x.Columns) > 0 && withoutNulls(t, x.Columns) && !strings.Contains(strings.ToUpper(x.Definition), " WHERE ") && byColumns(x) {
 			return x.Columns
 		}
 	}
 	return nil
+}
+
+// byColumns tells whether an index is over columns alone, or what they begin with: its expressions tell rows apart that its
+// columns do not.
+func byColumns(x *schema.Index) bool {
+	list := sqltoken.Split(behind(x.Definition), sqltoken.Of("postgres"))
+	depth := 0
+	for i, t := range list {
+		switch {
+		case t.IsSign("("):
+			depth++
+			if length := i+2 < len(list) && list[i+1].Kind == sqltoken.Number && list[i+2].IsSign(")"); depth > 1 && !length {
+				return false
+			}
+		case t.IsSign(")"):
+			if depth--; depth == 0 {
+				return true
+			}
+		}
+	}
+	return true
 }
 
 func withoutNulls(t *schema.Table, columns []string) bool {
