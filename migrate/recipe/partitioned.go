@@ -352,7 +352,10 @@ func (r *partitioned) keep(p *planner, d direction, there bool) error {
 			e.dropRoutine(d.on.Schema, function+"()")
 			return
 		}
-		in.Routines = append(in.Routines, &schema.Routine{Name: function + "()", Form: "function", Definition: r.function(p, d, function)})
+		in.Routines = append(in.Routines, &schema.Routine{
+			Name: function + "()", Form: "function", Definition: r.function(p, d, function),
+			Grants: []*schema.Grant{{To: "public", Privileges: "none"}}, // who may execute it could have it fire for a table of his own
+		})
 		t := e.table(d.on)
 		t.Triggers = append(t.Triggers, r.made(p, d, rows, "INSERT OR DELETE OR UPDATE", "ROW"), r.made(p, d, all, "TRUNCATE", "STATEMENT"))
 	})
