@@ -28,6 +28,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/switchbackdb/switchback/schema"
@@ -150,4 +152,13 @@ type Verification struct {
 	OK    bool      `json:"ok"`
 	Found []string  `json:"found,omitempty"`
 	Took  string    `json:"took"`
+}
+
+// assertionPrefix begins what was found when a question of the user has the wrong answer.
+const assertionPrefix = "assertion "
+
+// OnlyAsserted tells whether nothing is wrong but with the answers to the user's own questions: the snapshot is what was
+// copied.
+func (v Verification) OnlyAsserted() bool {
+	return len(v.Found) > 0 && !slices.ContainsFunc(v.Found, func(f string) bool { return !strings.HasPrefix(f, assertionPrefix) })
 }

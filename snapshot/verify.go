@@ -112,13 +112,13 @@ func asserted(ctx context.Context, site Site, queries []string) ([]string, error
 		case err != nil && ctx.Err() != nil:
 			return nil, context.Cause(ctx)
 		case err != nil:
-			found = append(found, fmt.Sprintf("assertion %q: %v", q, err))
+			found = append(found, fmt.Sprintf(assertionPrefix+"%q: %v", q, err))
 		case len(rows) > 0:
 			var shown []string
 			for _, r := range rows {
 				shown = append(shown, strings.Join(r, ", "))
 			}
-			found = append(found, fmt.Sprintf("assertion %q does not hold: %s", q, strings.Join(shown, "; ")))
+			found = append(found, fmt.Sprintf(assertionPrefix+"%q does not hold: %s", q, strings.Join(shown, "; ")))
 		}
 	}
 	return found, nil

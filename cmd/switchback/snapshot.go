@@ -78,7 +78,12 @@ func storeFlags() []cli.Flag {
 	return []cli.Flag{
 		storeFlag(),
 		&cli.StringSliceFlag{Name: "identity", Usage: "`FILE` with the age identity that opens an encrypted snapshot", EnvVars: []string{"SWITCHBACK_IDENTITY"}},
-		&cli.IntFlag{Name: "jobs", Usage: "how many tables, or pieces of a table, are read or written side by side", DefaultText: "as many as there are cores, 4 at most"},
+		&cli.IntFlag{Name: "jobs", Usage: "how many tables, or pieces of a table, are read or written side by side", DefaultText: "as many as there are cores, 4 at most", Action: func(_ *cli.Context, n int) error {
+			if n < 1 {
+				return fmt.Errorf("--jobs %d: want at least 1\n  state: nothing was done", n)
+			}
+			return nil
+		}},
 		&cli.StringFlag{Name: "scratch", Usage: "where a snapshot is restored to prove it: the `URL` of a server where databases may be created, or docker:IMAGE", EnvVars: []string{"SWITCHBACK_SCRATCH"}},
 	}
 }
@@ -94,6 +99,9 @@ func (p *project) store(c *cli.Context) (*snapshot.Store, error) {
 // openStore opens the store that a --store names.
 func openStore(name string) (*snapshot.Store, error) {
 	if !strings.HasPrefix(name, "s3:") {
+		if scheme, _, is := strings.Cut(name, "://"); is {
+			return nil, fmt.Errorf("the store of snapshots: there is none of the kind %q\n  next: name a folder, or s3://BUCKET/PREFIX", scheme)
+		}
 		return snapshot.NewStore(snapshot.Folder(name)), nil
 	}
 	bucket, err := s3.Open(name)
@@ -216,6 +224,8 @@ func verifiedText(v *snapshot.Verification) string {
 	switch {
 	case v == nil:
 		return "never"
+	case !v.OK && v.OnlyAsserted():
+		return "an assertion does not hold, found " + v.At.Format(time.RFC3339)
 	case !v.OK:
 		return "DAMAGED, found " + v.At.Format(time.RFC3339)
 	}
@@ -295,6 +305,9 @@ func snapshotVerify(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if level := c.String("level"); c.IsSet("assert") && level != string(snapshot.LevelRestored) {
+		return fmt.Errorf("--assert asks the restored database, and --level %s restores none\n  state: nothing was done\n  next: the same with --level restored", level)
+	}
 	return p.verify(c, id, c.String("level"), "")
 }
 
@@ -316,9 +329,12 @@ func (p *project) verify(c *cli.Context, id, levelName, scratch string) error {
 	if err != nil {
 		return err
 	}
-	if v.OK {
+	switch {
+	case v.OK:
 		p.out.printf("snapshot %s is whole: %s, in %s", id, level, v.Took)
-	} else {
+	case v.OnlyAsserted():
+		p.out.printf("snapshot %s is whole, but not as it was said to be:\n  %s\n  next: look at the database it was taken of, or at the query", id, strings.Join(v.Found, "\n  "))
+	default:
 		p.out.printf("snapshot %s is DAMAGED:\n  %s\n  next: take another one, and keep this for what can be saved of it", id, strings.Join(v.Found, "\n  "))
 	}
 	if err := p.out.document(v); err != nil || v.OK {

@@ -27,7 +27,10 @@ func createFlags() []cli.Flag {
 }
 
 func snapshotCreate(c *cli.Context) error {
-	return withTarget(c, func(t *target) error {
+	if c.Args().Present() {
+		return fmt.Errorf("%s takes no argument %q", c.Command.Name, c.Args().First())
+	}
+	return withExisting(c, func(t *target) error {
 		if level := c.String("verify"); level != "" {
 			if _, err := snapshot.ParseLevel(level); err != nil {
 				return err
@@ -46,6 +49,9 @@ func snapshotCreate(c *cli.Context) error {
 			return t.out.document(m)
 		}
 		t.out.printf("snapshot %s: %s rows in %d tables, %s, %s", m.ID, count(m.Rows()), len(m.Content.Tables), bytesText(m.Stored()), m.Took)
+		if len(m.Content.Tables) == 0 {
+			t.out.printf("  warning: the database has no table: is it the one you mean?")
+		}
 		for _, o := range m.Content.Omitted {
 			t.out.printf("  left out: %s: %s", o.What, o.Reason)
 		}

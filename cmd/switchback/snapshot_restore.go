@@ -42,6 +42,9 @@ func snapshotRestore(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Bool("roles") && migrate.Engine(m.Engine) == migrate.SQLite {
+		return fmt.Errorf("--roles: %w\n  state: nothing was changed\n  next: the same without --roles", snapshot.ErrNoRoles)
+	}
 	if c.IsSet("table") {
 		return p.restoreTable(c, store, m)
 	}
@@ -62,10 +65,14 @@ func snapshotRestore(c *cli.Context) error {
 		if c.Bool("data-only") {
 			m = m.DataOnly()
 		}
+		if c.Bool("dry-run") {
+			p.out.printf("would restore %s into %s, which has to be empty: %s rows in %d tables", m.ID, source.Redact(into), count(m.Rows()), len(m.Content.Tables))
+			return p.out.document(map[string]any{"id": m.ID, "rows": m.Rows(), "dry_run": true})
+		}
 		return p.restoreInto(c.Context, store, m, into, o)
 	}
 	if c.Bool("replace") {
-		return errors.New("--replace goes with --into URL: without it a snapshot goes back to where it came from")
+		return errors.New("--replace goes with --into URL: without it a snapshot goes back to where it came from\n  state: nothing was changed")
 	}
 	return restoreOver(c, store, m, o)
 }
@@ -219,6 +226,14 @@ func sameDatabase(ctx context.Context, live snapshot.Live, m *snapshot.Manifest)
 
 // snapshotUndo puts a displaced database back.
 func snapshotUndo(c *cli.Context, name string) error {
+	if c.Args().Present() {
+		return fmt.Errorf("--undo puts back what was displaced, and takes no ID\n  state: nothing was changed\n  next: switchback snapshot restore --undo %s, or switchback snapshot restore %s", name, c.Args().First())
+	}
+	for _, other := range []string{"dry-run", "into", "replace", "mask", "roles", "schema-only", "data-only", "merge", "as"} {
+		if c.IsSet(other) {
+			return fmt.Errorf("--undo puts back what was displaced, and does not go with --%s\n  state: nothing was changed", other)
+		}
+	}
 	return withExisting(c, func(t *target) error {
 		live, err := t.live()
 		if err != nil {
@@ -335,7 +350,7 @@ func (p *project) restoreSchema(ctx context.Context, store *snapshot.Store, m *s
 func (p *project) restoreIntoFile(ctx context.Context, store *snapshot.Store, m *snapshot.Manifest, url string, o snapshot.BuildOptions) (err error) {
 	file, ok := strings.CutPrefix(url, "sqlite:")
 	if !ok {
-		return fmt.Errorf("--into %q: a snapshot of %s goes into an SQLite file, sqlite:FILE", url, m.Engine)
+		return fmt.Errorf("--into %q: a snapshot of %s goes into an SQLite file, sqlite:FILE\n  state: nothing was changed", source.Redact(url), m.Engine)
 	}
 	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("--into %s: there is a file already\n  state: nothing was changed\n  next: name a file that does not exist", url)
@@ -364,7 +379,7 @@ func (p *project) restoreIntoFile(ctx context.Context, store *snapshot.Store, m 
 func (p *project) restoreRowsIntoFile(ctx context.Context, store *snapshot.Store, m *snapshot.Manifest, url string, o snapshot.BuildOptions) (err error) {
 	file, ok := strings.CutPrefix(url, "sqlite:")
 	if !ok {
-		return fmt.Errorf("--into %q: a snapshot of %s goes into an SQLite file, sqlite:FILE", url, m.Engine)
+		return fmt.Errorf("--into %q: a snapshot of %s goes into an SQLite file, sqlite:FILE\n  state: nothing was changed", source.Redact(url), m.Engine)
 	}
 	db, err := sqlite.Open(ctx, url, sqlite.Options{})
 	if err != nil {
