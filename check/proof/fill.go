@@ -64,14 +64,22 @@ func (f *filler) touched(t place) bool {
 // fill fills the tables that have fewer rows than that, those that others point to first.
 func (f *filler) fill(ctx context.Context, wanted amount) error {
 	f.unfilled = nil
-	for _, t := range f.inOrder() {
+	order := f.inOrder()
+	counts, err := countRows(ctx, f.db, order)
+	if err != nil {
+		return err
+	}
+	begun := f.next
+	for i, t := range order {
 		wanted := wanted
 		if wanted == allRows && !f.touched(t) {
 			wanted = plainRows
 		}
-		n, err := f.count(ctx, t)
-		if err != nil {
-			return err
+		n := counts[i]
+		if f.next != begun { // a trigger of a table that was filled may have filled this one
+			if n, err = f.count(ctx, t); err != nil {
+				return err
+			}
 		}
 		if n == 0 || n == 1 && wanted == allRows {
 			made, err := f.table(ctx, t, wanted)

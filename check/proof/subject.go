@@ -200,14 +200,18 @@ func (s *subject) note(ctx context.Context) (*noted, error) {
 		return nil, err
 	}
 	n := &noted{schema: model, tables: map[string]*tableRows{}}
+	var tables []place
 	for _, in := range model.Schemas {
 		for _, t := range in.Tables {
-			rows, err := readRows(ctx, s.db, in.Name, t)
-			if err != nil {
-				return nil, err
-			}
-			n.tables[tableName(s.db, in.Name, t.Name)] = rows
+			tables = append(tables, place{in.Name, t})
 		}
+	}
+	rows, err := readTables(ctx, s.db, tables)
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range tables {
+		n.tables[tableName(s.db, t.in, t.Name)] = rows[i]
 	}
 	return n, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/switchbackdb/switchback/check/workload"
 	"github.com/switchbackdb/switchback/internal/sqltoken"
 	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/schema"
 )
 
 // The rules of the workload.
@@ -33,7 +34,7 @@ func (p *Proof) Workload(ctx context.Context, load workload.Load) (_ check.Part,
 		return check.Part{}, err
 	}
 	defer func() { err = errors.Join(err, one.close()) }()
-	w := &asked{run: r, one: one, blue: workload.Distinct(load.Blue), green: workload.Distinct(load.Green), known: map[string][]string{}, reached: map[string][]workload.Access{}, told: map[string]bool{}}
+	w := &asked{run: r, one: one, model: one.model, blue: workload.Distinct(load.Blue), green: workload.Distinct(load.Green), known: map[string][]string{}, reached: map[string][]workload.Access{}, told: map[string]bool{}}
 	if err := w.all(ctx); err != nil {
 		return check.Part{}, err
 	}
@@ -49,6 +50,7 @@ func (p *Proof) Workload(ctx context.Context, load workload.Load) (_ check.Part,
 type asked struct {
 	*run
 	one         *subject
+	model       *schema.Database // as it was when queries were asked last
 	blue, green []workload.Query
 	known       map[string][]string          // by query: the columns that it gave at first
 	reached     map[string][]workload.Access // by query: how it reached its tables at first
@@ -58,7 +60,7 @@ type asked struct {
 }
 
 func (w *asked) all(ctx context.Context) error {
-	if err := w.ask(ctx, w.blue, BrokenAlready, check.Place{}, "before the changes"); err != nil {
+	if err := w.ask(ctx, touched{all: true}, w.blue, BrokenAlready, check.Place{}, "before the changes"); err != nil {
 		return err
 	}
 	for _, p := range []migrate.Phase{migrate.Expand, migrate.Backfill} {
@@ -68,14 +70,14 @@ func (w *asked) all(ctx context.Context) error {
 	}
 	last := w.Changes[len(w.Changes)-1]
 	w.known, w.reached = map[string][]string{}, map[string][]workload.Access{}
-	if err := w.ask(ctx, w.green, GreenBreaks, scriptOf(last, migrate.Backfill, false), "when the new version starts, after expand and backfill"); err != nil {
+	if err := w.ask(ctx, touched{all: true}, w.green, GreenBreaks, scriptOf(last, migrate.Backfill, false), "when the new version starts, after expand and backfill"); err != nil {
 		return err
 	}
 	_, err := w.each(ctx, migrate.Contract, w.green, GreenBreaks)
 	return err
 }
 
-// each runs a phase of each change and asks after it. on is false where one does not run: the proof of the rollback
+// each runs a phase of each change and asks after it those queries that it may have touched. on is false where one does not run: the proof of the rollback
 // says why.
 func (w *asked) each(ctx context.Context, p migrate.Phase, queries []workload.Query, rule string) (on bool, err error) {
 	for _, c := range w.Changes {
@@ -85,22 +87,29 @@ func (w *asked) each(ctx context.Context, p migrate.Phase, queries []workload.Qu
 		if err := w.one.forward(ctx, c, []migrate.Phase{p}); err != nil {
 			return false, w.failure(ctx, slices.Index(w.Changes, c), err, ForwardFails)
 		}
-		if err := w.ask(ctx, queries, rule, scriptOf(c, p, false), "after "+string(p)); err != nil {
+		now, err := w.one.db.Inspect(ctx)
+		if err != nil {
+			return false, err
+		}
+		pair, _ := c.Pair(p)
+		by := touchedBy(w.model, now, pair.Forward.SQL)
+		w.model = now
+		if err := w.ask(ctx, by, queries, rule, scriptOf(c, p, false), "after "+string(p)); err != nil {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
-// ask prepares queries, in a transaction that comes to nothing.
-func (w *asked) ask(ctx context.Context, queries []workload.Query, rule string, cause check.Place, when string) error {
+// ask prepares the queries that were touched, in a transaction that comes to nothing.
+func (w *asked) ask(ctx context.Context, by touched, queries []workload.Query, rule string, cause check.Place, when string) error {
 	conn, err := w.one.db.DB().Conn(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	for _, q := range queries {
-		if w.told[q.Text] {
+		if w.told[q.Text] || !by.query(q) {
 			continue
 		}
 		w.prepared++

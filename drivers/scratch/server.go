@@ -112,6 +112,9 @@ func (s *server) createFrom(ctx context.Context, home database.Database, name st
 	if err != nil {
 		return nil, errors.Join(err, drop())
 	}
+	if r, ok := db.(interface{ RememberTables() }); ok {
+		r.RememberTables() // proofs read it after each step
+	}
 	tidy := func(db *sql.DB) {
 		ctx, cancel := detached(ctx)
 		defer cancel()

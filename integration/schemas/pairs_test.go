@@ -19,6 +19,17 @@ func checkPairs(t *testing.T, property func(*rapid.T)) {
 	rapid.Check(t, property)
 }
 
+// checkFewPairs checks a property that takes long of a fifth as many.
+func checkFewPairs(t *testing.T, property func(*rapid.T)) {
+	t.Helper()
+	pairSettings(t)
+	checks := flag.Lookup("rapid.checks")
+	n, err := strconv.Atoi(checks.Value.String())
+	require.NoError(t, err)
+	require.NoError(t, checks.Value.Set(strconv.Itoa(max(1, n/5))))
+	rapid.Check(t, property)
+}
+
 // pairSettings lasts until the test ends, with the subtests it runs side by side.
 func pairSettings(t *testing.T) {
 	t.Helper()

@@ -14,18 +14,19 @@ import (
 
 // catalogue implements migrate.Catalogue. It remembers the hash of each object.
 type catalogue struct {
-	sums  *schema.Sums
-	alone bool     // no table takes anything else along when it is altered or dropped
-	path  []string // the schemas of the search path
-	read  int      // how many tables were read one by one
+	memory *memory // may be nil
+	sums   *schema.Sums
+	alone  bool     // no table takes anything else along when it is altered or dropped
+	path   []string // the schemas of the search path
+	read   int      // how many tables were read one by one
 }
 
 // Catalogue implements migrate.Database.
-func (d *Database) Catalogue() migrate.Catalogue { return &catalogue{} }
+func (d *Database) Catalogue() migrate.Catalogue { return &catalogue{memory: d.memory} }
 
 // Read implements migrate.Catalogue.
 func (c *catalogue) Read(ctx context.Context, q schema.Queryer) (string, error) {
-	s, err := Inspect(ctx, q)
+	s, err := c.memory.inspect(ctx, q)
 	if err != nil {
 		return "", err
 	}
@@ -61,7 +62,7 @@ func alone(s *schema.Database) bool {
 // Follow implements migrate.Catalogue. It knows the statements that make up most migrations of a new
 // database; after any other everything is read.
 func (c *catalogue) Follow(ctx context.Context, q schema.Queryer, scripts [][]string) ([]string, bool, error) {
-	known := c.sums != nil
+	known := c.sums != nil && (c.memory == nil || len(scripts) > 1) // with what is remembered, reading everything takes no longer
 	effects := make([]effect, len(scripts))
 	for i := range scripts {
 		var ok bool

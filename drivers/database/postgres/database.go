@@ -27,6 +27,7 @@ type Database struct {
 	config  *pgx.ConnConfig
 	db      *sql.DB
 	version string
+	memory  *memory // of what was read of the catalogue; nil where it is not read over and over
 }
 
 var _ migrate.Database = (*Database)(nil)
@@ -71,7 +72,9 @@ func (d *Database) DB() *sql.DB { return d.db }
 func (d *Database) Version() string { return "PostgreSQL " + d.version }
 
 // Inspect reads the catalogue.
-func (d *Database) Inspect(ctx context.Context) (*schema.Database, error) { return Inspect(ctx, d.db) }
+func (d *Database) Inspect(ctx context.Context) (*schema.Database, error) {
+	return d.memory.inspect(ctx, d.db)
+}
 
 // Fingerprint implements migrate.Database.
 func (d *Database) Fingerprint(ctx context.Context, q schema.Queryer) (string, error) {

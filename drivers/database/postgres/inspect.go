@@ -35,9 +35,14 @@ func Inspect(ctx context.Context, q schema.Queryer) (_ *schema.Database, err err
 		return nil, err
 	}
 	in.finish()
+	return in.database(), nil
+}
+
+// database is what was read.
+func (in *inspection) database() *schema.Database {
 	return &schema.Database{
 		Engine: "postgres", Version: in.name, Settings: in.settings, Items: in.items, Schemas: in.list, Uncovered: in.uncovered,
-	}, nil
+	}
 }
 
 // inspection is a catalogue being read.
