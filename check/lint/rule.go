@@ -27,14 +27,24 @@ type Rule struct {
 // Example shows a rule on an engine, and is the test of it.
 type Example struct {
 	Engine migrate.Engine
-	Before string   // the schema before, where the statement is observed
+	Before string   // the schema before; where it is empty, Schema has a table users
 	Bad    string   // the rule fires
 	Good   string   // no rule fires, and it comes to the same
 	Also   []string // rules that fire on Bad too
 	// Foreign is set where the rule is about other tools' migrations only.
 	Foreign bool
+	// Refused is set where the server itself refuses Bad.
+	Refused bool
 	// OneWay is set where the rule is about what is not there: a rollback script.
 	OneWay bool
+}
+
+// Schema is what the example begins with.
+func (e Example) Schema() string {
+	if e.Before == "" {
+		return usersBefore
+	}
+	return e.Before
 }
 
 // hit is a place where a rule fires.
@@ -73,7 +83,7 @@ func (r Rule) example(e migrate.Engine) *Example {
 // Rules are all rules, in the order in which they are documented.
 func Rules() []Rule {
 	return slices.Concat(observedRules(), indexRules(), constraintRules(), transactionRules(), compatibilityRules(),
-		lossRules(), typeRules(), securityRules(), secondEngineRules(), scriptRules())
+		lossRules(), keptRules(), typeRules(), securityRules(), secondEngineRules(), familyRules(), scriptRules())
 }
 
 // Find returns the rule of that name.

@@ -32,6 +32,7 @@ func indexRules() []Rule {
 			Why: "DROP INDEX waits for everybody who uses the table, and everybody who comes later queues behind it",
 			Examples: []Example{{
 				Engine: migrate.Postgres,
+				Before: usersBefore + "CREATE INDEX users_age ON users (age);",
 				Bad:    "DROP INDEX users_age;",
 				Good:   "-- switchback:no-transaction\nDROP INDEX CONCURRENTLY users_age;",
 			}},
@@ -43,11 +44,32 @@ func indexRules() []Rule {
 			},
 		},
 		{
+			Name: "invalid-index-left", Severity: check.Error, Summary: "takes an index that a failed build has left for the one that is wanted",
+			Why: "CONCURRENTLY leaves an invalid index behind when it fails, which nothing uses; with IF NOT EXISTS the next try does nothing and succeeds. Switchback drops it and builds again; elsewhere, drop it first",
+			Examples: []Example{{
+				Engine: migrate.Postgres, Before: usersBefore,
+				Bad:  "-- switchback:no-transaction\nCREATE INDEX CONCURRENTLY IF NOT EXISTS users_age ON users (age);",
+				Good: "-- switchback:no-transaction\nCREATE INDEX CONCURRENTLY users_age ON users (age);",
+			}},
+			statement: func(s *statement) []hit {
+				if s.verb != "CREATE INDEX" || !s.has("CONCURRENTLY", "IF", "NOT", "EXISTS") {
+					return nil
+				}
+				for _, before := range s.script.statements[:s.number] {
+					if before.verb == "DROP INDEX" {
+						return nil // what a failed build has left, most likely
+					}
+				}
+				return one("table "+s.table, "an invalid index of this name on table "+s.table+" would be kept")
+			},
+		},
+		{
 			Name: "unique-without-index", Severity: check.Error, Summary: "adds a unique constraint or primary key that builds its index under an exclusive lock",
 			cost: cost{time: recipe.Size.IndexTime, lock: "ACCESS EXCLUSIVE"},
 			Why:  "The index is built while nobody can read or write the table; one that was built CONCURRENTLY before is only adopted",
 			Examples: []Example{{
 				Engine: migrate.Postgres,
+				Before: "CREATE TABLE users (id bigint PRIMARY KEY, email text);",
 				Bad:    "ALTER TABLE users ADD CONSTRAINT users_email UNIQUE (email);",
 				Good:   "-- switchback:no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY users_email ON users (email);\nALTER TABLE users ADD CONSTRAINT users_email UNIQUE USING INDEX users_email;",
 			}},
@@ -71,6 +93,7 @@ func constraintRules() []Rule {
 			Why:  "Writers to both tables wait until every row was looked up; NOT VALID checks new rows only, and VALIDATE CONSTRAINT the old ones without keeping writers out",
 			Examples: []Example{{
 				Engine: migrate.Postgres,
+				Before: ordersBefore,
 				Bad:    "ALTER TABLE orders ADD CONSTRAINT orders_user FOREIGN KEY (user_id) REFERENCES users (id);",
 				Good:   "ALTER TABLE orders ADD CONSTRAINT orders_user FOREIGN KEY (user_id) REFERENCES users (id) NOT VALID;\n-- in a later phase: ALTER TABLE orders VALIDATE CONSTRAINT orders_user",
 			}},

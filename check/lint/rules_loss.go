@@ -15,6 +15,7 @@ func lossRules() []Rule {
 			Why: "CASCADE drops what nobody has listed: views, foreign keys, columns",
 			Examples: []Example{{
 				Engine: migrate.Postgres,
+				Before: "CREATE VIEW totals AS SELECT 1 AS n;\nCREATE VIEW totals_by_year AS SELECT n FROM totals;",
 				Bad:    "DROP VIEW totals CASCADE;",
 				Good:   "DROP VIEW totals_by_year;\nDROP VIEW totals;",
 			}},
@@ -36,8 +37,9 @@ func lossRules() []Rule {
 			Name: "truncates", Severity: check.Error, Summary: "empties a table",
 			Why: "All rows are gone at once, under an exclusive lock, and no rollback script brings them back",
 			Examples: on(Example{
-				Bad:  "TRUNCATE TABLE visits;",
-				Good: "-- switchback:batch table=visits key=id size=2000\nDELETE FROM visits WHERE created < '2020-01-01' AND :batch;",
+				Before: "CREATE TABLE visits (id bigint PRIMARY KEY, created date);",
+				Bad:    "TRUNCATE TABLE visits;",
+				Good:   "-- switchback:batch table=visits key=id size=2000\nDELETE FROM visits WHERE created < '2020-01-01' AND :batch;",
 			}, migrate.Postgres, migrate.MySQL, migrate.MariaDB),
 			statement: func(s *statement) []hit {
 				if s.verb != "TRUNCATE" || !s.script.forward() || s.isNew(s.table) {
@@ -51,6 +53,7 @@ func lossRules() []Rule {
 			Why: "What triggers keep in step, such as the columns of the other version of the application, is no longer; ALL takes foreign keys along",
 			Examples: []Example{{
 				Engine: migrate.Postgres,
+				Before: usersBefore + "CREATE TRIGGER audit BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();",
 				Bad:    "ALTER TABLE users DISABLE TRIGGER ALL;",
 				Good:   "ALTER TABLE users ENABLE TRIGGER audit;",
 			}},
@@ -65,7 +68,8 @@ func lossRules() []Rule {
 			Name: "disables-foreign-keys", Severity: check.Error, Summary: "switches foreign keys off",
 			Why: "Rows that refer to nothing can be written, and nobody looks for them afterwards",
 			Examples: on(Example{
-				Bad: "SET foreign_key_checks = 0;",
+				Before: ordersBefore,
+				Bad:    "SET foreign_key_checks = 0;",
 				Good: `SET foreign_key_checks = 0;
 ALTER TABLE orders ADD CONSTRAINT orders_user FOREIGN KEY (user_id) REFERENCES users (id), ALGORITHM=INPLACE, LOCK=NONE;
 SET foreign_key_checks = 1;
@@ -78,6 +82,21 @@ SELECT * FROM orders WHERE user_id IS NOT NULL AND user_id NOT IN (SELECT id FRO
 				}
 				return nil
 			},
+		},
+		{
+			Name: "row-security-disabled", Severity: check.Error, Summary: "lets everybody see all rows of a table",
+			Why: "Without row security the table's policies are not asked: each role sees and writes the rows of all others at once",
+			Examples: []Example{{
+				Engine: migrate.Postgres, Before: usersBefore,
+				Bad:  "ALTER TABLE users DISABLE ROW LEVEL SECURITY;",
+				Good: "ALTER TABLE users ENABLE ROW LEVEL SECURITY;",
+			}},
+			statement: eachAction(func(s *statement, a words) []hit {
+				if s.script.forward() && (a.begin("DISABLE", "ROW", "LEVEL", "SECURITY") || a.begin("NO", "FORCE", "ROW", "LEVEL", "SECURITY")) {
+					return one("table "+s.table, "the policies of table "+s.table+" are no longer asked")
+				}
+				return nil
+			}),
 		},
 		{
 			Name: "sqlite-foreign-keys-off", Severity: check.Warning, Summary: "switches foreign keys off in a transaction",

@@ -10,7 +10,11 @@ import (
 	"github.com/switchbackdb/switchback/migrate/recipe"
 )
 
-const usersBefore = "CREATE TABLE users (id bigint PRIMARY KEY, name varchar(100), age int);"
+// The schemas that most examples begin with; the first where an example says nothing.
+const (
+	usersBefore  = "CREATE TABLE users (id bigint PRIMARY KEY, name varchar(100), age int);\n"
+	ordersBefore = usersBefore + "CREATE TABLE orders (id bigint PRIMARY KEY, user_id bigint, placed date);\nCREATE INDEX orders_by_user ON orders (user_id);"
+)
 
 // observedRules are those about locks: what a statement did in a scratch database.
 func observedRules() []Rule {

@@ -26,12 +26,27 @@ func securityRules() []Rule {
 			},
 		},
 		{
+			Name: "extension-version-floats", Severity: check.Note, Summary: "an extension in whatever version the server has",
+			Why: "Staging and production get what their packages bring, so that functions and types may differ between them",
+			Examples: []Example{{
+				Engine: migrate.Postgres,
+				Bad:    "CREATE EXTENSION pg_trgm;",
+				Good:   "CREATE EXTENSION pg_trgm VERSION '1.6';",
+			}},
+			statement: func(s *statement) []hit {
+				if s.verb == "CREATE EXTENSION" && !s.has("VERSION") || s.verb == "ALTER EXTENSION" && s.has("UPDATE") && !s.has("UPDATE", "TO") {
+					return one("", "the version is whatever the server has")
+				}
+				return nil
+			},
+		},
+		{
 			Name: "grants-to-public", Severity: check.Warning, Summary: "grants something to everybody",
 			Why: "PUBLIC is every role there is and will be",
 			Examples: []Example{{
 				Engine: migrate.Postgres,
 				Bad:    "GRANT SELECT ON users TO PUBLIC;",
-				Good:   "GRANT SELECT ON users TO reporting;",
+				Good:   "GRANT SELECT ON users TO pg_monitor;",
 			}},
 			statement: func(s *statement) []hit {
 				if len(s.tokens) > 0 && s.tokens[0].Is("GRANT") && s.has("TO", "PUBLIC") {
@@ -102,9 +117,9 @@ func secondEngineRules() []Rule {
 			Name: "implicit-commit-half-done", Severity: check.Warning, Summary: "several statements that commit by themselves in one migration",
 			Why: "When the second fails the first stays, and the tool that this migration is for cannot run it again. Switchback journals each statement and resumes",
 			Examples: on(Example{
-				Foreign: true,
-				Bad:     "SET lock_wait_timeout = 2;\nALTER TABLE users ADD COLUMN nick text;\nALTER TABLE orders ADD COLUMN note text;",
-				Good:    "SET lock_wait_timeout = 2;\nALTER TABLE users ADD COLUMN nick text;",
+				Foreign: true, Before: ordersBefore,
+				Bad:  "SET lock_wait_timeout = 2;\nALTER TABLE users ADD COLUMN nick text;\nALTER TABLE orders ADD COLUMN note text;",
+				Good: "SET lock_wait_timeout = 2;\nALTER TABLE users ADD COLUMN nick text;",
 			}, migrate.MySQL, migrate.MariaDB),
 			script: func(s *script) []hit {
 				n := 0

@@ -1,11 +1,17 @@
 package lint
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/switchbackdb/switchback/check"
 	"github.com/switchbackdb/switchback/internal/sqltoken"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/migrate/recipe"
 )
+
+// manyLocks is how many tables a transaction may not lock.
+const manyLocks = 4
 
 // transactionRules are about what shares a transaction, and how long it takes.
 func transactionRules() []Rule {
@@ -15,9 +21,9 @@ func transactionRules() []Rule {
 			fix: concurrently,
 			Why: "The server refuses it: the script has to run statement by statement",
 			Examples: []Example{{
-				Engine: migrate.Postgres,
-				Bad:    "CREATE INDEX CONCURRENTLY users_age ON users (age);",
-				Good:   "-- switchback:no-transaction\nCREATE INDEX CONCURRENTLY users_age ON users (age);",
+				Engine: migrate.Postgres, Refused: true,
+				Bad:  "CREATE INDEX CONCURRENTLY users_age ON users (age);",
+				Good: "-- switchback:no-transaction\nCREATE INDEX CONCURRENTLY users_age ON users (age);",
 			}},
 			statement: func(s *statement) []hit {
 				if !s.script.inTransaction() || !s.has("CONCURRENTLY") || s.verb == "REFRESH MATERIALIZED" {
@@ -52,7 +58,8 @@ func transactionRules() []Rule {
 			Name: "enum-value-in-same-transaction", Severity: check.Error, Summary: "uses a value of an enum in the transaction that adds it",
 			Why: "The server refuses a new value until it is committed",
 			Examples: []Example{{
-				Engine: migrate.Postgres,
+				Engine: migrate.Postgres, Refused: true,
+				Before: "CREATE TYPE mood AS ENUM ('good', 'bad');\nCREATE TABLE users (id bigint PRIMARY KEY, mood mood);",
 				Bad:    "ALTER TYPE mood ADD VALUE 'great';\nALTER TABLE users ALTER COLUMN mood SET DEFAULT 'great';",
 				Good:   "-- switchback:no-transaction\nALTER TYPE mood ADD VALUE 'great';\nALTER TABLE users ALTER COLUMN mood SET DEFAULT 'great';",
 			}},
@@ -101,8 +108,9 @@ func transactionRules() []Rule {
 			cost: cost{time: recipe.Size.CopyTime, lock: "ROW EXCLUSIVE"},
 			Why:  "The rows stay locked until all of them are written, replicas fall behind, and taking it back takes as long again",
 			Examples: on(Example{
-				Bad:  "UPDATE users SET nick = name WHERE nick IS NULL;",
-				Good: "-- switchback:batch table=users key=id size=2000\nUPDATE users SET nick = name WHERE nick IS NULL AND :batch;",
+				Before: "CREATE TABLE users (id bigint PRIMARY KEY, name varchar(100), nick varchar(100));",
+				Bad:    "UPDATE users SET nick = name WHERE nick IS NULL;",
+				Good:   "-- switchback:batch table=users key=id size=2000\nUPDATE users SET nick = name WHERE nick IS NULL AND :batch;",
 			}, migrate.Engines()...),
 			statement: func(s *statement) []hit {
 				if s.verb != "UPDATE" && s.verb != "DELETE" || s.isNew(s.table) || s.script.batched(s) || s.has("LIMIT") {
@@ -113,6 +121,34 @@ func transactionRules() []Rule {
 					return nil // a row by its key
 				}
 				return one("table "+s.table, "writes to table "+s.table+" without the directive batch")
+			},
+		},
+		{
+			Name: "many-locks-in-one-transaction", Severity: check.Warning, Summary: "locks several tables until the transaction ends",
+			Why: "Each table is locked while the script waits for the next: who uses two of them in the other order makes a deadlock, and all of them are out of use as long as the slowest takes",
+			Examples: []Example{{
+				Engine: migrate.Postgres,
+				Before: "CREATE TABLE users (id bigint PRIMARY KEY);\nCREATE TABLE orders (id bigint PRIMARY KEY);\nCREATE TABLE visits (id bigint PRIMARY KEY);\nCREATE TABLE items (id bigint PRIMARY KEY);",
+				Bad:    "ALTER TABLE users ADD COLUMN note text;\nALTER TABLE orders ADD COLUMN note text;\nALTER TABLE visits ADD COLUMN note text;\nALTER TABLE items ADD COLUMN note text;",
+				Good:   "-- switchback:no-transaction\nALTER TABLE users ADD COLUMN note text;\nALTER TABLE orders ADD COLUMN note text;\nALTER TABLE visits ADD COLUMN note text;\nALTER TABLE items ADD COLUMN note text;",
+			}},
+			script: func(s *script) []hit {
+				if s.engine != migrate.Postgres || !s.inTransaction() {
+					return nil
+				}
+				var tables []string
+				for _, st := range s.statements {
+					if !st.plain() || slices.ContainsFunc(tables, func(t string) bool { return sameName(t, st.table) }) {
+						continue
+					}
+					if tables = append(tables, st.table); len(tables) == manyLocks {
+						return []hit{{
+							message: strings.Join(tables, ", ") + " are locked at once", object: "table " + st.table, line: st.line,
+							rewrite: "make a change of each table, or use the directive no-transaction",
+						}}
+					}
+				}
+				return nil
 			},
 		},
 		{
