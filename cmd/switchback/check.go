@@ -16,6 +16,7 @@ import (
 	"github.com/switchbackdb/switchback/drivers/database"
 	"github.com/switchbackdb/switchback/drivers/scratch"
 	"github.com/switchbackdb/switchback/migrate"
+	"github.com/switchbackdb/switchback/migrate/recipe"
 	"github.com/switchbackdb/switchback/schema"
 )
 
@@ -65,9 +66,10 @@ type gate struct {
 	earlier []*migrate.Change    // that are no matter of this run, and run before
 	pending []*migrate.Change
 	phases  map[string][]migrate.Phase
-	model   *schema.Database // that the changes begin with; nil for an empty one
-	proved  *proof.Proof     // what proof made; nil until then
-	missing *noScratchError  // why there is no scratch server; nil where that was not found
+	model   *schema.Database             // that the changes begin with; nil for an empty one
+	proved  *proof.Proof                 // what proof made; nil until then
+	missing *noScratchError              // why there is no scratch server; nil where that was not found
+	read    map[recipe.Table]recipe.Size // what --target says
 	report  check.Report
 }
 
@@ -153,6 +155,11 @@ func (g *gate) open() (err error) {
 	g.report.Engine = string(g.engine)
 	if err := g.choose(); err != nil {
 		return err
+	}
+	if g.c.String("target") != "" { // also where nothing is pending that it would say something of
+		if g.read, err = g.project.sizes(g.c, g.engine); err != nil {
+			return err
+		}
 	}
 	for _, c := range g.pending {
 		g.report.Changes = append(g.report.Changes, c.ID)

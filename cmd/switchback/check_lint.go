@@ -57,7 +57,7 @@ func (g *gate) sizes(ctx context.Context) (map[recipe.Table]recipe.Size, error) 
 	if g.c.String("target") == "" && g.target != nil {
 		return database.Sizes(ctx, g.target.db)
 	}
-	return g.project.sizes(g.c, g.engine)
+	return g.read, nil
 }
 
 // observed looks at scripts that are run in a scratch database, behind those that run before them; without one where

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/switchbackdb/switchback/check"
@@ -30,6 +31,7 @@ func (g *gate) release(ctx context.Context) (check.Part, error) {
 		}
 		part.Findings = append(part.Findings, standing...)
 	}
+	part.Findings = append(part.Findings, g.unknown()...)
 	if age := g.c.Duration("snapshot-age"); age > 0 {
 		f, err := g.snapshotWithin(ctx, age)
 		if err != nil {
@@ -39,6 +41,25 @@ func (g *gate) release(ctx context.Context) (check.Part, error) {
 	}
 	part.Took = time.Since(begun)
 	return part, nil
+}
+
+// unknown names what the schema that the changes begin with holds and the model does not: the proofs do not see it.
+func (g *gate) unknown() (found []check.Finding) {
+	if g.model == nil {
+		return nil
+	}
+	for _, u := range g.model.Uncovered {
+		f := check.Finding{
+			Rule: "unknown-object", Severity: check.Note, Place: check.Place{File: config.FileName}, Object: string(u.Kind) + " " + u.Names[0],
+			Message: fmt.Sprintf("%s of kind %s: what becomes of them is not proven", plural(u.Count, "object"), u.Kind),
+			Why:     "They are not read, so they are not in the scratch databases, and a change of them is not seen.", Evidence: strings.Join(u.Names, "\n"),
+		}
+		if u.Why != "" {
+			f.Why = u.Why + ". " + f.Why
+		}
+		found = append(found, f)
+	}
+	return found
 }
 
 // refused is the finding of what the runner refuses a folder for.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -48,8 +49,27 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if errors.As(err, &code) && code.err == nil {
 		return code.code
 	}
-	fmt.Fprintln(stderr, "switchback: "+strings.TrimSpace(err.Error()))
+	fmt.Fprintln(stderr, "switchback: "+strings.TrimSpace(inOrder(err.Error())))
 	return codeOf(err)
+}
+
+// inOrder puts the lines of an error in the order in which people read them: what happened, what state things are in, what to
+// run next. An error that was wrapped on its way may have brought lines of its own along.
+func inOrder(text string) string {
+	var happened, state, next []string
+	for _, line := range strings.Split(text, "\n") {
+		into := &happened
+		switch {
+		case strings.HasPrefix(line, "  state: "):
+			into = &state
+		case strings.HasPrefix(line, "  next: "):
+			into = &next
+		}
+		if into == &happened || !slices.Contains(*into, line) {
+			*into = append(*into, line)
+		}
+	}
+	return strings.Join(slices.Concat(happened, state, next), "\n")
 }
 
 // exitCode is an error that asks for an exit code. Without an err nothing is printed.

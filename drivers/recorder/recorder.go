@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -83,7 +84,7 @@ func Listen(ctx context.Context, c Config) (*Proxy, error) {
 		p.notes = workload.NewRecording(p.engine)
 		p.wire, err = newMySQL(target, p.notes)
 	default:
-		err = fmt.Errorf("record a target of %q: want postgres://…, mysql://… or mariadb://…", target.Scheme)
+		err = fmt.Errorf("record the target %q: want postgres://…, mysql://… or mariadb://…, or env:NAME", shown(c.Target))
 	}
 	if err != nil {
 		return nil, err
@@ -99,6 +100,20 @@ func Listen(ctx context.Context, c Config) (*Proxy, error) {
 		return nil, fmt.Errorf("listen on %s: %w", c.Listen, err)
 	}
 	return p, nil
+}
+
+// shown is as much of what was given for a target as can hold no password, wherever it was meant to stand.
+func shown(target string) string {
+	if _, behind, ok := strings.Cut(target, "@"); ok {
+		target = "…@" + behind[strings.LastIndexByte(behind, '@')+1:]
+	}
+	if before, _, ok := strings.Cut(target, "?"); ok {
+		target = before + "?…"
+	}
+	if strings.ContainsAny(target, " =") { // words of libpq: host=… password=…
+		return "…"
+	}
+	return target
 }
 
 // Address is where an application on this machine connects to: 127.0.0.1:41233.

@@ -87,3 +87,18 @@ func TestGreeting(t *testing.T) {
 	can := uint32(binary.LittleEndian.Uint16(greeting[20:])) | uint32(binary.LittleEndian.Uint16(greeting[25:]))<<16
 	require.Equal(t, ^uint32(taken), can)
 }
+
+// TestListenSaysWhatWasGiven: a target that is none is shown as it was given, but for what may be a password.
+func TestListenSaysWhatWasGiven(t *testing.T) {
+	for given, want := range map[string]string{
+		"foo":                                 `"foo"`,
+		"redis://app:secret@db/shop?x=secret": `"…@db/shop?…"`,
+		"app:secret@db/shop":                  `"…@db/shop"`,
+		"host=db password=secret":             `"…"`,
+		"file:secret@a@db":                    `"…@db"`,
+	} {
+		_, err := Listen(t.Context(), Config{Listen: "127.0.0.1:0", Target: given})
+		require.ErrorContains(t, err, "record the target "+want, given)
+		require.NotContains(t, err.Error(), "secret")
+	}
+}
