@@ -131,12 +131,15 @@ func (r *Recording) keep(tokens []sqltoken.Token, types []string) *recorded {
 		return nil
 	}
 	b := bare(r.engine, tokens)
+	if s := r.find(b.text); s != nil {
+		return s
+	}
 	if asksServer(r.engine, b.text) {
 		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.distinct[b.text]; s != nil {
+	if s := r.distinct[b.text]; s != nil { // from another connection, meanwhile
 		return s
 	}
 	// A line break can only be in a name, where a file of statements would be read in another way.
@@ -153,6 +156,13 @@ func (r *Recording) keep(tokens []sqltoken.Token, types []string) *recorded {
 	r.distinct[b.text] = s
 	r.bytes += len(b.text)
 	return s
+}
+
+// find returns the statement of that text, nil where it is not known yet.
+func (r *Recording) find(text string) *recorded {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.distinct[text]
 }
 
 // asked is the question of a statement that has one inside: of a cursor, and of one that SQL prepares.

@@ -126,7 +126,10 @@ func inCast(list []Token) bool {
 
 // Split returns the tokens of a text. What is opened and never closed reaches to the end.
 func Split(sql string, d Dialect) []Token {
-	var out []Token
+	if sql == "" {
+		return nil
+	}
+	out := make([]Token, 0, 4+len(sql)/4) // about as many as there are in most texts
 	for i := 0; i < len(sql); {
 		if n := blank(sql[i:], d); n > 0 {
 			i += n
