@@ -212,7 +212,8 @@ type Filter struct {
 	Kinds   []EntryKind
 	Change  string
 	Parent  int64
-	Scripts bool // read the scripts too
+	Since   int64 // the entry of that number and those after it
+	Scripts bool  // read the scripts too
 }
 
 // Entries returns the entries the filter chooses, in the order in which they were written.
@@ -236,6 +237,9 @@ func (j *Journal) Entries(ctx context.Context, q schema.Queryer, f Filter) ([]En
 	}
 	if f.Parent != 0 {
 		where = append(where, "parent = "+add(f.Parent))
+	}
+	if f.Since != 0 {
+		where = append(where, "seq >= "+add(f.Since))
 	}
 	query := "SELECT " + columns + " FROM " + j.dialect.Table("journal")
 	if len(where) > 0 {

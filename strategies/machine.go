@@ -257,16 +257,11 @@ func (m *Machine) recall(ctx context.Context, s *migrate.Session, r *Release) er
 		return nil
 	}
 	r.heard = map[string]bool{}
-	releases, err := m.releases(ctx, s)
-	if err != nil {
-		return err
+	now, err := m.now(ctx, s, r)
+	if err == nil && now != nil {
+		m.tell(r, now, true)
 	}
-	for _, now := range releases {
-		if now.Plan.Release == r.Plan.Release {
-			m.tell(r, now, true)
-		}
-	}
-	return nil
+	return err
 }
 
 // tellRest tells what nobody was told of a release that is over: its run was killed at the very end.
@@ -293,22 +288,32 @@ func (m *Machine) tell(r, now *Release, earlier bool) {
 // listen reads what the journal says of the release since the last look: what was asked of it from other terminals,
 // and what there is to tell.
 func (m *Machine) listen(ctx context.Context, s *migrate.Session, r *Release) error {
-	releases, err := m.releases(ctx, s)
+	now, err := m.now(ctx, s, r)
+	if err == nil && now != nil {
+		r.AbortedBy, r.Held, r.HeldFor, r.Promoted = now.AbortedBy, now.Held, now.HeldFor, now.Promoted
+		m.tell(r, now, false)
+	}
+	return err
+}
+
+// now is the release as the journal has it. What is older than its plan is not read: a wait asks ten times a second, and
+// releases become many.
+func (m *Machine) now(ctx context.Context, s *migrate.Session, r *Release) (*Release, error) {
+	releases, err := recorded(ctx, s.Runner, r.seq)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, now := range releases {
 		if now.Plan.Release == r.Plan.Release {
-			r.AbortedBy, r.Held, r.HeldFor, r.Promoted = now.AbortedBy, now.Held, now.HeldFor, now.Promoted
-			m.tell(r, now, false)
+			return now, nil
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // releases reads all releases. Whoever holds the lock has made the journal.
 func (m *Machine) releases(ctx context.Context, s *migrate.Session) ([]*Release, error) {
-	return recorded(ctx, s.Runner)
+	return recorded(ctx, s.Runner, 0)
 }
 
 // wait calls look every Poll until it is done or fails, d has passed, or an abort is asked for. It

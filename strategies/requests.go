@@ -13,12 +13,12 @@ func Releases(ctx context.Context, runner *migrate.Runner) ([]*Release, error) {
 	if err != nil || !installed {
 		return nil, err
 	}
-	return recorded(ctx, runner)
+	return recorded(ctx, runner, 0)
 }
 
-// recorded reads the releases from a journal that is there.
-func recorded(ctx context.Context, runner *migrate.Runner) ([]*Release, error) {
-	entries, err := runner.Journal().Entries(ctx, runner.Database().DB(), migrate.Filter{Kinds: []migrate.EntryKind{migrate.ReleaseEntry}})
+// recorded reads the releases from a journal that is there, from that on whose plan is the entry of a number.
+func recorded(ctx context.Context, runner *migrate.Runner, since int64) ([]*Release, error) {
+	entries, err := runner.Journal().Entries(ctx, runner.Database().DB(), migrate.Filter{Kinds: []migrate.EntryKind{migrate.ReleaseEntry}, Since: since})
 	if err != nil {
 		return nil, err
 	}
