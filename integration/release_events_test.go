@@ -17,7 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/switchbackdb/switchback/drivers/observer/events"
+	"github.com/switchbackdb/switchback/internal/signed"
 	"github.com/switchbackdb/switchback/strategies"
 )
 
@@ -53,8 +53,7 @@ func (h *hookEnd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	signature := events.Sign(hookSecret, r.Header.Get("Webhook-Id"), r.Header.Get("Webhook-Timestamp"), body)
-	if err != nil || signature != r.Header.Get("Webhook-Signature") || e.ID != r.Header.Get("Webhook-Id") {
+	if err != nil || signed.Check(r.Header, hookSecret, body) != nil || e.ID != r.Header.Get("Webhook-Id") {
 		h.wrong = append(h.wrong, string(body))
 		w.WriteHeader(http.StatusForbidden)
 		return

@@ -6,6 +6,7 @@ for the driver exec. The contract is in docs/custom.md.
         --service ./containers.py --router ./haproxy.py
 """
 import argparse
+import base64
 import hashlib
 import hmac
 import http.server
@@ -21,9 +22,10 @@ OLDEST = 300  # seconds
 
 def answer(headers, body):
     """The status and the answer for a request."""
-    timestamp = headers.get("Switchback-Timestamp", "")
-    signature = "v1=" + hmac.new(secret, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(signature, headers.get("Switchback-Signature", "")):
+    message, timestamp = headers.get("Webhook-Id", ""), headers.get("Webhook-Timestamp", "")
+    mac = hmac.new(secret, f"{message}.{timestamp}.".encode() + body, hashlib.sha256)
+    signature = "v1," + base64.b64encode(mac.digest()).decode()
+    if not hmac.compare_digest(signature, headers.get("Webhook-Signature", "")):
         return 401, b"it is not signed"
     if abs(time.time() - int(timestamp)) > OLDEST:
         return 401, b"it was signed too long ago"
@@ -67,6 +69,8 @@ for option in ("--listen", "--service", "--router", "--cert", "--key"):
     parser.add_argument(option)
 args = parser.parse_args()
 secret = os.environ["GATEWAY_SECRET"].encode()
+if secret.startswith(b"whsec_"):
+    secret = base64.b64decode(secret[len(b"whsec_"):])
 host, port = args.listen.rsplit(":", 1)
 server = http.server.ThreadingHTTPServer((host, int(port)), Handler)
 if args.cert:

@@ -136,8 +136,6 @@ func TestWebhookSigned(t *testing.T) {
 	list, err := custom.NewService(custom.Options{Transport: hook(t, u)}).List(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, list)
-	// As openssl has it: printf '1700000000.{}' | openssl dgst -sha256 -hmac what-requests-are-signed-with
-	require.Equal(t, "v1=2901dd3f5a859974b8d76c499a4b410ceb6d3f1f3ef9838e49125955234d727f", webhook.Sign([]byte(secret), "1700000000", []byte("{}")))
 }
 
 // TestWebhookTLS trusts the authorities that are named, and no others.

@@ -5,28 +5,19 @@ package webhook
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
+	"crypto/rand"
 	"crypto/tls"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/switchbackdb/switchback/drivers/custom"
+	"github.com/switchbackdb/switchback/internal/signed"
 	"github.com/switchbackdb/switchback/internal/tlsfiles"
-)
-
-// The headers of a request. The signature is that of the timestamp, a dot and the body.
-const (
-	HeaderTimestamp = "Switchback-Timestamp" // seconds since 1970
-	HeaderSignature = "Switchback-Signature" // v1= and HMAC-SHA256 in hexadecimal digits
 )
 
 // Options say where the server is.
@@ -47,7 +38,7 @@ func (e *OptionError) Error() string { return e.Option + " " + e.Reason }
 // Transport implements custom.Transport with an HTTP server.
 type Transport struct {
 	url    *url.URL
-	secret []byte
+	secret string
 	client *http.Client
 }
 
@@ -75,7 +66,7 @@ func New(o Options) (*Transport, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.TLSClientConfig = config
-	return &Transport{url: u, secret: []byte(o.Secret), client: &http.Client{
+	return &Transport{url: u, secret: o.Secret, client: &http.Client{
 		Transport: transport,
 		// What was signed for one server is not for another.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -89,14 +80,6 @@ func loopback(host string) bool {
 
 func (t *Transport) String() string { return t.url.Scheme + "://" + t.url.Host }
 
-// Sign returns the value of HeaderSignature.
-func Sign(secret []byte, timestamp string, body []byte) string {
-	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte(timestamp + "."))
-	mac.Write(body)
-	return "v1=" + hex.EncodeToString(mac.Sum(nil))
-}
-
 // Call implements custom.Transport. After 2xx the call was carried out, after 4xx it was refused. A 5xx, a connection
 // that was lost and an answer that is cut off leave open which of the two. A redirect is a refusal.
 func (t *Transport) Call(ctx context.Context, _, _ string, request []byte) (custom.Reply, error) {
@@ -104,11 +87,10 @@ func (t *Transport) Call(ctx context.Context, _, _ string, request []byte) (cust
 	if err != nil {
 		return custom.Reply{}, err
 	}
-	timestamp := strconv.FormatInt(time.Now().Unix(), 10)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
-	req.Header.Set(HeaderTimestamp, timestamp)
-	req.Header.Set(HeaderSignature, Sign(t.secret, timestamp, request))
+	// Which calls are one says their operation; this tells requests apart.
+	signed.Set(req.Header, t.secret, rand.Text(), request)
 	resp, err := t.client.Do(req)
 	if err != nil {
 		return t.lost(ctx, err)

@@ -3,9 +3,6 @@ package events
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,10 +10,10 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/switchbackdb/switchback/internal/signed"
 	"github.com/switchbackdb/switchback/strategies"
 )
 
@@ -188,21 +185,15 @@ func (w *Webhook) body(e strategies.Event) ([]byte, error) {
 	return json.Marshal(e)
 }
 
-// post sends a body once. again tells that another try may help. The headers are those of https://www.standardwebhooks.com,
-// so that a receiver finds what checks them in its language.
+// post sends a body once. again tells that another try may help.
 func (w *Webhook) post(ctx context.Context, id string, body []byte) (again bool, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.o.URL, bytes.NewReader(body))
 	if err != nil {
 		return false, errors.New("its URL cannot be asked")
 	}
-	now := strconv.FormatInt(time.Now().Unix(), 10)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "switchback")
-	req.Header.Set("Webhook-Id", id)
-	req.Header.Set("Webhook-Timestamp", now)
-	if w.o.Secret != "" {
-		req.Header.Set("Webhook-Signature", Sign(w.o.Secret, id, now, body))
-	}
+	signed.Set(req.Header, w.o.Secret, id, body)
 	resp, err := w.client.Do(req)
 	if err != nil {
 		var ue *url.Error // its text has the URL
@@ -220,19 +211,4 @@ func (w *Webhook) post(ctx context.Context, id string, body []byte) (again bool,
 		return true, fmt.Errorf("it answered %s", resp.Status)
 	}
 	return false, fmt.Errorf("it answered %s", resp.Status)
-}
-
-// Sign is the signature of a body, as a receiver can make it itself: the HMAC with SHA-256 of ID, time and body. A secret
-// that begins with whsec_ is base64 behind that, any other is taken as it is.
-func Sign(secret, id, timestamp string, body []byte) string {
-	key := []byte(secret)
-	if coded, ok := strings.CutPrefix(secret, "whsec_"); ok {
-		if raw, err := base64.StdEncoding.DecodeString(coded); err == nil {
-			key = raw
-		}
-	}
-	mac := hmac.New(sha256.New, key)
-	fmt.Fprintf(mac, "%s.%s.", id, timestamp)
-	mac.Write(body)
-	return "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }

@@ -7,9 +7,6 @@ package main
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,11 +14,11 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/switchbackdb/switchback/drivers/router/proxy"
 	"github.com/switchbackdb/switchback/drivers/service/process"
+	"github.com/switchbackdb/switchback/internal/signed"
 	"github.com/switchbackdb/switchback/strategies"
 )
 
@@ -87,8 +84,11 @@ func serve(address string) error {
 
 func answerHTTP(w http.ResponseWriter, r *http.Request) {
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
-	if err != nil || !signed(r, text) {
-		http.Error(w, "it is not signed", http.StatusUnauthorized)
+	if err == nil {
+		err = signed.Check(r.Header, os.Getenv("SECRET"), text)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusUnauthorized)
 		return
 	}
 	status := http.StatusOK
@@ -101,18 +101,6 @@ func answerHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(answer)
-}
-
-// signed tells whether a request was signed with the secret, and not long ago.
-func signed(r *http.Request, text []byte) bool {
-	timestamp := r.Header.Get("Switchback-Timestamp")
-	seconds, err := strconv.ParseInt(timestamp, 10, 64)
-	if err != nil || time.Since(time.Unix(seconds, 0)).Abs() > 5*time.Minute {
-		return false
-	}
-	mac := hmac.New(sha256.New, []byte(os.Getenv("SECRET")))
-	mac.Write([]byte(timestamp + "." + string(text)))
-	return hmac.Equal([]byte("v1="+hex.EncodeToString(mac.Sum(nil))), []byte(r.Header.Get("Switchback-Signature")))
 }
 
 func refusal(err error) any {
