@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/yaml"
 
 	"github.com/switchbackdb/switchback/drivers/cluster"
 	router "github.com/switchbackdb/switchback/drivers/router/kubernetes"
@@ -24,9 +25,12 @@ func newRouteStage(t *testing.T) clusterStage {
 	s := newClusterStage(t)
 	s.allowed(t)
 	s.GatewayAPI(t)
-	s.Service(t, s.namespace, "shop-a")
-	s.Service(t, s.namespace, "shop-b")
-	s.HTTPRoute(t, s.namespace, "shop", map[string]int64{"shop-a": 1, "shop-b": 0})
+	s.Create(t, s.namespace, cluster.HTTPRoutes, documented(t, "gateway.networking.k8s.io/v1", "    kind: HTTPRoute\n"))
+	for _, name := range []string{"shop-a", "shop-b"} {
+		service := documented(t, "v1", "    kind: Service\n    metadata: {name: shop-a}")
+		service["metadata"] = map[string]any{"name": name}
+		s.Create(t, s.namespace, cluster.Services, service)
+	}
 	config, _, _ := strings.Cut(kubernetesConfig, "  router: ")
 	text := strings.NewReplacer("KUBECONFIG", s.KubeconfigOf(t, servers.Limited), "NAMESPACE", s.namespace, "[50, 100]", "[10, 100]").Replace(stageConfig + config + routeConfig)
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "switchback.yaml"), []byte(text), 0o600))
@@ -35,6 +39,20 @@ func newRouteStage(t *testing.T) clusterStage {
 	s.router, err = router.NewRoute(c, router.Options{Application: "shop", Route: "shop", Services: []string{"shop-a", "shop-b"}})
 	require.NoError(t, err)
 	return s
+}
+
+// documented is the object of the documentation that begins so.
+func documented(t *testing.T, version, begins string) (o map[string]any) {
+	t.Helper()
+	page, err := os.ReadFile("../docs/kubernetes.md")
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(page), "    apiVersion: "+version+"\n"+begins)
+	require.True(t, found)
+	text, _, _ := strings.Cut(begins+rest, "\n\n")
+	require.NoError(t, yaml.Unmarshal([]byte("    apiVersion: "+version+"\n"+text), &o))
+	plain, err := cluster.Plain(o)
+	require.NoError(t, err)
+	return plain
 }
 
 // weights are those that the route gives the Services, as the API has them.
@@ -101,6 +119,14 @@ func TestReleaseRoute(t *testing.T) {
 	require.Equal(t, 3, c.end(t), c.out.String())
 	s.is("v1", "back, once it was undone")
 	require.Equal(t, map[string]int64{"shop-a": 100, "shop-b": 0}, s.weights(t))
+
+	// A Gateway counts nothing for us.
+	counted := string(text) + "  analysis:\n    - {router: {errors: 1%}}\n"
+	require.NoError(t, os.WriteFile(file, []byte(counted), 0o600))
+	c = start(t, s.dir, nil, "release", "plan", "--version", "v3")
+	require.Equal(t, 1, c.end(t))
+	require.Contains(t, c.out.String(), "this router does not count requests")
+	require.Contains(t, c.out.String(), "next: make it a gate of the kind prometheus")
 
 	// The words of the two routers are not mixed.
 	for words, says := range map[string]string{

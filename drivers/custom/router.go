@@ -13,10 +13,18 @@ import (
 // Router implements strategies.Router with the other side of a transport.
 type Router struct{ caller }
 
-var _ strategies.Router = (*Router)(nil)
+var (
+	_ strategies.Router = (*Router)(nil)
+	_ strategies.Caller = (*Router)(nil)
+)
 
 // NewRouter returns the router at the other side. It does not call it yet.
 func NewRouter(o Options) *Router { return &Router{caller{o, portRouter}} }
+
+// Calls implements strategies.Caller.
+func (r *Router) Calls(context.Context) ([]string, error) {
+	return []string{fmt.Sprintf("%s: router shift, and router observe to see that it follows", r.Transport)}, nil
+}
 
 // Observe implements strategies.Router.
 func (r *Router) Observe(ctx context.Context) (strategies.Routing, error) {

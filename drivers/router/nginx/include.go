@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -136,6 +137,9 @@ func (i *include) put(ctx context.Context, s state, served int64, g generation, 
 	return i.files.prune(s)
 }
 
+// noProcess is what NGINX says of a signal when there is no process that it is for.
+var noProcess = regexp.MustCompile(`invalid PID number|open\(\) "[^"]*" failed \(2:|kill\([0-9, ]*\) failed \(3:`)
+
 // enforce flips the link to the next generation and has NGINX load it, or flips it back.
 func (i *include) enforce(ctx context.Context, s state, g generation) error {
 	if err := i.files.point(s.Next); err != nil {
@@ -147,6 +151,12 @@ func (i *include) enforce(ctx context.Context, s state, g generation) error {
 	}
 	failpoint.Hit("nginx: tested")
 	if err := i.run(ctx, i.options.Reload); err != nil {
+		if noProcess.MatchString(err.Error()) {
+			err = fmt.Errorf("NGINX does not run, or its pid file is another: %w", err)
+			if s.Current == 0 && !i.first {
+				err = fmt.Errorf("start it first, with its configuration as it is without include %s; %w", i.files.link, err)
+			}
+		}
 		return i.back(ctx, s, true, fmt.Errorf("generation %d: %w", s.Next, err))
 	}
 	failpoint.Hit("nginx: reloaded")

@@ -253,6 +253,12 @@ func TestNotRunning(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotRunning)
 	require.NoError(t, s.Start(t.Context(), nil))
 	s.serves(t, "blue", blue, 1)
+
+	// Before the first shift nobody knows whether it should.
+	s = start(t)
+	require.NoError(t, s.Stop())
+	_, err = s.router(t).Shift(t.Context(), s.op(), all(blue))
+	require.ErrorContains(t, err, "start it first, with its configuration as it is without include "+s.options.Include+"; NGINX does not run, or its pid file is another")
 }
 
 // TestHostileBackends never become directives.

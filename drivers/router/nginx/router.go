@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/switchbackdb/switchback/strategies"
 )
 
-var _ strategies.Router = (*Router)(nil)
+var (
+	_ strategies.Router = (*Router)(nil)
+	_ strategies.Caller = (*Router)(nil)
+)
 
 // drainPoll is how often Drain counts what is left.
 const drainPoll = 25 * time.Millisecond
@@ -28,6 +32,16 @@ func New(o Options) (*Router, error) {
 		return nil, fmt.Errorf("the NGINX router counts connections as Linux lists them, and works there only: %w", err)
 	}
 	return &Router{newInclude(o, "")}, nil
+}
+
+// Calls implements strategies.Caller.
+func (r *Router) Calls(context.Context) ([]string, error) {
+	return []string{
+		"write the next generation, and have " + r.files.link + " lead to it",
+		"run " + strings.Join(r.options.Test, " "),
+		"run " + r.load(),
+		"ask the beacon at " + r.options.Beacon + " until new connections meet nothing else",
+	}, nil
 }
 
 // Observe returns the routing that NGINX serves by, as its beacon says. Before the first shift it has no backends.

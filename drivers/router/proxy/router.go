@@ -15,7 +15,10 @@ import (
 	"github.com/switchbackdb/switchback/strategies"
 )
 
-var _ strategies.Router = (*Router)(nil)
+var (
+	_ strategies.Router = (*Router)(nil)
+	_ strategies.Caller = (*Router)(nil)
+)
 
 // ErrNotRunning is wrapped by the errors of a Router whose proxy does not answer.
 var ErrNotRunning = errors.New("the proxy is not running")
@@ -48,6 +51,11 @@ func NewRouter(adminSocket string) *Router {
 			DisableKeepAlives: true,
 		}},
 	}
+}
+
+// Calls implements strategies.Caller.
+func (r *Router) Calls(context.Context) ([]string, error) {
+	return []string{"tell the proxy at " + r.socket}, nil
 }
 
 // Observe returns the routing the proxy serves by. Before the first shift it has no backends.
