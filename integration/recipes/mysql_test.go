@@ -543,3 +543,31 @@ func TestLockersTriggerOrder(t *testing.T) {
 		check("purge", "", "body", "EVE! ")
 	})
 }
+
+// TestLockersFate: what became of an interrupted statement is known also where it makes or drops what is Switchback's own by its
+// name, which no model has.
+func TestLockersFate(t *testing.T) {
+	onLockers(t, func(t *testing.T, g *locker) {
+		g.exec("CREATE TABLE items (id int PRIMARY KEY)")
+		conn, err := g.db.DB().Conn(t.Context())
+		require.NoError(t, err)
+		defer conn.Close()
+		for _, statement := range []string{
+			"CREATE TABLE switchback_old_items (id int)", "CREATE SQL SECURITY INVOKER VIEW switchback_new_goods AS\nSELECT id FROM items",
+			"DROP VIEW switchback_new_goods", "DROP TABLE `switchback_old_items`", "ALTER TABLE items ADD COLUMN n int", "DROP TABLE items",
+		} {
+			before, err := g.db.(interface {
+				Fingerprint(context.Context, schema.Queryer) (string, error)
+			}).Fingerprint(t.Context(), conn)
+			require.NoError(t, err)
+			for _, want := range []migrate.Fate{migrate.NoEffect, migrate.TookEffect} {
+				fate, err := g.db.Settle(t.Context(), conn, statement, before)
+				require.NoError(t, err)
+				require.Equal(t, want, fate, statement)
+				if want == migrate.NoEffect {
+					g.exec(statement)
+				}
+			}
+		}
+	})
+}

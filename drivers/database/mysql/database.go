@@ -20,6 +20,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	"github.com/switchbackdb/switchback/internal/sqltoken"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/schema"
 )
@@ -227,9 +228,28 @@ func (d *Database) Scan(script string) ([]migrate.Statement, error) {
 func (d *Database) BeforeCommit(context.Context, *sql.Conn, string) error { return nil }
 
 // Settle implements migrate.Database.
-func (d *Database) Settle(ctx context.Context, conn *sql.Conn, _, before string) (migrate.Fate, error) {
+func (d *Database) Settle(ctx context.Context, conn *sql.Conn, statement, before string) (migrate.Fate, error) {
 	now, err := d.Fingerprint(ctx, conn)
-	if err != nil || now == before {
+	if err != nil {
+		return migrate.NoEffect, err
+	}
+	if now != before {
+		return migrate.TookEffect, nil
+	}
+	return d.unseen(ctx, conn, statement)
+}
+
+// unseen finds out what became of a statement that makes or drops a table or view which the fingerprint leaves out, as it is
+// Switchback's by its name: what waits in the attic, or stands in for something for a moment.
+func (d *Database) unseen(ctx context.Context, conn *sql.Conn, statement string) (migrate.Fate, error) {
+	tokens := sqltoken.Split(statement, sqltoken.Of(string(d.engine)))
+	i := slices.IndexFunc(tokens, func(t sqltoken.Token) bool { return t.Is("TABLE") || t.Is("VIEW") })
+	if i < 1 || i+1 >= len(tokens) || !tokens[0].Is("CREATE") && !tokens[0].Is("DROP") || !ours(tokens[i+1].Name) {
+		return migrate.NoEffect, nil
+	}
+	var n int
+	err := queryRow(ctx, conn, &n, "SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?", tokens[i+1].Name)
+	if err != nil || (n > 0) != tokens[0].Is("CREATE") {
 		return migrate.NoEffect, err
 	}
 	return migrate.TookEffect, nil
