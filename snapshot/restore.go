@@ -53,6 +53,29 @@ type Execer interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
+// Obstructed is a live database that may have what a swap would tear apart.
+type Obstructed interface {
+	// Obstacles is an error that names what is in the way of a restore over the database.
+	Obstacles(ctx context.Context) error
+}
+
+// Unobstructed is an error that names what is in the way of a restore over a database.
+func Unobstructed(ctx context.Context, live Live) error {
+	o, ok := live.(Obstructed)
+	if !ok {
+		return nil
+	}
+	if err := o.Obstacles(ctx); err != nil {
+		return fmt.Errorf("restore over the database: %w\n  state: nothing was changed", err)
+	}
+	return nil
+}
+
+// NotEmptyError is returned for a database that somebody uses. Nothing was changed in it.
+type NotEmptyError struct{ Has string }
+
+func (e *NotEmptyError) Error() string { return "the database is not empty: it has " + e.Has }
+
 // Restored says what a restore did.
 type Restored struct {
 	ID        string   `json:"id,omitempty"`         // of the snapshot; empty when a displaced database was put back
@@ -70,6 +93,9 @@ type Restored struct {
 func (s *Store) Restore(ctx context.Context, session *migrate.Session, live Live, m *Manifest, actor string, o BuildOptions) (_ *Restored, err error) {
 	if m.Masked != "" && !o.Elsewhere {
 		return nil, fmt.Errorf("restore snapshot %s: its rows were masked, so it is no copy of %s\n  state: nothing was changed\n  next: switchback snapshot restore %s --into URL", m.ID, m.Source, m.ID)
+	}
+	if err := Unobstructed(ctx, live); err != nil {
+		return nil, err
 	}
 	begun := time.Now()
 	built, err := live.Beside(ctx, m)

@@ -120,7 +120,7 @@ func restoreOver(c *cli.Context, store *snapshot.Store, m *snapshot.Manifest, o 
 		if err := sameDatabase(c.Context, live, m); err != nil {
 			return err
 		}
-		if err := t.printLoss(c.Context, m); err != nil || c.Bool("dry-run") {
+		if err := t.foretell(c.Context, live, store, m); err != nil || c.Bool("dry-run") {
 			return err
 		}
 		return t.takePlace(c.Context, live, store, m, o)
@@ -162,7 +162,7 @@ func (p *project) restoreElsewhere(c *cli.Context, store *snapshot.Store, m *sna
 	if m.Of(name, identity) {
 		return fmt.Errorf("--into: %s is where snapshot %s was taken of\n  state: nothing was changed\n  next: the same with --url or --env, without --into", name, m.ID)
 	}
-	if err := t.printLoss(c.Context, m); err != nil || c.Bool("dry-run") {
+	if err := t.foretell(c.Context, live, store, m); err != nil || c.Bool("dry-run") {
 		return err
 	}
 	o.Elsewhere = true
@@ -283,6 +283,17 @@ func (t *target) printLoss(ctx context.Context, m *snapshot.Manifest) error {
 			return fmt.Errorf("count the rows of %s: %w", table.Name, err)
 		}
 		rows = append(rows, []string{table.Name, now, count(table.Rows)})
+	}
+	names, more, err := t.unknownTables(ctx, m)
+	if err != nil {
+		return err
+	}
+	for i, path := range more {
+		var n int64
+		if err := t.db.DB().QueryRowContext(ctx, "SELECT count(*) FROM "+path).Scan(&n); err != nil {
+			return fmt.Errorf("count the rows of %s: %w", names[i], err)
+		}
+		rows = append(rows, []string{names[i], count(n), "missing"})
 	}
 	t.out.table(rows)
 	return nil
@@ -429,6 +440,8 @@ func (p *project) restoreIntoServer(ctx context.Context, store *snapshot.Store, 
 		return fmt.Errorf("restore the rows of snapshot %s into %s: %w\n  state: nothing was changed%s", m.ID, source.Redact(url), err, unfit)
 	case err != nil && m.Only == snapshot.OnlyData:
 		return fmt.Errorf("restore the rows of snapshot %s into %s: %w\n  state: the database may hold a part of them, and misses triggers and foreign keys until all are there\n  next: run the same command again, which goes on", m.ID, source.Redact(url), err)
+	case errors.As(err, new(*snapshot.NotEmptyError)):
+		return fmt.Errorf("restore snapshot %s into %s: %w\n  state: nothing was changed\n  next: name an empty database; or with --replace it takes the place of that one, which is kept", m.ID, source.Redact(url), err)
 	case err != nil:
 		return fmt.Errorf("restore snapshot %s into %s: %w\n  state: the database may hold a part of it\n  next: drop that database, make an empty one, and run the same command again", m.ID, source.Redact(url), err)
 	}

@@ -148,7 +148,7 @@ func (s *site) clear(ctx context.Context, left bool) (*schema.Database, error) {
 		sequences = append(sequences, q.Name)
 	}
 	if n := len(names) + len(sequences) + len(found.Views) + len(found.Routines) + len(found.Items); n > 0 && !left {
-		return nil, fmt.Errorf("the database %s is not empty: there are %d tables and other objects in it", s.db.name, n)
+		return nil, &snapshot.NotEmptyError{Has: fmt.Sprintf("%d tables and other objects", n)}
 	}
 	for _, n := range names {
 		if err := ddlOn(ctx, s.build, "DROP TABLE "+quote(n)); err != nil {

@@ -47,6 +47,11 @@ func (d *Database) exchange(ctx context.Context, session *migrate.Session, from 
 	return d.finishExchange(ctx, x.conn)
 }
 
+// Obstacles implements snapshot.Obstructed.
+func (d *Database) Obstacles(ctx context.Context) error {
+	return d.refuseInbound(ctx, d.named("__restore"))
+}
+
 // refuseInbound refuses when tables of other databases have foreign keys into this one: these would follow what is
 // displaced.
 func (d *Database) refuseInbound(ctx context.Context, except string) error {

@@ -100,9 +100,6 @@ type built struct {
 
 // Beside implements snapshot.Live: the database has the encoding, the locale and the owner of the live one.
 func (d *Database) Beside(ctx context.Context, m *snapshot.Manifest) (snapshot.Beside, error) {
-	if err := d.movable(ctx); err != nil {
-		return nil, err
-	}
 	if _, err := d.db.ExecContext(ctx, "DROP SCHEMA IF EXISTS "+restoreSchema+" CASCADE"); err != nil {
 		return nil, fmt.Errorf("tidy up after a restore that was killed at its very end: %w", err)
 	}
@@ -204,8 +201,8 @@ func (d *Database) drop(ctx context.Context, name string) error {
 	return nil
 }
 
-// movable refuses what cannot be swapped, before anything is built.
-func (d *Database) movable(ctx context.Context) error {
+// Obstacles implements snapshot.Obstructed.
+func (d *Database) Obstacles(ctx context.Context) error {
 	rows, err := query(ctx, d.db, `SELECT 'replication slot ' || slot_name FROM pg_replication_slots WHERE database = current_database()
 UNION ALL SELECT 'subscription ' || subname FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 UNION ALL SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts WHERE database = current_database() ORDER BY 1`)

@@ -231,11 +231,11 @@ func (s *site) empty(ctx context.Context, of string) (*schema.Database, error) {
 		return nil, err
 	}
 	if first := firstObject(is); first != "" {
-		return nil, fmt.Errorf("the database is not empty: it has %s\n  next: name an empty one", first)
+		return nil, &snapshot.NotEmptyError{Has: first}
 	}
 	rows, err := query(ctx, s.pool, "SELECT nspname FROM pg_namespace WHERE nspname = 'switchback'")
 	if err == nil && len(rows) > 0 {
-		err = errors.New("the database is not empty: it has a journal\n  next: name an empty one")
+		err = &snapshot.NotEmptyError{Has: "a journal"}
 	}
 	is.Settings = nil
 	return is, err

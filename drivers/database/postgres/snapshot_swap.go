@@ -32,7 +32,7 @@ func (d *Database) Swap(ctx context.Context, session *migrate.Session, beside sn
 	if !ok {
 		return fmt.Errorf("%T was not built beside a database of PostgreSQL", beside)
 	}
-	if err := d.movable(ctx); err != nil {
+	if err := d.Obstacles(ctx); err != nil {
 		return err
 	}
 	if err := carry(ctx, session.Conn(), b.pool, amend); err != nil {
@@ -56,7 +56,7 @@ func (d *Database) Swap(ctx context.Context, session *migrate.Session, beside sn
 
 // Return implements snapshot.Live: the same with a database that was displaced before.
 func (d *Database) Return(ctx context.Context, session *migrate.Session, displaced, kept string, amend snapshot.Amend) (err error) {
-	if err := d.movable(ctx); err != nil {
+	if err := d.Obstacles(ctx); err != nil {
 		return err
 	}
 	mark, there, err := markOf(ctx, d.db, displaced)
