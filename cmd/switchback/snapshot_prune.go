@@ -19,7 +19,12 @@ verified by restoring it.`
 
 func pruneCommand() *cli.Command {
 	number := func(name, what string) cli.Flag {
-		return &cli.IntFlag{Name: "keep-" + name, Usage: what + "; -1 for all"}
+		return &cli.IntFlag{Name: "keep-" + name, Usage: what + "; -1 for all", Action: func(_ *cli.Context, n int) error {
+			if n < -1 {
+				return fmt.Errorf("--keep-%s %d: want a number, or -1 for all\n  state: nothing was removed", name, n)
+			}
+			return nil
+		}}
 	}
 	return &cli.Command{
 		Name: "prune", Usage: "remove the snapshots that no rule keeps, and say why each stays or goes", Description: pruneText,
@@ -37,8 +42,13 @@ func pinCommands() []*cli.Command {
 	return []*cli.Command{
 		{
 			Name: "pin", Usage: "keep a snapshot from being pruned", ArgsUsage: "ID",
-			Flags:  append(outputFlags(), storeFlag(), &cli.StringFlag{Name: "reason", Usage: "why, for people", Required: true}),
-			Action: func(c *cli.Context) error { return pin(c, c.String("reason")) },
+			Flags: append(outputFlags(), storeFlag(), &cli.StringFlag{Name: "reason", Usage: "why, for people", Required: true}),
+			Action: func(c *cli.Context) error {
+				if strings.TrimSpace(c.String("reason")) == "" {
+					return errors.New("--reason is empty: say why the snapshot is kept\n  state: nothing was changed")
+				}
+				return pin(c, c.String("reason"))
+			},
 		},
 		{
 			Name: "unpin", Usage: "let a snapshot be pruned again", ArgsUsage: "ID", Flags: append(outputFlags(), storeFlag()),
@@ -92,6 +102,9 @@ func keepWithin(text string) (time.Duration, error) {
 }
 
 func snapshotPrune(c *cli.Context) error {
+	if c.Args().Present() {
+		return fmt.Errorf("%s takes no argument %q\n  state: nothing was removed", c.Command.Name, c.Args().First())
+	}
 	p, err := openProject(c)
 	if err != nil {
 		return err
