@@ -58,15 +58,59 @@ func TestCandidateDies(t *testing.T) {
 	s.answered("v1", 50)
 }
 
+// TestCandidateDiesInTheMidst has it die between two shares: the release turns back at once.
+func TestCandidateDiesInTheMidst(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, "  pause: 1h\n")
+	c := start(t, s.dir, nil, "release", "start", "--version", "v2")
+	s.sharing()
+	s.die("v2-green")
+	require.Equal(t, 3, c.end(t), c.out.String())
+	require.Contains(t, c.out.String(), "v2-green is stopped")
+	s.is("v1", "brought back")
+	s.answered("v1", 50)
+}
+
+// sharing waits until the release watches a candidate that has its first share.
+func (s *stage) sharing() {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool {
+		return regexp.MustCompile(`shift 100 % +begun`).MatchString(run(s.t, s.dir, "release", "status"))
+	}, 30*time.Second, 50*time.Millisecond)
+}
+
+// TestForeignRoute has somebody else move the traffic while a release waits to be promoted, and on its way back. What he did
+// stays, until he takes it back.
+func TestForeignRoute(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	theirs := answering(t, "theirs")
+	run(t, s.dir, "release", "start", "--version", "v2", "--pause")
+	ours, err := s.router.Observe(t.Context())
+	require.NoError(t, err)
+	run(t, s.dir, "traffic", "set", "green="+theirs+"=100")
+	for _, command := range []string{"promote", "resume"} {
+		c := start(t, s.dir, nil, "release", command)
+		require.Equal(t, 1, c.end(t), c.out.String())
+		require.Contains(t, c.out.String(), "traffic goes to "+theirs)
+		require.Contains(t, c.out.String(), "changed by somebody else")
+		require.Contains(t, c.out.String(), "\n  state: ")
+		require.Contains(t, c.out.String(), "next: mend the cause, then: switchback release resume")
+		require.Equal(t, "theirs", s.answer())
+	}
+	run(t, s.dir, "traffic", "set", "blue="+ours.Backends[0].Address+"=100", "green="+theirs+"=0")
+	c := start(t, s.dir, nil, "release", "resume")
+	require.Equal(t, 3, c.end(t), c.out.String())
+	s.is("v1", "once it was taken back")
+}
+
 // TestStableDies has the stable version die in the midst of a canary. The candidate keeps the traffic and a person is
 // asked, who has the stable version started again.
 func TestStableDies(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "  pause: 1h\n")
 	c := start(t, s.dir, nil, "release", "start", "--version", "v2")
-	require.Eventually(t, func() bool {
-		return regexp.MustCompile(`shift 100 % +begun`).MatchString(run(t, s.dir, "release", "status"))
-	}, 30*time.Second, 50*time.Millisecond)
+	s.sharing()
 	s.die("v1-green")
 	require.Zero(t, c.end(t), c.out.String())
 	require.Contains(t, c.out.String(), "is held: the stable version is gone: v1-green is stopped")

@@ -332,6 +332,9 @@ func (m *Machine) untouched(ctx context.Context, r *Release) error {
 // drain takes blue from the router and waits until nothing is under way there any more. What is left
 // after its time is noted, and cut off when blue is stopped.
 func (m *Machine) drain(ctx context.Context, s *migrate.Session, r *Release, i int) (string, error) {
+	if err := m.untouched(ctx, r); err != nil {
+		return "", err
+	}
 	address, err := m.blueAddress(ctx, r.Plan.Blue)
 	if err != nil {
 		return "", err
