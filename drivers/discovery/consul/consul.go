@@ -14,13 +14,13 @@ import (
 	"fmt"
 	"net"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/switchbackdb/switchback/drivers/discovery/keys"
 	"github.com/switchbackdb/switchback/internal/failpoint"
 	"github.com/switchbackdb/switchback/internal/tlsfiles"
 	"github.com/switchbackdb/switchback/strategies"
@@ -37,7 +37,7 @@ type Options struct {
 // Discovery implements strategies.Discovery with Consul.
 type Discovery struct {
 	client *api.Client
-	prefix string // of all keys, with a slash at its end
+	keys   keys.Keys
 	node   string // of the catalogue, that the services of releases are on
 	where  string
 }
@@ -64,18 +64,8 @@ func New(o Options) (*Discovery, error) {
 		return nil, fmt.Errorf("consul at %s: %w", o.Address, err)
 	}
 	prefix := strings.Trim(o.Prefix, "/")
-	return &Discovery{client: client, prefix: prefix + "/", node: "switchback-" + strings.ReplaceAll(prefix, "/", "-"), where: o.Address}, nil
+	return &Discovery{client: client, keys: keys.Keys(prefix + "/"), node: "switchback-" + strings.ReplaceAll(prefix, "/", "-"), where: o.Address}, nil
 }
-
-func (d *Discovery) fenceKey() string { return d.prefix + "fence" }
-
-// agentKey is the key of which an agent holds the newest writing.
-func (d *Discovery) agentKey(name string) string { return d.prefix + "agents/" + name }
-
-// instances is what the keys of the instances begin with.
-func (d *Discovery) instances() string { return d.prefix + "instances/" }
-
-func (d *Discovery) key(key string) string { return d.instances() + key }
 
 // Register implements strategies.Discovery.
 func (d *Discovery) Register(ctx context.Context, op strategies.Operation, r strategies.Registration) error {
@@ -84,7 +74,7 @@ func (d *Discovery) Register(ctx context.Context, op strategies.Operation, r str
 	if err == nil {
 		var entered api.TxnOps
 		if entered, err = d.entered(r); err == nil {
-			err = d.change(ctx, op, r.Key, append(entered, kv(api.KVSet, d.key(r.Key), value, 0, "")))
+			err = d.change(ctx, op, r.Key, append(entered, kv(api.KVSet, d.keys.Instance(r.Key), value, 0, "")))
 		}
 	}
 	if err != nil {
@@ -97,7 +87,7 @@ func (d *Discovery) Register(ctx context.Context, op strategies.Operation, r str
 func (d *Discovery) Deregister(ctx context.Context, op strategies.Operation, key string) error {
 	application, _, _ := strings.Cut(key, "/")
 	err := d.change(ctx, op, key, api.TxnOps{
-		kv(api.KVDelete, d.key(key), nil, 0, ""),
+		kv(api.KVDelete, d.keys.Instance(key), nil, 0, ""),
 		{Service: &api.ServiceTxnOp{Verb: api.ServiceDelete, Node: d.node, Service: api.AgentService{ID: key, Service: application}}},
 	})
 	if err != nil {
@@ -188,11 +178,11 @@ func (d *Discovery) fenced(ctx context.Context, op strategies.Operation, key str
 	if op.Fence < seen {
 		return nil, fmt.Errorf("fence %d, seen %d: %w", op.Fence, seen, strategies.ErrStaleFence)
 	}
-	ops := api.TxnOps{unchanged(d.fenceKey(), index)}
+	ops := api.TxnOps{unchanged(d.keys.Fence(), index)}
 	if op.Fence > seen {
-		ops = append(ops, kv(api.KVSet, d.fenceKey(), strconv.AppendInt(nil, op.Fence, 10), 0, ""))
+		ops = append(ops, kv(api.KVSet, d.keys.Fence(), strconv.AppendInt(nil, op.Fence, 10), 0, ""))
 	}
-	now, err := d.get(ctx, d.key(key))
+	now, err := d.get(ctx, d.keys.Instance(key))
 	if err == nil && now != nil && now.Session != "" {
 		ops = append(ops, kv(api.KVUnlock, now.Key, now.Value, 0, now.Session))
 	}
@@ -243,34 +233,31 @@ func (d *Discovery) get(ctx context.Context, key string) (*api.KVPair, error) {
 
 // fence is the highest one seen, with the index it was written at; 0 and 0 when there is none.
 func (d *Discovery) fence(ctx context.Context) (seen int64, index uint64, err error) {
-	pair, err := d.get(ctx, d.fenceKey())
+	pair, err := d.get(ctx, d.keys.Fence())
 	if err != nil || pair == nil {
 		return 0, 0, err
 	}
-	if seen, err = strconv.ParseInt(string(pair.Value), 10, 64); err != nil {
-		return 0, 0, fmt.Errorf("the key %s is %q, which is no fence of ours: %w", pair.Key, pair.Value, strategies.ErrForeignChange)
-	}
-	return seen, pair.ModifyIndex, nil
+	seen, err = d.keys.ParseFence(pair.Value)
+	return seen, pair.ModifyIndex, err
 }
 
 // List implements strategies.Discovery.
 func (d *Discovery) List(ctx context.Context) ([]strategies.Registration, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	pairs, _, err := d.client.KV().List(d.instances(), query(ctx))
+	pairs, _, err := d.client.KV().List(d.keys.Instances(), query(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("list registrations: %w", d.explain(err))
 	}
 	var list []strategies.Registration
 	for _, pair := range pairs {
-		var r strategies.Registration
-		if err := json.Unmarshal(pair.Value, &r); err != nil {
-			return nil, fmt.Errorf("list registrations: the key %s is no registration of ours: %w", pair.Key, err)
+		r, err := d.keys.Registration(strings.TrimPrefix(pair.Key, d.keys.Instances()), pair.Value)
+		if err != nil {
+			return nil, fmt.Errorf("list registrations: %w", err)
 		}
-		r.Key = strings.TrimPrefix(pair.Key, d.instances())
 		list = append(list, r)
 	}
-	slices.SortFunc(list, func(a, b strategies.Registration) int { return strings.Compare(a.Key, b.Key) })
+	keys.Sort(list)
 	return list, nil
 }
 

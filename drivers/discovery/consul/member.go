@@ -100,7 +100,7 @@ func (m *Member) announce(ctx context.Context, want []strategies.Registration) (
 		done.Put(did, r)
 	}
 	for _, r := range remove {
-		key := m.d.key(r.Key)
+		key := m.d.keys.Instance(r.Key)
 		if err := m.change(ctx, unchanged(key, seen[r.Key].ModifyIndex), kv(api.KVDelete, key, nil, 0, "")); err != nil {
 			return done, err
 		}
@@ -135,7 +135,7 @@ func (m *Member) live(ctx context.Context) error {
 
 // enter writes the agent's key, held by the session.
 func (m *Member) enter(ctx context.Context, session string) error {
-	key := m.d.agentKey(m.name)
+	key := m.d.keys.Agent(m.name)
 	now, err := m.d.get(ctx, key)
 	if err != nil {
 		return err
@@ -171,14 +171,14 @@ func (m *Member) superseded() error {
 
 // look reads the instances' keys. One that holds no registration is somebody else's.
 func (m *Member) look(ctx context.Context) (there []strategies.Registration, seen map[string]*api.KVPair, err error) {
-	pairs, _, err := m.d.client.KV().List(m.d.instances(), query(ctx))
+	pairs, _, err := m.d.client.KV().List(m.d.keys.Instances(), query(ctx))
 	seen = map[string]*api.KVPair{}
 	for _, pair := range pairs {
 		var r strategies.Registration
 		if json.Unmarshal(pair.Value, &r) != nil {
 			r = strategies.Registration{}
 		}
-		r.Key = strings.TrimPrefix(pair.Key, m.d.instances())
+		r.Key = strings.TrimPrefix(pair.Key, m.d.keys.Instances())
 		there, seen[r.Key] = append(there, r), pair
 	}
 	return there, seen, err
@@ -189,16 +189,16 @@ func (m *Member) put(ctx context.Context, now *api.KVPair, r strategies.Registra
 	if err != nil {
 		return err
 	}
-	return m.change(ctx, held(now, m.d.key(r.Key), value, m.session)...)
+	return m.change(ctx, held(now, m.d.keys.Instance(r.Key), value, m.session)...)
 }
 
 // change does something, if what its steps compare is as it was seen and no other agent of the name has begun.
 func (m *Member) change(ctx context.Context, ops ...*api.TxnOp) error {
-	_, err := m.d.commit(ctx, append(api.TxnOps{unchanged(m.d.agentKey(m.name), m.begun)}, ops...))
+	_, err := m.d.commit(ctx, append(api.TxnOps{unchanged(m.d.keys.Agent(m.name), m.begun)}, ops...))
 	if !errors.Is(err, errChanged) {
 		return err
 	}
-	now, gerr := m.d.get(ctx, m.d.agentKey(m.name))
+	now, gerr := m.d.get(ctx, m.d.keys.Agent(m.name))
 	switch {
 	case gerr != nil:
 		return gerr
@@ -217,7 +217,7 @@ func (m *Member) Leave(ctx context.Context) error {
 	if m.session == "" {
 		return nil
 	}
-	now, err := m.d.get(ctx, m.d.agentKey(m.name))
+	now, err := m.d.get(ctx, m.d.keys.Agent(m.name))
 	if err == nil && now != nil && now.ModifyIndex == m.begun {
 		err = m.serve(ctx, nil, nil) // not those of one that has come after
 	}

@@ -20,7 +20,7 @@ func (d *Discovery) Watch(ctx context.Context, changed func()) {
 	var index uint64
 	for ctx.Err() == nil {
 		q := (&api.QueryOptions{WaitIndex: index, WaitTime: watchTime}).WithContext(ctx)
-		_, meta, err := d.client.KV().Keys(d.instances(), "", q)
+		_, meta, err := d.client.KV().Keys(d.keys.Instances(), "", q)
 		if err != nil {
 			index = 0
 			changed()

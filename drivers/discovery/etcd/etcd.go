@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +18,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
+	"github.com/switchbackdb/switchback/drivers/discovery/keys"
 	"github.com/switchbackdb/switchback/internal/failpoint"
 	"github.com/switchbackdb/switchback/internal/tlsfiles"
 	"github.com/switchbackdb/switchback/strategies"
@@ -36,7 +36,7 @@ type Options struct {
 // Discovery implements strategies.Discovery with etcd.
 type Discovery struct {
 	client *clientv3.Client
-	prefix string
+	keys   keys.Keys
 	where  string
 }
 
@@ -66,28 +66,18 @@ func New(o Options) (*Discovery, error) {
 	if err != nil {
 		return nil, fmt.Errorf("etcd at %s: %w", strings.Join(o.Endpoints, ", "), err)
 	}
-	return &Discovery{client: c, prefix: "/" + strings.Trim(o.Prefix, "/") + "/", where: strings.Join(o.Endpoints, ",")}, nil
+	return &Discovery{client: c, keys: keys.Keys("/" + strings.Trim(o.Prefix, "/") + "/"), where: strings.Join(o.Endpoints, ",")}, nil
 }
 
 // Close ends the connection.
 func (d *Discovery) Close() error { return d.client.Close() }
-
-func (d *Discovery) fenceKey() string { return d.prefix + "fence" }
-
-// agentKey is the key of which an agent holds the newest writing.
-func (d *Discovery) agentKey(name string) string { return d.prefix + "agents/" + name }
-
-// instances is what the keys of the instances begin with.
-func (d *Discovery) instances() string { return d.prefix + "instances/" }
-
-func (d *Discovery) key(key string) string { return d.instances() + key }
 
 // Register implements strategies.Discovery.
 func (d *Discovery) Register(ctx context.Context, op strategies.Operation, r strategies.Registration) error {
 	r.Operation, r.Fence = op.ID, op.Fence
 	value, err := json.Marshal(r)
 	if err == nil {
-		err = d.change(ctx, op, clientv3.OpPut(d.key(r.Key), string(value)))
+		err = d.change(ctx, op, clientv3.OpPut(d.keys.Instance(r.Key), string(value)))
 	}
 	if err != nil {
 		return fmt.Errorf("register %s: %w", r.Key, err)
@@ -97,7 +87,7 @@ func (d *Discovery) Register(ctx context.Context, op strategies.Operation, r str
 
 // Deregister implements strategies.Discovery.
 func (d *Discovery) Deregister(ctx context.Context, op strategies.Operation, key string) error {
-	if err := d.change(ctx, op, clientv3.OpDelete(d.key(key))); err != nil {
+	if err := d.change(ctx, op, clientv3.OpDelete(d.keys.Instance(key))); err != nil {
 		return fmt.Errorf("deregister %s: %w", key, err)
 	}
 	return nil
@@ -119,10 +109,10 @@ func (d *Discovery) change(ctx context.Context, op strategies.Operation, do clie
 		failpoint.Hit("etcd: fence read")
 		ops := []clientv3.Op{do}
 		if op.Fence > seen {
-			ops = append(ops, clientv3.OpPut(d.fenceKey(), strconv.FormatInt(op.Fence, 10)))
+			ops = append(ops, clientv3.OpPut(d.keys.Fence(), strconv.FormatInt(op.Fence, 10)))
 		}
 		answer, err := d.client.Txn(ctx).
-			If(clientv3.Compare(clientv3.ModRevision(d.fenceKey()), "=", revision)).
+			If(clientv3.Compare(clientv3.ModRevision(d.keys.Fence()), "=", revision)).
 			Then(ops...).Commit()
 		if err != nil {
 			return d.explain(err)
@@ -136,15 +126,13 @@ func (d *Discovery) change(ctx context.Context, op strategies.Operation, do clie
 
 // fence is the highest one seen, with the revision it was written at; 0 and 0 when there is none.
 func (d *Discovery) fence(ctx context.Context) (seen, revision int64, err error) {
-	answer, err := d.client.Get(ctx, d.fenceKey())
+	answer, err := d.client.Get(ctx, d.keys.Fence())
 	if err != nil || len(answer.Kvs) == 0 {
 		return 0, 0, err
 	}
 	kv := answer.Kvs[0]
-	if seen, err = strconv.ParseInt(string(kv.Value), 10, 64); err != nil {
-		return 0, 0, fmt.Errorf("the key %s is %q, which is no fence of ours: %w", d.fenceKey(), kv.Value, strategies.ErrForeignChange)
-	}
-	return seen, kv.ModRevision, nil
+	seen, err = d.keys.ParseFence(kv.Value)
+	return seen, kv.ModRevision, err
 }
 
 // List implements strategies.Discovery. All is of one revision.
@@ -153,18 +141,14 @@ func (d *Discovery) List(ctx context.Context) ([]strategies.Registration, error)
 	defer cancel()
 	var list []strategies.Registration
 	err := d.each(ctx, func(key string, value []byte, _ entry) error {
-		var r strategies.Registration
-		if err := json.Unmarshal(value, &r); err != nil {
-			return fmt.Errorf("the key %s is no registration of ours: %w", d.key(key), err)
-		}
-		r.Key = key
+		r, err := d.keys.Registration(key, value)
 		list = append(list, r)
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list registrations: %w", d.explain(err))
 	}
-	slices.SortFunc(list, func(a, b strategies.Registration) int { return strings.Compare(a.Key, b.Key) })
+	keys.Sort(list)
 	return list, nil
 }
 

@@ -115,7 +115,7 @@ func TestWatchOverCompaction(t *testing.T) {
 	ended := make(chan struct{})
 	go func() { defer close(ended); d.Watch(ctx, func() { rung.Add(1) }) }()
 	write := func() int64 {
-		put, err := there.client.Put(t.Context(), there.key("shop/a"), "{}")
+		put, err := there.client.Put(t.Context(), there.keys.Instance("shop/a"), "{}")
 		require.NoError(t, err)
 		return put.Header.Revision
 	}

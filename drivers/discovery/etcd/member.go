@@ -101,14 +101,14 @@ func (m *Member) announce(ctx context.Context, want []strategies.Registration) (
 		if err != nil {
 			return done, err
 		}
-		if err := m.change(ctx, r.Key, seen[r.Key].revision, clientv3.OpPut(m.d.key(r.Key), string(value), clientv3.WithLease(m.lease))); err != nil {
+		if err := m.change(ctx, r.Key, seen[r.Key].revision, clientv3.OpPut(m.d.keys.Instance(r.Key), string(value), clientv3.WithLease(m.lease))); err != nil {
 			return done, err
 		}
 		failpoint.Hit("etcd: entry written")
 		done.Put(did, r)
 	}
 	for _, r := range remove {
-		if err := m.change(ctx, r.Key, seen[r.Key].revision, clientv3.OpDelete(m.d.key(r.Key))); err != nil {
+		if err := m.change(ctx, r.Key, seen[r.Key].revision, clientv3.OpDelete(m.d.keys.Instance(r.Key))); err != nil {
 			return done, err
 		}
 		failpoint.Hit("etcd: entry removed")
@@ -130,7 +130,7 @@ func (m *Member) live(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	key := m.d.agentKey(m.name)
+	key := m.d.keys.Agent(m.name)
 	write := clientv3.OpPut(key, m.session, clientv3.WithLease(granted.ID))
 	var compare []clientv3.Cmp
 	if m.known {
@@ -181,9 +181,9 @@ func (m *Member) look(ctx context.Context) (there []strategies.Registration, see
 // change does one thing, if the key is as it was seen and no other agent of the name has begun.
 func (m *Member) change(ctx context.Context, key string, revision int64, do clientv3.Op) error {
 	answer, err := m.d.client.Txn(ctx).If(
-		clientv3.Compare(clientv3.ModRevision(m.d.agentKey(m.name)), "=", m.begun),
-		clientv3.Compare(clientv3.ModRevision(m.d.key(key)), "=", revision),
-	).Then(do).Else(clientv3.OpGet(m.d.agentKey(m.name))).Commit()
+		clientv3.Compare(clientv3.ModRevision(m.d.keys.Agent(m.name)), "=", m.begun),
+		clientv3.Compare(clientv3.ModRevision(m.d.keys.Instance(key)), "=", revision),
+	).Then(do).Else(clientv3.OpGet(m.d.keys.Agent(m.name))).Commit()
 	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
 		m.lease = 0
 		return errChanged
@@ -238,7 +238,7 @@ func (d *Discovery) Watch(ctx context.Context, changed func()) {
 func (d *Discovery) watch(ctx context.Context, changed func()) {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
-	for answer := range d.client.Watch(ctx, d.instances(), clientv3.WithPrefix(), clientv3.WithCreatedNotify()) {
+	for answer := range d.client.Watch(ctx, d.keys.Instances(), clientv3.WithPrefix(), clientv3.WithCreatedNotify()) {
 		if answer.Err() != nil {
 			return
 		}
@@ -249,15 +249,15 @@ func (d *Discovery) watch(ctx context.Context, changed func()) {
 // each calls f for every instance's key, all of one revision.
 func (d *Discovery) each(ctx context.Context, f func(key string, value []byte, e entry) error) error {
 	var revision int64
-	end := clientv3.GetPrefixRangeEnd(d.instances())
-	for from := d.instances(); ; {
+	end := clientv3.GetPrefixRangeEnd(d.keys.Instances())
+	for from := d.keys.Instances(); ; {
 		answer, err := d.client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageSize), clientv3.WithRev(revision))
 		if err != nil {
 			return err
 		}
 		revision = answer.Header.Revision
 		for _, kv := range answer.Kvs {
-			if err := f(strings.TrimPrefix(string(kv.Key), d.instances()), kv.Value, entry{kv.ModRevision, clientv3.LeaseID(kv.Lease)}); err != nil {
+			if err := f(strings.TrimPrefix(string(kv.Key), d.keys.Instances()), kv.Value, entry{kv.ModRevision, clientv3.LeaseID(kv.Lease)}); err != nil {
 				return err
 			}
 		}
