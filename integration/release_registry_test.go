@@ -26,55 +26,53 @@ type registry struct {
 	empty func(ctx context.Context) error // removes all of it, by hand
 }
 
-// registries starts one of each kind.
-var registries = map[string]func(t *testing.T) registry{
-	"etcd": func(t *testing.T) registry {
-		t.Helper()
-		at, stop, err := servers.StartEtcd(t.Context())
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, stop()) })
-		hand, err := clientv3.New(clientv3.Config{Endpoints: []string{at}, Logger: zap.NewNop()})
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = hand.Close() })
-		return registry{
-			"etcd", at, func(t *testing.T, at string) strategies.Discovery {
-				t.Helper()
-				d, err := etcd.New(etcd.Options{Endpoints: []string{at}, Prefix: "shop"})
-				require.NoError(t, err)
-				t.Cleanup(func() { _ = d.Close() })
-				return d
-			},
-			func(ctx context.Context) error { _, err := hand.Delete(ctx, "", clientv3.WithFromKey()); return err },
-		}
-	},
-	"consul": func(t *testing.T) registry {
-		t.Helper()
-		at, stop, err := servers.StartConsul(t.Context())
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, stop()) })
-		c := api.DefaultConfig()
-		c.Address = at
-		hand, err := api.NewClient(c)
-		require.NoError(t, err)
-		return registry{
-			"consul", at, func(t *testing.T, at string) strategies.Discovery {
-				t.Helper()
-				d, err := consul.New(consul.Options{Address: at, Prefix: "shop"})
-				require.NoError(t, err)
-				return d
-			},
-			func(ctx context.Context) error {
-				_, err := hand.KV().DeleteTree("", (&api.WriteOptions{}).WithContext(ctx))
-				return err
-			},
-		}
-	},
+func newEtcd(t *testing.T) registry {
+	t.Helper()
+	at, stop, err := servers.StartEtcd(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, stop()) })
+	hand, err := clientv3.New(clientv3.Config{Endpoints: []string{at}, Logger: zap.NewNop()})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = hand.Close() })
+	return registry{
+		"etcd", at, func(t *testing.T, at string) strategies.Discovery {
+			t.Helper()
+			d, err := etcd.New(etcd.Options{Endpoints: []string{at}, Prefix: "shop"})
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = d.Close() })
+			return d
+		},
+		func(ctx context.Context) error { _, err := hand.Delete(ctx, "", clientv3.WithFromKey()); return err },
+	}
+}
+
+func newConsul(t *testing.T) registry {
+	t.Helper()
+	at, stop, err := servers.StartConsul(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, stop()) })
+	c := api.DefaultConfig()
+	c.Address = at
+	hand, err := api.NewClient(c)
+	require.NoError(t, err)
+	return registry{
+		"consul", at, func(t *testing.T, at string) strategies.Discovery {
+			t.Helper()
+			d, err := consul.New(consul.Options{Address: at, Prefix: "shop"})
+			require.NoError(t, err)
+			return d
+		},
+		func(ctx context.Context) error {
+			_, err := hand.KV().DeleteTree("", (&api.WriteOptions{}).WithContext(ctx))
+			return err
+		},
+	}
 }
 
 // onRegistries runs a test with releases in processes that register in etcd, and in Consul, through a link that can be cut.
 func onRegistries(t *testing.T, test func(s *stage, r registry, link *servers.Link)) {
 	slow(t)
-	for kind, begin := range registries {
+	for kind, begin := range map[string]func(*testing.T) registry{"etcd": newEtcd, "consul": newConsul} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			r := begin(t)
