@@ -118,3 +118,27 @@ func answering(t *testing.T, name string) string {
 	t.Cleanup(server.Close)
 	return server.Listener.Addr().String()
 }
+
+// TestGateNGINX has a gate judge a candidate by what NGINX has written of the requests to it.
+func TestGateNGINX(t *testing.T) {
+	s, n := newNGINXStage(t)
+	s.first()
+	log := filepath.Join(n.Dir, "requests.log")
+	require.NoError(t, n.Configure("include "+s.include()+";",
+		"proxy_pass http://$switchback; proxy_http_version 1.1; proxy_set_header Connection \"\"; access_log "+log+" switchback_requests;"))
+	file := filepath.Join(s.dir, "switchback.yaml")
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	gate := "  analysis:\n    - {name: as good, router: {errors: 1%, samples: 5}, every: 50ms, within: 2m}\n"
+	require.NoError(t, os.WriteFile(file, append(text, gate...), 0o600))
+	c := start(t, s.dir, nil, "release", "plan", "--version", "v2")
+	require.Equal(t, 1, c.end(t))
+	require.Contains(t, c.out.String(), "an NGINX does with release.router.log")
+
+	withLog := strings.Replace(string(text), "driver: nginx\n", "driver: nginx\n    log: "+log+"\n", 1)
+	require.NoError(t, os.WriteFile(file, []byte(withLog+gate), 0o600))
+	s.load()
+	said := run(t, s.dir, "release", "start", "--version", "v2")
+	require.Regexp(t, `as good: candidate: 0 of \d+ requests failed`, said)
+	s.is("v2", "out")
+}
