@@ -187,10 +187,14 @@ func (g *gate) readBase() error {
 	}
 	if from != "" {
 		s, err := g.source(c, from)
-		if err != nil {
+		switch {
+		case err == nil:
+			g.model = s.Database
+		case g.target != nil || c.String("scratch") == "" || g.hasScratch():
 			return err
+		case !c.Bool("static"): // a file has to be run to be read: what needs neither is still checked
+			g.missing = &noScratchError{err}
 		}
-		g.model = s.Database
 	}
 	if g.engine == "" && g.model != nil && g.model.Engine != "" {
 		g.engine = migrate.Engine(g.model.Engine)

@@ -53,6 +53,17 @@ func (g *gate) scratchDatabases() error {
 	return nil
 }
 
+// hasScratch tells whether a scratch database can be made at all.
+func (g *gate) hasScratch() bool {
+	server, err := scratch.Open(g.c.Context, g.c.String("scratch"), scratch.Options{})
+	if err != nil {
+		return false
+	}
+	defer func() { _ = server.Close() }()
+	db, err := server.Create(g.c.Context)
+	return err == nil && db.Close() == nil
+}
+
 // confined sees that no script reaches beyond a scratch database.
 func (g *gate) confined(db *scratch.Database) error {
 	for _, c := range slices.Concat(g.earlier, g.pending) {
