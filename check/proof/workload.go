@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -259,9 +260,20 @@ func columnsOf(ctx context.Context, tx *sql.Tx, query string) (columns []string,
 		return nil, err
 	}
 	for _, t := range types {
-		columns = append(columns, strings.TrimSpace(t.Name()+" "+t.DatabaseTypeName()))
+		columns = append(columns, strings.TrimSpace(t.Name()+" "+t.DatabaseTypeName()+modifiers(t)))
 	}
 	return columns, rows.Err()
+}
+
+// modifiers are the length or the digits of a type, which are of a plan's result on PostgreSQL. Other drivers do not say.
+func modifiers(t *sql.ColumnType) string {
+	if precision, scale, ok := t.DecimalSize(); ok && precision < math.MaxInt64 {
+		return fmt.Sprintf("(%d,%d)", precision, scale)
+	}
+	if length, ok := t.Length(); ok && length > 0 && length < math.MaxInt64 {
+		return fmt.Sprintf("(%d)", length)
+	}
+	return ""
 }
 
 // positional writes the nth parameter, from 1, as the engine has them.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/switchbackdb/switchback/internal/sqltoken"
 	"github.com/switchbackdb/switchback/migrate"
 )
 
@@ -52,9 +53,43 @@ func script(engine migrate.Engine, r io.Reader, name string) ([]Query, error) {
 	}
 	var queries []Query
 	for _, s := range statements {
-		queries = append(queries, Query{Name: queryName(s.Comments), Text: s.Text, File: name, Line: s.Line, Recalled: recalled})
+		text := prepared(engine, s.Text)
+		if text == "" {
+			continue
+		}
+		queries = append(queries, Query{Name: queryName(s.Comments), Text: text, File: name, Line: s.Line, Recalled: recalled})
 	}
 	return queries, nil
+}
+
+// prepared is the query of a statement that SQL prepares, which the server would otherwise only look at when it is executed:
+// PREPARE … AS, and of MySQL PREPARE … FROM with a text. It is nothing for those that execute or forget one, and the statement
+// itself for any other.
+func prepared(engine migrate.Engine, statement string) string {
+	list := sqltoken.Split(statement, sqltoken.Of(string(engine)))
+	if len(list) < 2 || engine == migrate.SQLite {
+		return statement
+	}
+	switch {
+	case list[0].Is("execute"), list[0].Is("deallocate"):
+		return ""
+	case !list[0].Is("prepare"):
+		return statement
+	}
+	for i, t := range list[1:] {
+		behind := list[i+2:]
+		switch {
+		case len(behind) == 0:
+			return statement
+		case engine == migrate.Postgres && t.Is("as"):
+			return statement[behind[0].Start:]
+		case engine != migrate.Postgres && t.Is("from") && behind[0].Kind == sqltoken.Text:
+			return behind[0].Name
+		case engine != migrate.Postgres && t.Is("from"):
+			return "" // of a variable
+		}
+	}
+	return statement
 }
 
 // queryName is the name that a comment above a query gives it, as in sqlc's "-- name: GetUser :one".

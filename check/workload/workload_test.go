@@ -119,3 +119,26 @@ func TestReadScript(t *testing.T) {
 	_, err = Read(migrate.SQLite, file+".gone")
 	require.ErrorContains(t, err, "read the workload: open")
 }
+
+// TestPrepared: what SQL prepares is asked itself, as the server does not look at it before it is executed.
+func TestPrepared(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		engine migrate.Engine
+		text   string
+		want   string
+	}{
+		{migrate.Postgres, "PREPARE one (int, text) AS SELECT * FROM t WHERE id = $1", "SELECT * FROM t WHERE id = $1"},
+		{migrate.Postgres, "prepare one as select 1 as as_is", "select 1 as as_is"},
+		{migrate.Postgres, "EXECUTE one (1)", ""},
+		{migrate.Postgres, "DEALLOCATE ALL", ""},
+		{migrate.Postgres, "PREPARE TRANSACTION 'x'", "PREPARE TRANSACTION 'x'"},
+		{migrate.MySQL, "PREPARE one FROM 'SELECT * FROM t WHERE name = ''a'' AND id = ?'", "SELECT * FROM t WHERE name = 'a' AND id = ?"},
+		{migrate.MariaDB, "PREPARE one FROM @text", ""},
+		{migrate.MariaDB, "DEALLOCATE PREPARE one", ""},
+		{migrate.MySQL, "SELECT 1", "SELECT 1"},
+		{migrate.SQLite, "SELECT 1", "SELECT 1"},
+	} {
+		require.Equal(t, c.want, prepared(c.engine, c.text), c.text)
+	}
+}

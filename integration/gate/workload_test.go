@@ -184,3 +184,54 @@ func TestLosesIndex(t *testing.T) {
 		require.Equal(t, []int{1, 5}, lines)
 	})
 }
+
+// TestPreparedElsewhere finds the hazards of statements that are kept prepared, where the type of a column has another length
+// only: PostgreSQL refuses to execute one then, which is seen here on a session that has it prepared.
+func TestPreparedElsewhere(t *testing.T) {
+	if testing.Short() {
+		return
+	}
+	url, err := servers.Server(servers.Postgres17)
+	require.NoError(t, err)
+	server, err := scratch.Open(t.Context(), url, scratch.Options{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, server.Close()) }()
+	const (
+		change = "ALTER TABLE customers ALTER COLUMN name TYPE varchar(50); ALTER TABLE orders ALTER COLUMN amount TYPE numeric(12,2);"
+		back   = "ALTER TABLE customers ALTER COLUMN name TYPE varchar(40); ALTER TABLE orders ALTER COLUMN amount TYPE numeric(10,2);"
+	)
+	p := proofOf(t, migrate.Postgres, server, map[string]string{"expand.sql": change, "expand.rollback.sql": back})
+	asked := queries("SELECT name FROM customers", "SELECT amount FROM orders", "SELECT note FROM customers", "SELECT name || 'x' FROM customers", "UPDATE customers SET name = 'x' RETURNING id")
+	part, err := p.Workload(t.Context(), workload.Load{Blue: asked})
+	require.NoError(t, err)
+	var found []string
+	for _, f := range part.Findings {
+		require.Equal(t, proof.OtherResult, f.Rule)
+		found = append(found, f.Place.Text)
+	}
+
+	db, err := server.Create(t.Context())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	require.NoError(t, p.Base(t.Context(), db))
+	conn, err := db.DB().Conn(t.Context())
+	require.NoError(t, err)
+	defer conn.Close()
+	for i, q := range asked {
+		for _, s := range []string{fmt.Sprintf("PREPARE p%d AS %s", i, q.Text), fmt.Sprintf("EXECUTE p%d", i)} {
+			_, err := conn.ExecContext(t.Context(), s)
+			require.NoError(t, err, s)
+		}
+	}
+	_, err = db.DB().ExecContext(t.Context(), change)
+	require.NoError(t, err)
+	var refused []string
+	for i, q := range asked {
+		if _, err := conn.ExecContext(t.Context(), fmt.Sprintf("EXECUTE p%d", i)); err != nil {
+			require.ErrorContains(t, err, "cached plan must not change result type")
+			refused = append(refused, q.Text)
+		}
+	}
+	require.Len(t, refused, 2)
+	require.Equal(t, refused, found, "what the server refuses is what was found")
+}
