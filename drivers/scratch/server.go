@@ -112,8 +112,8 @@ func (s *server) createFrom(ctx context.Context, home database.Database, name st
 	if err != nil {
 		return nil, errors.Join(err, drop())
 	}
-	if r, ok := db.(interface{ RememberTables() }); ok {
-		r.RememberTables() // proofs read it after each step
+	if own, ok := db.(interface{ Scratch() }); ok {
+		own.Scratch()
 	}
 	tidy := func(db *sql.DB) {
 		ctx, cancel := detached(ctx)

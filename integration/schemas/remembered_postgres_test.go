@@ -27,7 +27,7 @@ func TestPostgresRemembered(t *testing.T) {
 			db, err := postgres.Open(context.Background(), p.url)
 			require.NoError(t, err)
 			defer db.Close()
-			db.RememberTables()
+			db.Scratch()
 			for _, s := range append([]string{"SELECT 1"}, statements...) {
 				if _, err := p.db.Exec(s); err != nil {
 					continue // one that cannot run alone changes nothing

@@ -14,19 +14,41 @@ import (
 
 // catalogue implements migrate.Catalogue. It remembers the hash of each object.
 type catalogue struct {
-	memory *memory // may be nil
-	sums   *schema.Sums
-	alone  bool     // no table takes anything else along when it is altered or dropped
-	path   []string // the schemas of the search path
-	read   int      // how many tables were read one by one
+	sums  *schema.Sums
+	alone bool     // no table takes anything else along when it is altered or dropped
+	path  []string // the schemas of the search path
+	read  int      // how many tables were read one by one
 }
 
 // Catalogue implements migrate.Database.
-func (d *Database) Catalogue() migrate.Catalogue { return &catalogue{memory: d.memory} }
+func (d *Database) Catalogue() migrate.Catalogue {
+	if d.memory != nil {
+		return unread{}
+	}
+	return &catalogue{}
+}
+
+// unread is the catalogue of a scratch database. The journal of one that is dropped in the end needs no fingerprints: they are for
+// a run that takes up an interrupted one, and for whoever asks later who has changed what.
+type unread struct{}
+
+// notRead stands in the journal instead of a fingerprint.
+const notRead = "not read"
+
+// Read implements migrate.Catalogue.
+func (unread) Read(context.Context, schema.Queryer) (string, error) { return notRead, nil }
+
+// Follow implements migrate.Catalogue.
+func (unread) Follow(_ context.Context, _ schema.Queryer, scripts [][]string) ([]string, bool, error) {
+	return slices.Repeat([]string{notRead}, len(scripts)), true, nil
+}
+
+// Together implements migrate.Catalogue.
+func (unread) Together(statements []string) bool { return new(catalogue).Together(statements) }
 
 // Read implements migrate.Catalogue.
 func (c *catalogue) Read(ctx context.Context, q schema.Queryer) (string, error) {
-	s, err := c.memory.inspect(ctx, q)
+	s, err := Inspect(ctx, q)
 	if err != nil {
 		return "", err
 	}
@@ -62,7 +84,7 @@ func alone(s *schema.Database) bool {
 // Follow implements migrate.Catalogue. It knows the statements that make up most migrations of a new
 // database; after any other everything is read.
 func (c *catalogue) Follow(ctx context.Context, q schema.Queryer, scripts [][]string) ([]string, bool, error) {
-	known := c.sums != nil && (c.memory == nil || len(scripts) > 1) // with what is remembered, reading everything takes no longer
+	known := c.sums != nil
 	effects := make([]effect, len(scripts))
 	for i := range scripts {
 		var ok bool

@@ -27,7 +27,7 @@ type Database struct {
 	config  *pgx.ConnConfig
 	db      *sql.DB
 	version string
-	memory  *memory // of what was read of the catalogue; nil where it is not read over and over
+	memory  *memory // of what was read of the catalogue; nil but for a scratch database
 }
 
 var _ migrate.Database = (*Database)(nil)

@@ -35,9 +35,9 @@ func namingTables() []part {
 	return []part{relationsPart(""), grantsPart(""), routinesPart(), statisticsPart(), {name: "publications"}}
 }
 
-// RememberTables makes readings of the catalogue from now on read no more of tables and views than has changed since the
-// one before. That costs a query more, and pays when there are several.
-func (d *Database) RememberTables() { d.memory = &memory{} }
+// Scratch tells the database that it is one: nobody else changes it, and it is dropped in the end. Readings of its catalogue
+// read no more of tables and views than has changed since the one before, and its journal has no fingerprints.
+func (d *Database) Scratch() { d.memory = &memory{} }
 
 // perTable are the parts whose rows begin with the oid of the table that they belong to: all of them, or those of some
 // tables. The condition is on the column that leads to the fewest rows.
@@ -55,22 +55,17 @@ func perTable(oids []string) []part {
 }
 
 // inspect reads the catalogue as Inspect does, with what is remembered where that can be used.
-func (m *memory) inspect(ctx context.Context, q schema.Queryer) (*schema.Database, error) {
+func (m *memory) inspect(ctx context.Context, db *sql.DB) (*schema.Database, error) {
 	if m == nil {
-		return Inspect(ctx, q)
+		return Inspect(ctx, db)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	conn, ok := q.(*sql.Conn)
-	if db, whole := q.(*sql.DB); whole {
-		var err error
-		if conn, err = db.Conn(ctx); err != nil {
-			return nil, fmt.Errorf("connect: %w", err)
-		}
-		defer conn.Close()
-	} else if !ok {
-		return Inspect(ctx, q) // a transaction, which takes queries one by one
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
 	}
+	defer conn.Close()
 	in := newInspection()
 	if err := m.read(ctx, in, conn); err != nil {
 		m.stamps = nil
