@@ -247,11 +247,11 @@ func (s *stage) schema(version, when string) {
 func (s *stage) killed(n int, names []string, args ...string) string {
 	s.t.Helper()
 	c := start(s.t, s.dir, []string{fmt.Sprint("KILL=", n)}, args...)
-	code := c.end(s.t)
+	code := c.End(s.t)
 	if n > len(names) {
 		return "killed nowhere"
 	}
-	require.Equal(s.t, -1, code, "should have died at %d, %s\n%s", n, names[n-1], c.out.String())
+	require.Equal(s.t, -1, code, "should have died at %d, %s\n%s", n, names[n-1], c.Out.String())
 	return fmt.Sprintf("%s killed at %d, %s", args[1], n, names[n-1])
 }
 
@@ -320,7 +320,7 @@ func (s *stage) killedBack(n int, names []string) {
 		run(s.t, s.dir, "release", "rollback") // it had not begun
 	case "turned back":
 		c := start(s.t, s.dir, nil, "release", "resume")
-		require.Equal(s.t, 3, c.end(s.t), c.out.String())
+		require.Equal(s.t, 3, c.End(s.t), c.Out.String())
 	}
 	_, status := s.newest()
 	require.Equal(s.t, "rolled back", status, when)

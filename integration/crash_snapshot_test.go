@@ -44,7 +44,7 @@ func TestCrashSnapshot(t *testing.T) {
 			for n := range names {
 				g.exec("INSERT INTO a VALUES (2)")
 				c := start(t, dir, []string{fmt.Sprint("KILL=", n+1)}, restore...)
-				require.Equal(t, -1, c.end(t), c.out.String())
+				require.Equal(t, -1, c.End(t), c.Out.String())
 				require.Contains(t, []string{"1", "2"}, g.text("SELECT count(*) FROM a"), "killed at %d, %s", n+1, names[n])
 				require.Equal(t, "ok", g.text("PRAGMA integrity_check"), "killed at %d, %s", n+1, names[n])
 				run(t, dir, restore...)

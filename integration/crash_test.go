@@ -105,9 +105,9 @@ func crash(t *testing.T, n int, names []string, args []string) {
 	t.Helper()
 	c := start(t, "", []string{fmt.Sprint("KILL=", n)}, args...)
 	if n <= len(names) {
-		require.Equal(t, -1, c.end(t), "should have died at %d, %s\n%s", n, names[n-1], c.out.String())
+		require.Equal(t, -1, c.End(t), "should have died at %d, %s\n%s", n, names[n-1], c.Out.String())
 	}
-	c.end(t)
+	c.End(t)
 	run(t, "", args...)
 }
 
@@ -143,20 +143,20 @@ func TestStopped(t *testing.T) {
 				continue
 			}
 			first := start(t, "", []string{fmt.Sprint("STOP=", n+1)}, g.args("up", "--lock-ttl", "500ms")...)
-			require.True(t, first.stopped(t), "should have stopped at %s\n%s", name, first.out.String())
+			require.True(t, first.Stopped(t), "should have stopped at %s\n%s", name, first.Out.String())
 			time.Sleep(600 * time.Millisecond) // the one sleep: the lock's time has to pass
 			second := start(t, "", nil, g.args("up", "--lock-timeout", "1s", "--retries", "2")...)
-			took := second.end(t) == 0
+			took := second.End(t) == 0
 			before := ""
 			if took { // on SQLite the stopped run may keep everybody from reading
 				before = g.journal()
 			}
 			require.NoError(t, first.Process.Signal(syscall.SIGCONT))
-			code := first.end(t)
+			code := first.End(t)
 			if took {
 				// After its last mark a run has nothing left to write, and may well have succeeded.
-				require.Contains(t, []int{0, 4}, code, "stopped at %s\n%s", name, first.out.String())
-				require.Equal(t, before, g.journal(), "stopped at %s: wrote after it lost the lock\n%s", name, first.out.String())
+				require.Contains(t, []int{0, 4}, code, "stopped at %s\n%s", name, first.Out.String())
+				require.Equal(t, before, g.journal(), "stopped at %s: wrote after it lost the lock\n%s", name, first.Out.String())
 			}
 			run(t, "", g.args("up")...)
 			require.Equal(t, allApplied, g.applied(), "stopped at %s", name)
@@ -187,12 +187,12 @@ func TestTwoRuns(t *testing.T) {
 		g := project(t, url)
 		counted(g)
 		first := start(t, "", []string{"STOP=2"}, g.args("up")...)
-		require.True(t, first.stopped(t), first.out.String())
+		require.True(t, first.Stopped(t), first.Out.String())
 		second := start(t, "", nil, g.args("expand")...)
-		require.Equal(t, 4, second.end(t), second.out.String())
-		require.Regexp(t, `locked by \S+@\S+ pid \d+, running "up" since 20\d\d-`, second.out.String())
+		require.Equal(t, 4, second.End(t), second.Out.String())
+		require.Regexp(t, `locked by \S+@\S+ pid \d+, running "up" since 20\d\d-`, second.Out.String())
 		require.NoError(t, first.Process.Signal(syscall.SIGCONT))
-		require.Zero(t, first.end(t), first.out.String())
+		require.Zero(t, first.End(t), first.Out.String())
 		require.Equal(t, effectsUp, g.effects())
 	})
 }

@@ -24,8 +24,8 @@ func TestDemoKubernetes(t *testing.T) {
 			server := servers.URL(t, kind)
 			t.Setenv("SWITCHBACK_DEMO_DATABASE_URL", server)
 			c := start(t, t.TempDir(), nil, "demo", "--on", "kubernetes", "--image", "registry.example.com/switchback:1", "--customers", "500")
-			require.Zero(t, c.end(t), c.out.String())
-			said := c.out.String()
+			require.Zero(t, c.End(t), c.Out.String())
+			said := c.Out.String()
 			for _, want := range []string{
 				"it makes the namespace demo-", "$ switchback release start --version v2 --pause", "shift: update the Service shop in namespace demo-", "release v2 waits",
 				"green  100 %", "v2 is the stable version", "release v2 was rolled back", "no requests were sent", "500 rows at the end\n  0 rows lost",

@@ -27,11 +27,11 @@ func TestDemo(t *testing.T) {
 			t.Parallel()
 			c := start(t, t.TempDir(), nil, "demo", "--on", on, "--database", database, "--rate", "50", "--customers", "500")
 			select {
-			case <-c.exited:
+			case <-c.Exited:
 			case <-time.After(4 * time.Minute): // the demo is long, and machines are slow
 			}
-			require.Zero(t, c.end(t), c.out.String())
-			said := c.out.String()
+			require.Zero(t, c.End(t), c.Out.String())
+			said := c.Out.String()
 			for _, want := range []string{
 				"$ switchback release start --version v2 --pause", "shift 10 %", "release v2 waits", "green  100 %", "v2 is the stable version",
 				"release v2 was rolled back", "\n  0 failed requests", "\n  0 rows lost",
@@ -46,13 +46,13 @@ func TestDemo(t *testing.T) {
 		dir := t.TempDir()
 		t.Setenv("TMPDIR", dir)
 		c := start(t, dir, nil, "demo", "--on", "docker")
-		loaded := func() bool { return strings.Contains(c.out.String(), "Load at ") }
+		loaded := func() bool { return strings.Contains(c.Out.String(), "Load at ") }
 		if !assert.Eventually(t, loaded, 4*time.Minute, 50*time.Millisecond) {
-			require.FailNow(t, "the demo says nothing of its load", c.out.String())
+			require.FailNow(t, "the demo says nothing of its load", c.Out.String())
 		}
 		require.NoError(t, c.Process.Signal(os.Interrupt))
-		require.Equal(t, 1, c.end(t), c.out.String())
-		leavesNothing(t, c.out.String())
+		require.Equal(t, 1, c.End(t), c.Out.String())
+		leavesNothing(t, c.Out.String())
 		left, err := os.ReadDir(dir)
 		require.NoError(t, err)
 		require.Empty(t, left)

@@ -24,7 +24,7 @@ func TestDiffPostgres(t *testing.T) {
 		g.exec("CREATE FUNCTION noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")
 		g.exec("CREATE TRIGGER orders_check BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION noop()")
 	}
-	require.Equal(t, 0, start(t, "", nil, "diff", a.url, b.url).end(t))
+	require.Equal(t, 0, start(t, "", nil, "diff", a.url, b.url).End(t))
 	b.exec("DROP VIEW adults") // it keeps its columns from being changed
 	for _, statement := range []string{
 		"ALTER TABLE customers DROP COLUMN gone, ADD COLUMN added timestamptz NOT NULL DEFAULT now(), ALTER COLUMN name TYPE varchar(40), ALTER COLUMN age SET NOT NULL",
@@ -38,9 +38,9 @@ func TestDiffPostgres(t *testing.T) {
 		b.exec(statement)
 	}
 	c := start(t, "", nil, "diff", a.url, b.url)
-	require.Equal(t, 2, c.end(t), c.out.String())
-	require.NotContains(t, c.out.String(), "switchback@", "the password")
-	_, tree, _ := strings.Cut(c.out.String(), "\n") // the first line has the URLs
+	require.Equal(t, 2, c.End(t), c.Out.String())
+	require.NotContains(t, c.Out.String(), "switchback@", "the password")
+	_, tree, _ := strings.Cut(c.Out.String(), "\n") // the first line has the URLs
 	require.Equal(t, `~ schema public
   + type mood: enum, labels 'good', 'bad'
   ~ table customers
@@ -87,7 +87,7 @@ func TestDiffMySQL(t *testing.T) {
 				g.exec("CREATE PROCEDURE p (IN n integer) SELECT n")
 			}
 			c := start(t, "", nil, "diff", a.url, b.url)
-			require.Equal(t, 0, c.end(t), c.out.String())
+			require.Equal(t, 0, c.End(t), c.Out.String())
 			for _, statement := range []string{
 				"ALTER TABLE customers DROP COLUMN gone, ADD COLUMN added timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP, MODIFY COLUMN name varchar(40), MODIFY age integer NOT NULL",
 				"ALTER TABLE orders DROP FOREIGN KEY whose",
@@ -101,8 +101,8 @@ func TestDiffMySQL(t *testing.T) {
 				b.exec(statement)
 			}
 			c = start(t, "", nil, "diff", a.url, b.url)
-			require.Equal(t, 2, c.end(t), c.out.String())
-			require.NotContains(t, c.out.String(), "switchback@", "the password")
+			require.Equal(t, 2, c.End(t), c.Out.String())
+			require.NotContains(t, c.Out.String(), "switchback@", "the password")
 			for _, want := range []string{
 				"~ schema main\n",
 				"    ~ column age\n      not null: (none) → yes\n",
@@ -115,10 +115,10 @@ func TestDiffMySQL(t *testing.T) {
 				"  - routine procedure p: procedure\n",
 				"  + event cleanup\n",
 			} {
-				require.Contains(t, c.out.String(), want)
+				require.Contains(t, c.Out.String(), want)
 			}
-			require.NotContains(t, c.out.String(), "adults", "the view is the same")
-			require.NotContains(t, c.out.String(), "grown", "the check is the same")
+			require.NotContains(t, c.Out.String(), "adults", "the view is the same")
+			require.NotContains(t, c.Out.String(), "grown", "the check is the same")
 		})
 	}
 }
@@ -133,9 +133,9 @@ func TestDiffNamesWhatIsOutside(t *testing.T) {
 	g.exec("SELECT lo_create(4711)")
 	for _, format := range []string{"text", "json", "markdown", "html", "sql"} {
 		c := start(t, "", nil, "diff", "--format", format, "empty", g.url)
-		require.Equal(t, 2, c.end(t), c.out.String())
+		require.Equal(t, 2, c.End(t), c.Out.String())
 		for _, name := range []string{"outsider", "4711", "large object"} {
-			require.Contains(t, c.out.String(), name, format)
+			require.Contains(t, c.Out.String(), name, format)
 		}
 	}
 }

@@ -97,7 +97,7 @@ func (g *target) crashInGroup(n int, names []string, contracted bool, want strin
 	if n <= len(names) {
 		when += ", " + names[n-1]
 		c := start(t, "", []string{fmt.Sprint("KILL=", n)}, g.args(command...)...)
-		require.Equal(t, -1, c.end(t), "%s\n%s", when, c.out.String())
+		require.Equal(t, -1, c.End(t), "%s\n%s", when, c.Out.String())
 	}
 	id := 100 + n*2
 	if contracted {
@@ -138,11 +138,11 @@ func TestGroupStopped(t *testing.T) {
 			run(t, "", g.args("rollback", "--phase")...)
 			for _, mark := range []string{"group: locked", "group: before statement", "group: after statement", "group: before unlock"} {
 				first := start(t, "", []string{fmt.Sprint("STOP=", slices.Index(names, mark)+1)}, g.args("contract", "--lock-ttl", "500ms")...)
-				require.True(t, first.stopped(t), "should have stopped at %s\n%s", mark, first.out.String())
+				require.True(t, first.Stopped(t), "should have stopped at %s\n%s", mark, first.Out.String())
 				time.Sleep(600 * time.Millisecond) // the lock's time has to pass
 				run(t, "", g.args("contract")...)
 				require.NoError(t, first.Process.Signal(syscall.SIGCONT))
-				require.Equal(t, 4, first.end(t), first.out.String())
+				require.Equal(t, 4, first.End(t), first.Out.String())
 				require.Equal(t, contracted, g.fingerprint(), mark)
 				g.inStep(true, mark)
 				run(t, "", g.args("rollback", "--phase")...)

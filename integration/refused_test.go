@@ -23,10 +23,10 @@ func TestWrongPassword(t *testing.T) {
 				args = append(args, "--url", u.String())
 			}
 			c := start(t, t.TempDir(), nil, args...)
-			require.Equal(t, 1, c.end(t), c.out.String())
-			require.NotContains(t, c.out.String(), "not-the-password")
-			require.Regexp(t, "(?i)password", c.out.String())
-			require.Contains(t, c.out.String(), "next: ")
+			require.Equal(t, 1, c.End(t), c.Out.String())
+			require.NotContains(t, c.Out.String(), "not-the-password")
+			require.Regexp(t, "(?i)password", c.Out.String())
+			require.Contains(t, c.Out.String(), "next: ")
 		}
 	})
 }
@@ -40,7 +40,7 @@ func TestBusyFile(t *testing.T) {
 	_, err = conn.ExecContext(t.Context(), "BEGIN EXCLUSIVE")
 	require.NoError(t, err)
 	c := start(t, "", nil, g.args("status")...)
-	require.Equal(t, 4, c.end(t), c.out.String())
-	require.Contains(t, c.out.String(), "another process keeps the database file locked")
-	require.Contains(t, c.out.String(), "state: nothing was changed")
+	require.Equal(t, 4, c.End(t), c.Out.String())
+	require.Contains(t, c.Out.String(), "another process keeps the database file locked")
+	require.Contains(t, c.Out.String(), "state: nothing was changed")
 }

@@ -56,7 +56,7 @@ func TestReleaseCustom(t *testing.T) {
 	s.is("v1", "back")
 	for _, mark := range []int{23, 31} {
 		c := start(t, s.dir, []string{fmt.Sprint("KILL=", mark)}, "release", "start", "--version", "v2")
-		require.Equal(t, -1, c.end(t), c.out.String())
+		require.Equal(t, -1, c.End(t), c.Out.String())
 		run(t, s.dir, "release", "resume")
 		s.is("v2", "killed and resumed")
 		run(t, s.dir, "release", "rollback")

@@ -68,12 +68,12 @@ func TestReleaseDocker(t *testing.T) {
 	file := filepath.Join(s.dir, "switchback.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(stageConfig+strings.Replace(config, "image: switchback-test:", "image: nowhere/shop:", 1)), 0o600))
 	c := start(t, s.dir, nil, "release", "start", "--version", "v3")
-	require.Equal(t, 3, c.end(t), c.out.String())
-	require.Contains(t, c.out.String(), "next: docker pull nowhere/shop:")
+	require.Equal(t, 3, c.End(t), c.Out.String())
+	require.Contains(t, c.Out.String(), "next: docker pull nowhere/shop:")
 	s.is("v2", "an image that is not there")
 	require.NoError(t, os.WriteFile(file, []byte(stageConfig+config), 0o600))
 
-	said += c.out.String() + run(t, s.dir, "release", "status", "--all", "--json") + run(t, s.dir, "history", "--json")
+	said += c.Out.String() + run(t, s.dir, "release", "status", "--all", "--json") + run(t, s.dir, "history", "--json")
 	require.NotContains(t, said, shopSecret)
 	require.NoError(t, filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {

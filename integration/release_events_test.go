@@ -130,7 +130,7 @@ func TestEventsOutliveCrash(t *testing.T) {
 		}
 		when = s.killed(n[1], back, "release", "rollback")
 		if _, status := s.newest(); status != string(strategies.RolledBack) {
-			require.Equal(t, 3, start(t, s.dir, nil, "release", "resume").end(t), when)
+			require.Equal(t, 3, start(t, s.dir, nil, "release", "resume").End(t), when)
 			s.told(h, when)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/switchbackdb/switchback/integration/binary"
 	"github.com/switchbackdb/switchback/integration/servers"
 )
 
@@ -58,23 +59,23 @@ func (s *stage) back(faults *servers.Faults, mishaps []mishap) {
 		s.ends(c, m, met)
 		faults.Mend()
 		if m.code == held {
-			require.Contains(s.t, c.out.String(), "next: mend the cause, then: switchback release resume", m.name)
+			require.Contains(s.t, c.Out.String(), "next: mend the cause, then: switchback release resume", m.name)
 			c = start(s.t, s.dir, nil, "release", "resume")
-			require.Equal(s.t, rolledBack, c.end(s.t), "%s\n%s", m.name, c.out.String())
+			require.Equal(s.t, rolledBack, c.End(s.t), "%s\n%s", m.name, c.Out.String())
 		}
 		s.is("v1", m.name)
 	}
 }
 
 // ends wants a command to end as a mishap says, which it has met.
-func (s *stage) ends(c *command, m mishap, met func() int) {
+func (s *stage) ends(c *binary.Command, m mishap, met func() int) {
 	s.t.Helper()
-	require.Equal(s.t, m.code, c.end(s.t), "%s\n%s", m.name, c.out.String())
-	require.Equal(s.t, 1, met(), "%s: it was not met\n%s", m.name, c.out.String())
-	require.Regexp(s.t, m.says, c.out.String(), m.name)
+	require.Equal(s.t, m.code, c.End(s.t), "%s\n%s", m.name, c.Out.String())
+	require.Equal(s.t, 1, met(), "%s: it was not met\n%s", m.name, c.Out.String())
+	require.Regexp(s.t, m.says, c.Out.String(), m.name)
 	if m.code != done {
-		require.Contains(s.t, c.out.String(), "\n  state: ", m.name)
-		require.Contains(s.t, c.out.String(), "\n  next: ", m.name)
+		require.Contains(s.t, c.Out.String(), "\n  state: ", m.name)
+		require.Contains(s.t, c.Out.String(), "\n  next: ", m.name)
 	}
 }
 

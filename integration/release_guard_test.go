@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/switchbackdb/switchback/integration/binary"
 	"github.com/switchbackdb/switchback/integration/servers"
 )
 
@@ -25,7 +26,7 @@ func TestReleaseGuard(t *testing.T) {
 		guard := func(words string) {
 			s.set(strings.TrimPrefix(string(base), stageConfig) + "  guard: {" + words + "}\n")
 		}
-		release := func(name string) *command {
+		release := func(name string) *binary.Command {
 			return start(t, s.dir, nil, "release", "start", "--url", u, "--version", "v1", "--name", name)
 		}
 		guard("transactions: 1s, connections: 2, lag: 5s, within: 300ms")
@@ -44,9 +45,9 @@ func TestReleaseGuard(t *testing.T) {
 		require.NoError(t, err)
 		time.Sleep(2100 * time.Millisecond) // so long is it to be open; MySQL counts whole seconds
 		c := release("second")
-		require.Equal(t, 3, c.end(t), c.out.String())
-		require.Contains(t, c.out.String(), "preflight failed: the database is not fit for it, after 300ms of waiting: a transaction is open for ")
-		require.Contains(t, c.out.String(), ": session ")
+		require.Equal(t, 3, c.End(t), c.Out.String())
+		require.Contains(t, c.Out.String(), "preflight failed: the database is not fit for it, after 300ms of waiting: a transaction is open for ")
+		require.Contains(t, c.Out.String(), ": session ")
 
 		guard("transactions: 1s, within: 1m")
 		c = release("third")
@@ -54,12 +55,12 @@ func TestReleaseGuard(t *testing.T) {
 			return strings.Contains(run(t, s.dir, "release", "status", "--url", u), "preflight    begun")
 		}, 20*time.Second, 50*time.Millisecond)
 		require.NoError(t, tx.Rollback())
-		require.Zero(t, c.end(t), c.out.String())
+		require.Zero(t, c.End(t), c.Out.String())
 
 		guard(fmt.Sprintf("connections: %d, within: 100ms", 1_000_000))
 		c = release("fourth")
-		require.Equal(t, 3, c.end(t), c.out.String())
-		require.Contains(t, c.out.String(), " connections are left, wanted are 1000000")
+		require.Equal(t, 3, c.End(t), c.Out.String())
+		require.Contains(t, c.Out.String(), " connections are left, wanted are 1000000")
 		require.Contains(t, run(t, s.dir, "release", "status", "--url", u, "--all"), "release third of shop version v1")
 	})
 }
@@ -69,6 +70,6 @@ func TestGuardOnSQLite(t *testing.T) {
 	s := newShop(t, "  guard: {transactions: 1s}\n")
 	s.proxied()
 	c := start(t, s.dir, nil, "release", "plan", "--version", "v1")
-	require.Equal(t, 1, c.end(t))
-	require.Contains(t, c.out.String(), "release.guard is of no use here: sqlite has one writer at a time")
+	require.Equal(t, 1, c.End(t))
+	require.Contains(t, c.Out.String(), "release.guard is of no use here: sqlite has one writer at a time")
 }

@@ -85,8 +85,8 @@ func TestReleaseMetricsAndTraces(t *testing.T) {
 			strings.Contains(text, `switchback_release_share_ratio{application="shop",release="v2"} 1`) &&
 			strings.Contains(text, `switchback_release_status{application="shop",release="v2",status="running"} 1`) &&
 			strings.Contains(text, `switchback_phase_seconds{change="20261124093000_full_name",direction="forward",phase="backfill"}`)
-	}, 20*time.Second, 10*time.Millisecond, "%s", &c.out)
-	require.Zero(t, c.end(t), c.out.String())
+	}, 20*time.Second, 10*time.Millisecond, "%s", &c.Out)
+	require.Zero(t, c.End(t), c.Out.String())
 	text, err := os.ReadFile(filepath.Join(s.dir, "switchback.prom"))
 	require.NoError(t, err)
 	require.Contains(t, string(text), `switchback_release_status{application="shop",release="v2",status="stable"} 1`)

@@ -55,8 +55,8 @@ func TestReleaseNGINX(t *testing.T) {
 
 	require.NoError(t, n.Configure("include "+s.include()+"; no_such_directive on;", "return 503;"))
 	c := start(t, s.dir, nil, "release", "start", "--version", "v2")
-	require.Equal(t, 3, c.end(t), c.out.String())
-	require.Contains(t, c.out.String(), "no_such_directive")
+	require.Equal(t, 3, c.End(t), c.Out.String())
+	require.Contains(t, c.Out.String(), "no_such_directive")
 	s.is("v1", "without NGINX's consent")
 }
 
@@ -132,8 +132,8 @@ func TestGateNGINX(t *testing.T) {
 	gate := "  analysis:\n    - {name: as good, router: {errors: 1%, samples: 5}, every: 50ms, within: 2m}\n"
 	require.NoError(t, os.WriteFile(file, append(text, gate...), 0o600))
 	c := start(t, s.dir, nil, "release", "plan", "--version", "v2")
-	require.Equal(t, 1, c.end(t))
-	require.Contains(t, c.out.String(), "an NGINX does with release.router.log")
+	require.Equal(t, 1, c.End(t))
+	require.Contains(t, c.Out.String(), "an NGINX does with release.router.log")
 
 	withLog := strings.Replace(string(text), "driver: nginx\n", "driver: nginx\n    log: "+log+"\n", 1)
 	require.NoError(t, os.WriteFile(file, []byte(withLog+gate), 0o600))

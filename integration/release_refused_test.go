@@ -31,11 +31,11 @@ func (s *stage) refuses(mistakes []mistake) {
 		bad := m.change(string(good))
 		require.NoError(s.t, os.WriteFile(file, []byte(bad), 0o600))
 		c := start(s.t, s.dir, nil, "release", "start", "--version", "v2")
-		require.Equal(s.t, m.code, c.end(s.t), "%s\n%s", m.name, c.out.String())
+		require.Equal(s.t, m.code, c.End(s.t), "%s\n%s", m.name, c.Out.String())
 		for _, text := range append([]string{"\n  state: ", "\n  next: "}, m.says...) {
-			require.Contains(s.t, c.out.String(), text, m.name)
+			require.Contains(s.t, c.Out.String(), text, m.name)
 		}
-		require.NotContains(s.t, c.out.String(), shopSecret, m.name)
+		require.NotContains(s.t, c.Out.String(), shopSecret, m.name)
 		require.NoError(s.t, os.WriteFile(file, good, 0o600))
 		s.is("v1", m.name)
 		instances, err := s.service.List(s.t.Context())
@@ -77,9 +77,9 @@ func TestRefusedDocker(t *testing.T) {
 	s.is("v2", "in so many words")
 	t.Setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
 	c := start(t, s.dir, nil, "release", "start", "--version", "v3")
-	require.NotZero(t, c.end(t))
+	require.NotZero(t, c.End(t))
 	for _, text := range []string{"the Docker engine cannot be reached", "next: docker info", "\n  state: "} {
-		require.Contains(t, c.out.String(), text)
+		require.Contains(t, c.Out.String(), text)
 	}
 	s.is("v2", "an engine that does not answer")
 }

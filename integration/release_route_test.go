@@ -109,14 +109,14 @@ func TestReleaseRoute(t *testing.T) {
 	patch(first + "50}]")
 	theirs := s.weights(t)
 	c := start(t, s.dir, nil, "release", "rollback")
-	require.Equal(t, 1, c.end(t), c.out.String())
-	require.Contains(t, c.out.String(), "changed by somebody else\n  next: find out who did; put it back with: kubectl")
+	require.Equal(t, 1, c.End(t), c.Out.String())
+	require.Contains(t, c.Out.String(), "changed by somebody else\n  next: find out who did; put it back with: kubectl")
 	require.Equal(t, theirs, s.weights(t))
-	_, back, _ := strings.Cut(c.out.String(), "--type json -p '")
+	_, back, _ := strings.Cut(c.Out.String(), "--type json -p '")
 	back, _, _ = strings.Cut(back, "'")
 	patch(back)
 	c = start(t, s.dir, nil, "release", "resume")
-	require.Equal(t, 3, c.end(t), c.out.String())
+	require.Equal(t, 3, c.End(t), c.Out.String())
 	s.is("v1", "back, once it was undone")
 	require.Equal(t, map[string]int64{"shop-a": 100, "shop-b": 0}, s.weights(t))
 
@@ -124,9 +124,9 @@ func TestReleaseRoute(t *testing.T) {
 	counted := string(text) + "  analysis:\n    - {router: {errors: 1%}}\n"
 	require.NoError(t, os.WriteFile(file, []byte(counted), 0o600))
 	c = start(t, s.dir, nil, "release", "plan", "--version", "v3")
-	require.Equal(t, 1, c.end(t))
-	require.Contains(t, c.out.String(), "this router does not count requests")
-	require.Contains(t, c.out.String(), "next: make it a gate of the kind prometheus")
+	require.Equal(t, 1, c.End(t))
+	require.Contains(t, c.Out.String(), "this router does not count requests")
+	require.Contains(t, c.Out.String(), "next: make it a gate of the kind prometheus")
 
 	// The words of the two routers are not mixed.
 	for words, says := range map[string]string{
@@ -138,8 +138,8 @@ func TestReleaseRoute(t *testing.T) {
 		mixed := strings.Replace(string(text), "route: shop, services: [shop-a, shop-b]", words, 1)
 		require.NoError(t, os.WriteFile(file, []byte(mixed), 0o600))
 		c := start(t, s.dir, nil, "release", "plan", "--version", "v3")
-		require.Equal(t, 1, c.end(t))
-		require.Contains(t, c.out.String(), says)
+		require.Equal(t, 1, c.End(t))
+		require.Contains(t, c.Out.String(), says)
 	}
 }
 

@@ -179,18 +179,18 @@ func testSwarmOutAndBack(t *testing.T) {
 
 	// The shop does not know this version, and ends: the swarm halts, and we go back.
 	c := start(t, s.dir, nil, "release", "start", "--version", "v3", "--no-contract")
-	require.Equal(t, 3, c.end(t), c.out.String())
-	require.Contains(t, c.out.String(), `there is no version "v3" of the shop`)
+	require.Equal(t, 3, c.End(t), c.Out.String())
+	require.Contains(t, c.Out.String(), `there is no version "v3" of the shop`)
 	s.is("v1", "a version that ends")
 	// This one runs, and is never healthy: no swarm finds that out.
 	s.paced("replicas: 2", "1s", 8081)
 	c2 := start(t, s.dir, nil, "release", "start", "--version", "v2", "--name", "mute")
-	require.Equal(t, 3, c2.end(t), c2.out.String())
-	require.Contains(t, c2.out.String(), "0 of 2 are v2, and nothing has moved for 8.1s: ")
-	require.Contains(t, c2.out.String(), " is starting; its healthcheck has not succeeded yet: exit code 1")
+	require.Equal(t, 3, c2.End(t), c2.Out.String())
+	require.Contains(t, c2.Out.String(), "0 of 2 are v2, and nothing has moved for 8.1s: ")
+	require.Contains(t, c2.Out.String(), " is starting; its healthcheck has not succeeded yet: exit code 1")
 	s.is("v1", "a version that is never healthy")
 
-	said += c.out.String() + c2.out.String() + run(t, s.dir, "release", "status", "--all", "--json") + run(t, s.dir, "history", "--json")
+	said += c.Out.String() + c2.Out.String() + run(t, s.dir, "release", "status", "--all", "--json") + run(t, s.dir, "history", "--json")
 	require.NotContains(t, said, shopSecret)
 }
 
@@ -198,8 +198,8 @@ func testSwarmOutAndBack(t *testing.T) {
 func (s *swarmStage) refused(says string) {
 	s.t.Helper()
 	c := start(s.t, s.dir, nil, "release", "plan", "--version", "v2")
-	require.Equal(s.t, 1, c.end(s.t), c.out.String())
-	require.Contains(s.t, c.out.String(), says)
+	require.Equal(s.t, 1, c.End(s.t), c.Out.String())
+	require.Contains(s.t, c.Out.String(), says)
 }
 
 // testSwarmPaused stops a release in the midst of its instances, goes on with it, and aborts another one there.
@@ -209,11 +209,11 @@ func testSwarmPaused(t *testing.T) {
 	s.first()
 	for _, end := range []string{"resume", "abort"} {
 		c := start(t, s.dir, nil, "release", "start", "--version", "v2", "--name", end)
-		require.Eventually(t, func() bool { return s.rollNote() == "1 of 3 are v2" }, 30*time.Second, 50*time.Millisecond, c.out.String())
+		require.Eventually(t, func() bool { return s.rollNote() == "1 of 3 are v2" }, 30*time.Second, 50*time.Millisecond, c.Out.String())
 		if end == "resume" {
 			run(t, s.dir, "release", "pause")
-			require.Zero(t, c.end(t), c.out.String())
-			require.Contains(t, c.out.String(), "is paused")
+			require.Zero(t, c.End(t), c.Out.String())
+			require.Contains(t, c.Out.String(), "is paused")
 			now, err := s.roller.Rollout(t.Context())
 			require.NoError(t, err)
 			require.Equal(t, strategies.RollHalted, now.State)
@@ -225,7 +225,7 @@ func testSwarmPaused(t *testing.T) {
 			continue
 		}
 		run(t, s.dir, "release", "abort")
-		require.Equal(t, 3, c.end(t), c.out.String())
+		require.Equal(t, 3, c.End(t), c.Out.String())
 		s.is("v1", "aborted")
 	}
 }
@@ -239,9 +239,9 @@ func testSwarmForeign(t *testing.T) {
 	run(t, s.dir, "release", "start", "--version", "v2")
 	s.byHand("DEBUG=1")
 	c := start(t, s.dir, nil, "release", "rollback")
-	require.Equal(t, 1, c.end(t), c.out.String())
-	require.Contains(t, c.out.String(), "somebody has changed the environment of the service")
-	require.Contains(t, c.out.String(), "docker service rollback "+s.application)
+	require.Equal(t, 1, c.End(t), c.Out.String())
+	require.Contains(t, c.Out.String(), "somebody has changed the environment of the service")
+	require.Contains(t, c.Out.String(), "docker service rollback "+s.application)
 	_, status := s.newest()
 	require.Equal(t, "turned back", status, "it holds")
 	s.byHand("")
@@ -250,13 +250,13 @@ func testSwarmForeign(t *testing.T) {
 		return err == nil && now.State == strategies.RollDone
 	}, 30*time.Second, 50*time.Millisecond)
 	c = start(t, s.dir, nil, "release", "resume")
-	require.Equal(t, 3, c.end(t), c.out.String())
+	require.Equal(t, 3, c.End(t), c.Out.String())
 	s.is("v1", "mended")
 
 	s.byHand("DEBUG=1")
 	c = start(t, s.dir, nil, "release", "start", "--version", "v2")
-	require.Equal(t, 1, c.end(t), c.out.String())
-	require.Contains(t, c.out.String(), "state: nothing was changed")
+	require.Equal(t, 1, c.End(t), c.Out.String())
+	require.Contains(t, c.Out.String(), "state: nothing was changed")
 }
 
 // testSwarmStuck has a way back fail: it is not rolled back again, it holds, and goes on once the cause is mended.
@@ -269,11 +269,11 @@ func testSwarmStuck(t *testing.T) {
 	for _, says := range []string{"rollback: is rejected", "resume: it does not run yet"} {
 		command, says, _ := strings.Cut(says, ": ")
 		c := start(t, s.dir, nil, "release", command)
-		require.Equal(t, 1, c.end(t), c.out.String())
-		require.Contains(t, c.out.String(), "undo roll of release v2: ")
-		require.Contains(t, c.out.String(), says)
-		require.Contains(t, c.out.String(), "next: docker service ps --no-trunc "+s.application)
-		require.Contains(t, c.out.String(), "next: mend the cause, then: switchback release resume")
+		require.Equal(t, 1, c.End(t), c.Out.String())
+		require.Contains(t, c.Out.String(), "undo roll of release v2: ")
+		require.Contains(t, c.Out.String(), says)
+		require.Contains(t, c.Out.String(), "next: docker service ps --no-trunc "+s.application)
+		require.Contains(t, c.Out.String(), "next: mend the cause, then: switchback release resume")
 		now, err := s.roller.Rollout(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, []any{"v1", 0, 2}, []any{now.Version, now.Healthy, now.Old}, "v2 serves still, after %s", command)
@@ -282,7 +282,7 @@ func testSwarmStuck(t *testing.T) {
 	}
 	require.NoError(t, os.Mkdir(s.extra(), 0o700))
 	c := start(t, s.dir, nil, "release", "resume")
-	require.Equal(t, 3, c.end(t), c.out.String())
+	require.Equal(t, 3, c.End(t), c.Out.String())
 	s.is("v1", "mended")
 }
 
@@ -315,7 +315,7 @@ func testSwarmKilled(t *testing.T) {
 		run(t, s.dir, "release", "start", "--version", "v1")
 		when := s.killed(n, gone, "release", "rollback")
 		c := start(t, s.dir, nil, "release", "resume")
-		require.Equal(t, 3, c.end(t), c.out.String())
+		require.Equal(t, 3, c.End(t), c.Out.String())
 		services, err := s.engine.ServiceList(t.Context(), client.ServiceListOptions{})
 		require.NoError(t, err)
 		for _, service := range services.Items {

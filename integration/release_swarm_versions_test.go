@@ -54,14 +54,14 @@ func testSwarmVersions(t *testing.T) {
 
 	// The shop does not know this version, and ends, however often it is started.
 	c := start(t, s.dir, nil, "release", "start", "--version", "v3", "--no-contract")
-	require.Equal(t, 3, c.end(t), c.out.String())
-	require.Contains(t, c.out.String(), `there is no version "v3" of the shop`)
+	require.Equal(t, 3, c.End(t), c.Out.String())
+	require.Contains(t, c.Out.String(), `there is no version "v3" of the shop`)
 	s.is("v1", "a version that ends")
 
 	c2 := start(t, s.dir, nil, "release", "start", "--version", "v2", "--strategy", "rolling")
-	require.Equal(t, 1, c2.end(t), c2.out.String())
-	require.Contains(t, c2.out.String(), "next: go on with --strategy canary")
-	said += c.out.String() + run(t, s.dir, "release", "status", "--all", "--json") + run(t, s.dir, "history", "--json")
+	require.Equal(t, 1, c2.End(t), c2.Out.String())
+	require.Contains(t, c2.Out.String(), "next: go on with --strategy canary")
+	said += c.Out.String() + run(t, s.dir, "release", "status", "--all", "--json") + run(t, s.dir, "history", "--json")
 	require.NotContains(t, said, shopSecret)
 }
 

@@ -307,13 +307,13 @@ func TestScratchWithoutRights(t *testing.T) {
 		dir := t.TempDir()
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "a.sql"), []byte("CREATE TABLE a (id int);"), 0o600))
 		c := start(t, dir, nil, "diff", "empty", "a.sql", "--scratch", scratch.String())
-		require.Equal(t, 1, c.end(t), c.out.String())
+		require.Equal(t, 1, c.End(t), c.Out.String())
 		want := "GRANT ALL ON `switchback\\_scratch\\_%`.* TO '" + name
 		if k.Engine == "postgres" {
 			want = `ALTER ROLE "` + name + `" CREATEDB`
 		}
-		require.Contains(t, c.out.String(), want)
-		require.NotContains(t, c.out.String(), "only-its-own")
+		require.Contains(t, c.Out.String(), want)
+		require.NotContains(t, c.Out.String(), "only-its-own")
 	})
 }
 
@@ -369,7 +369,7 @@ func TestScratchAfterSignal(t *testing.T) {
 			c := start(t, "", nil, "diff", "empty", slowFile(t, k), "--scratch", server)
 			name := begun(t, k, before)
 			require.NoError(t, c.Process.Signal(signal))
-			require.Equal(t, 1, c.end(t), c.out.String())
+			require.Equal(t, 1, c.End(t), c.Out.String())
 			require.NotContains(t, scratches(t, k), name)
 		}
 	})
@@ -387,7 +387,7 @@ func TestScratchAfterKill(t *testing.T) {
 		alive := start(t, "", nil, "diff", "empty", slowFile(t, k), "--scratch", server)
 		used := begun(t, k, append(before, left))
 		require.NoError(t, killed.Process.Kill())
-		require.Equal(t, -1, killed.end(t))
+		require.Equal(t, -1, killed.End(t))
 
 		file := filepath.Join(t.TempDir(), "quick.sql")
 		require.NoError(t, os.WriteFile(file, []byte("CREATE TABLE a (id int);"), 0o600))
@@ -400,7 +400,7 @@ func TestScratchAfterKill(t *testing.T) {
 			return !strings.Contains(now, left)
 		}, 15*time.Second, 200*time.Millisecond)
 		require.NoError(t, alive.Process.Signal(os.Interrupt))
-		require.Equal(t, 1, alive.end(t))
+		require.Equal(t, 1, alive.End(t))
 	})
 }
 
@@ -436,7 +436,7 @@ func TestScratchInDocker(t *testing.T) {
 			require.Eventually(t, func() bool { return len(added("running")) > 0 }, time.Minute, 20*time.Millisecond)
 			time.Sleep(after)
 			require.NoError(t, c.Process.Kill())
-			c.end(t)
+			c.End(t)
 			require.Eventually(t, func() bool { return len(added()) == 0 }, 30*time.Second, 50*time.Millisecond,
 				"the container outlives the command that started it, killed after %s", after)
 		}
@@ -454,8 +454,8 @@ func TestRolesInDocker(t *testing.T) {
 	server, err := servers.Server(servers.Postgres17)
 	require.NoError(t, err)
 	c := start(t, "", nil, "schema", "show", file, "--scratch", server)
-	require.Equal(t, 1, c.end(t))
-	require.Contains(t, c.out.String(), `next: on the scratch's server: CREATE ROLE "nobody_there"`)
+	require.Equal(t, 1, c.End(t))
+	require.Contains(t, c.Out.String(), `next: on the scratch's server: CREATE ROLE "nobody_there"`)
 }
 
 // TestHCL reads Atlas's files for each engine, and finds what they say.
@@ -506,7 +506,7 @@ func TestScratchOfOtherSide(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "a.sql")
 		require.NoError(t, os.WriteFile(file, []byte("CREATE TABLE a (id int);"), 0o600))
 		c := start(t, "", nil, "diff", file, servers.URL(t, k))
-		require.Equal(t, 1, c.end(t))
-		require.Contains(t, c.out.String(), "next: --scratch docker:"+k.Engine)
+		require.Equal(t, 1, c.End(t))
+		require.Contains(t, c.Out.String(), "next: --scratch docker:"+k.Engine)
 	})
 }

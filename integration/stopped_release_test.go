@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/switchbackdb/switchback/integration/binary"
 	"github.com/switchbackdb/switchback/integration/servers"
 )
 
@@ -87,8 +88,8 @@ func (s *stage) outlived(choose ...func(names []string) []int) {
 			s.is("v1", when)
 			before := s.remains()
 			require.NoError(s.t, first.Process.Signal(syscall.SIGCONT))
-			require.NotZero(s.t, first.end(s.t), "%s: it went on as if nothing had happened\n%s", when, first.out.String())
-			require.Equal(s.t, before, s.remains(), "%s: it changed something\n%s", when, first.out.String())
+			require.NotZero(s.t, first.End(s.t), "%s: it went on as if nothing had happened\n%s", when, first.Out.String())
+			require.Equal(s.t, before, s.remains(), "%s: it changed something\n%s", when, first.Out.String())
 			s.is("v1", when)
 		}
 	}
@@ -96,16 +97,16 @@ func (s *stage) outlived(choose ...func(names []string) []int) {
 
 // stoppedAt starts a release that stops itself at a mark. One that another goroutine of it had be writing to the database then,
 // to renew its lock, is no case of this: whoever is stopped with SQLite's own lock keeps everybody out. It is started again.
-func (s *stage) stoppedAt(n int, when string) *command {
+func (s *stage) stoppedAt(n int, when string) *binary.Command {
 	s.t.Helper()
 	for range 5 {
 		first := start(s.t, s.dir, []string{fmt.Sprint("STOP=", n)}, "release", "start", "--version", "v2", "--lock-ttl", "500ms")
-		require.True(s.t, first.stopped(s.t), "%s\n%s", when, first.out.String())
+		require.True(s.t, first.Stopped(s.t), "%s\n%s", when, first.Out.String())
 		if s.writable() {
 			return first
 		}
 		require.NoError(s.t, first.Process.Kill())
-		<-first.exited
+		<-first.Exited
 		run(s.t, s.dir, "release", "abort")
 	}
 	require.Fail(s.t, "it is always stopped in the midst of a write", when)

@@ -82,13 +82,13 @@ func TestDataOnlyNewer(t *testing.T) {
 		for n, name := range all {
 			empty()
 			c := start(t, dir, []string{"KILL=" + strconv.Itoa(n+1)}, args...)
-			require.Equal(t, -1, c.end(t), c.out.String())
+			require.Equal(t, -1, c.End(t), c.Out.String())
 			run(t, dir, args...)
 			check("killed at " + name)
 		}
 		c := start(t, dir, nil, args...)
-		require.Equal(t, 1, c.end(t))
-		require.Contains(t, c.out.String(), "state: nothing was changed\n  next: empty these tables")
+		require.Equal(t, 1, c.End(t))
+		require.Contains(t, c.Out.String(), "state: nothing was changed\n  next: empty these tables")
 	})
 }
 

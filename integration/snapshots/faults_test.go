@@ -154,16 +154,16 @@ func TestRestoreConnectionLost(t *testing.T) {
 					s.forget()
 					s.addRow()
 					c := start(t, s.dir, []string{fmt.Sprint("STOP=", n+1)}, append(command, "--lock-ttl", "1s")...)
-					c.stopped(t)
+					c.Stopped(t)
 					if how == "for a moment" {
 						link.Drop()
 					} else {
 						link.Cut()
 					}
 					require.NoError(t, c.Process.Signal(syscall.SIGCONT))
-					code := c.end(t)
+					code := c.End(t)
 					link.Mend()
-					at := fmt.Sprintf("cut %s at %d, %s: %s", how, n+1, name, c.out.String())
+					at := fmt.Sprintf("cut %s at %d, %s: %s", how, n+1, name, c.Out.String())
 					require.Contains(t, []int{0, 1, 4}, code, at)
 					if how != "for a moment" {
 						run(t, s.dir, "status", "--url", u) // whatever command comes next mends it
@@ -214,9 +214,9 @@ func TestRestoreDiskFull(t *testing.T) {
 			app.wantServed(t, "at first")
 			servers.Shell(t, server, fmt.Sprintf("free=$(df -k --output=avail %s | tail -n 1); dd if=/dev/zero of=%s/fill bs=1k count=$((free - 12000)) 2>/dev/null", disk, disk))
 			c := start(t, s.dir, nil, s.restore(s.url)...)
-			require.Equal(t, 1, c.end(t), c.out.String())
-			require.Regexp(t, `No space left on device|is full|a disk that is full`, c.out.String())
-			require.Contains(t, c.out.String(), "state: the live database is as it was")
+			require.Equal(t, 1, c.End(t), c.Out.String())
+			require.Regexp(t, `No space left on device|is full|a disk that is full`, c.Out.String())
+			require.Contains(t, c.Out.String(), "state: the live database is as it was")
 			app.wantServed(t, "with the disk full")
 			require.Equal(t, "2", s.answer())
 			servers.Shell(t, server, "rm "+disk+"/fill")

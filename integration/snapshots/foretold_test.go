@@ -38,18 +38,18 @@ func TestRestoreForetold(t *testing.T) {
 			execute(t, u, way)
 			for _, command := range [][]string{dry, s.restore(u)} {
 				c := start(t, s.dir, nil, command...)
-				require.Equal(t, 1, c.end(t), c.out.String())
-				require.Contains(t, c.out.String(), named)
-				require.Contains(t, c.out.String(), "state: nothing was changed")
+				require.Equal(t, 1, c.End(t), c.Out.String())
+				require.Contains(t, c.Out.String(), named)
+				require.Contains(t, c.Out.String(), "state: nothing was changed")
 			}
 			execute(t, u, mend)
 
 			// A database that somebody uses is not to be dropped for us.
 			c := start(t, s.dir, nil, "snapshot", "restore", s.id, "--into", u)
-			require.Equal(t, 1, c.end(t), c.out.String())
-			require.Contains(t, c.out.String(), "is not empty")
-			require.Contains(t, c.out.String(), "state: nothing was changed")
-			require.NotContains(t, c.out.String(), "drop")
+			require.Equal(t, 1, c.End(t), c.Out.String())
+			require.Contains(t, c.Out.String(), "is not empty")
+			require.Contains(t, c.Out.String(), "state: nothing was changed")
+			require.NotContains(t, c.Out.String(), "drop")
 			require.Equal(t, "2", s.answer())
 		})
 	}

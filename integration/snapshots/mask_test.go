@@ -35,8 +35,8 @@ func TestMaskedStaging(t *testing.T) {
 			restore := []string{"snapshot", "restore", "--replace", "--into", staging, id, "--mask"}
 
 			c := start(t, dir, nil, append(restore, "half.yaml")...)
-			require.Equal(t, 1, c.end(t), c.out.String())
-			require.Contains(t, c.out.String(), "logins", "one side of a foreign key alone")
+			require.Equal(t, 1, c.End(t), c.Out.String())
+			require.Contains(t, c.Out.String(), "logins", "one side of a foreign key alone")
 			require.Equal(t, "0", text(t, staging, "SELECT count(*) FROM old"), "staging is as it was")
 
 			run(t, dir, append(restore, "mask.yaml")...)
@@ -51,8 +51,8 @@ func TestMaskedStaging(t *testing.T) {
 			run(t, dir, "snapshot", "create", "--url", from, "--mask", "mask.yaml")
 			masked := snapshots(t, dir)
 			c = start(t, dir, nil, "snapshot", "restore", "--url", from, masked[len(masked)-1])
-			require.Equal(t, 1, c.end(t), c.out.String())
-			require.Contains(t, c.out.String(), "its rows were masked")
+			require.Equal(t, 1, c.End(t), c.Out.String())
+			require.Contains(t, c.Out.String(), "its rows were masked")
 			require.Equal(t, "ada@shop.test", text(t, from, "SELECT min(email) FROM customers"))
 		})
 	}

@@ -267,7 +267,7 @@ func TestCrashRestoreMySQL(t *testing.T) {
 				name := names[n-1]
 				other()
 				c := start(t, p.dir, []string{fmt.Sprint("KILL=", n)}, restore...)
-				require.Equal(t, -1, c.end(t), "%s: %s", name, c.out.String())
+				require.Equal(t, -1, c.End(t), "%s: %s", name, c.Out.String())
 				// The tables are there, whole, before anybody mends anything.
 				require.Contains(t, []int64{0, 1}, bank.number(t, "SELECT count(*) FROM marks"), "killed at %s", name)
 				require.EqualValues(t, bankSum, bank.number(t, "SELECT sum(balance) FROM accounts"), "killed at %s", name)

@@ -155,9 +155,9 @@ func TestPostgresRestoreRefused(t *testing.T) {
 	execute(t, u, "CREATE TABLE rows (n integer)", "CREATE SUBSCRIPTION away CONNECTION 'dbname=none' PUBLICATION p WITH (connect = false, slot_name = NONE)")
 	run(t, dir, "snapshot", "create", "--url", u)
 	c := start(t, dir, nil, "snapshot", "restore", snapshots(t, dir)[0], "--url", u)
-	require.Equal(t, 1, c.end(t), c.out.String())
-	require.Contains(t, c.out.String(), "subscription away")
-	require.Contains(t, c.out.String(), "state: nothing was changed")
+	require.Equal(t, 1, c.End(t), c.Out.String())
+	require.Contains(t, c.Out.String(), "subscription away")
+	require.Contains(t, c.Out.String(), "state: nothing was changed")
 	require.Empty(t, beside(t, u))
 	execute(t, u, "DROP SUBSCRIPTION away")
 
@@ -165,8 +165,8 @@ func TestPostgresRestoreRefused(t *testing.T) {
 	execute(t, u, "CREATE DATABASE "+nameOf(t, u)+"__restore")
 	execute(t, strings.Replace(u, nameOf(t, u), nameOf(t, u)+"__restore", 1), "CREATE TABLE precious (n integer)")
 	c = start(t, dir, nil, "snapshot", "restore", snapshots(t, dir)[0], "--url", u)
-	require.Equal(t, 1, c.end(t), c.out.String())
-	require.Contains(t, c.out.String(), "was not made by a restore")
+	require.Equal(t, 1, c.End(t), c.Out.String())
+	require.Contains(t, c.Out.String(), "was not made by a restore")
 	require.Len(t, beside(t, u), 1)
 }
 
@@ -198,7 +198,7 @@ func TestPostgresRestoreCrash(t *testing.T) {
 		clear()
 		execute(t, u, "INSERT INTO rows VALUES (2, 'b')")
 		c := start(t, dir, []string{fmt.Sprint("KILL=", n)}, command...)
-		require.Equal(t, -1, c.end(t), c.out.String())
+		require.Equal(t, -1, c.End(t), c.Out.String())
 		run(t, dir, "status", "--url", u) // whatever command comes next opens the database again
 		require.Contains(t, []string{"1", "2"}, text(t, u, "SELECT count(*) FROM rows"), "killed at %d, %s", n, name)
 		if app != nil {
@@ -235,7 +235,7 @@ func TestPostgresUndoCrash(t *testing.T) {
 	for _, n := range binary.KillPoints(t.Name(), len(names)) {
 		name, old := names[n-1], restore()
 		c := start(t, dir, []string{fmt.Sprint("KILL=", n)}, "snapshot", "restore", "--undo", old, "--url", u)
-		require.Equal(t, -1, c.end(t), c.out.String())
+		require.Equal(t, -1, c.End(t), c.Out.String())
 		run(t, dir, "status", "--url", u)
 		if count := text(t, u, "SELECT count(*) FROM rows"); count == "1" {
 			run(t, dir, "snapshot", "restore", "--undo", old, "--url", u)
@@ -258,8 +258,8 @@ func TestPostgresClosed(t *testing.T) {
 	require.NoError(t, err)
 	execute(t, server, "ALTER DATABASE "+nameOf(t, u)+" ALLOW_CONNECTIONS false")
 	c := start(t, t.TempDir(), nil, "status", "--url", u)
-	require.Equal(t, 1, c.end(t), c.out.String())
-	require.Contains(t, c.out.String(), "not currently accepting connections")
+	require.Equal(t, 1, c.End(t), c.Out.String())
+	require.Contains(t, c.Out.String(), "not currently accepting connections")
 }
 
 // TestPostgresBank copies a bank while money goes from account to account and tables are made, altered and

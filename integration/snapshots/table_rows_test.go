@@ -120,7 +120,7 @@ func TestTableRowsKilled(t *testing.T) {
 				for n := range all {
 					lose()
 					c := start(t, dir, []string{"KILL=" + strconv.Itoa(n+1)}, args...)
-					require.Equal(t, -1, c.end(t), c.out.String())
+					require.Equal(t, -1, c.End(t), c.Out.String())
 					require.Contains(t, []int{2, 5}, s.number("SELECT count(*) FROM orders"), all[n])
 					require.Equal(t, 1, s.number("SELECT count(*) FROM orders WHERE id = 1 AND total = 10"))
 				}

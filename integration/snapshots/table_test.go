@@ -320,7 +320,7 @@ func TestTableKilled(t *testing.T) {
 		s.exec("DROP TABLE back")
 		for n := range all {
 			c := start(t, dir, []string{"KILL=" + strconv.Itoa(n+1)}, args...)
-			require.Equal(t, -1, c.end(t), c.out.String())
+			require.Equal(t, -1, c.End(t), c.Out.String())
 			if s.model() == before {
 				run(t, dir, args...)
 			}
