@@ -40,14 +40,14 @@ func keptRules() []Rule {
 			},
 		},
 		{
-			Name: "view-dependents-dropped", Severity: check.Warning, Summary: "drops a view to make it again",
+			Name: "view-dependents-dropped", Severity: check.Note, Summary: "drops a view to make it again",
 			Why: "Grants on the view, its comment and its triggers are gone with it, and views that stand on it are in the way",
 			Examples: on(Example{
 				Before: "CREATE VIEW totals AS SELECT 1 AS n;",
 				Bad:    "DROP VIEW totals;\nCREATE VIEW totals AS SELECT 1 AS n, 2 AS more;", Good: "CREATE OR REPLACE VIEW totals AS SELECT 1 AS n, 2 AS more;",
 			}, migrate.Postgres, migrate.MySQL, migrate.MariaDB),
 			statement: func(s *statement) []hit {
-				if s.verb != "CREATE VIEW" || s.has("OR", "REPLACE") {
+				if s.verb != "CREATE VIEW" || !s.script.forward() || s.has("OR", "REPLACE") {
 					return nil
 				}
 				w := words(s.tokens)
