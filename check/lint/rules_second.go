@@ -115,7 +115,7 @@ func familyRules() []Rule {
 
 // rowBytes is the least that a column of text takes of a row's length. Others are short.
 func rowBytes(typ words) int {
-	per := 0
+	var per int
 	switch {
 	case typ.begin("VARCHAR"):
 		per = bytesPerChar

@@ -275,7 +275,7 @@ func (r *changeEnum) expand(p *planner) error {
 	if err != nil {
 		return err
 	}
-	return r.each(p, func(c *reshape) error {
+	return r.each(func(c *reshape) error {
 		if err := c.expand(p); err != nil {
 			return err
 		}
@@ -304,7 +304,7 @@ func (r *changeEnum) count(p *planner, c *reshape, key []string) {
 	})
 }
 
-func (r *changeEnum) each(p *planner, do func(*reshape) error) error {
+func (r *changeEnum) each(do func(*reshape) error) error {
 	for _, c := range r.columns {
 		if err := do(c); err != nil {
 			return fmt.Errorf("column %s.%s: %w", c.table, c.rule.old[0], err)
@@ -314,7 +314,7 @@ func (r *changeEnum) each(p *planner, do func(*reshape) error) error {
 }
 
 func (r *changeEnum) fill(p *planner) error {
-	return r.each(p, func(c *reshape) error { return c.fill(p) })
+	return r.each(func(c *reshape) error { return c.fill(p) })
 }
 
 func (r *changeEnum) moves() []move {
@@ -326,7 +326,7 @@ func (r *changeEnum) moves() []move {
 }
 
 func (r *changeEnum) contract(p *planner) error {
-	if err := r.each(p, func(c *reshape) error { return c.contract(p) }); err != nil {
+	if err := r.each(func(c *reshape) error { return c.contract(p) }); err != nil {
 		return err
 	}
 	rename := func(from, to string) Statement {
@@ -343,11 +343,11 @@ func (r *changeEnum) contract(p *planner) error {
 }
 
 func (r *changeEnum) settle(p *planner) error {
-	return r.each(p, func(c *reshape) error { return c.settle(p) })
+	return r.each(func(c *reshape) error { return c.settle(p) })
 }
 
 func (r *changeEnum) purge(p *planner) error {
-	if err := r.each(p, func(c *reshape) error { return c.purge(p) }); err != nil {
+	if err := r.each(func(c *reshape) error { return c.purge(p) }); err != nil {
 		return err
 	}
 	return p.step(nil, func(e *edit) {
