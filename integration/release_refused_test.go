@@ -60,6 +60,10 @@ func TestRefusedDocker(t *testing.T) {
 	_, port, err := net.SplitHostPort(taken.Addr().String())
 	require.NoError(t, err)
 	const nothing, before = "state: nothing was changed", "state: schema, traffic and application are as they were before it"
+	c := start(t, s.dir, nil, "release", "start", "--image", "nowhere/shop:v9")
+	require.Equal(t, rolledBack, c.End(t), c.Out.String())
+	require.Contains(t, c.Out.String(), "release v9 was rolled back")
+	require.Contains(t, c.Out.String(), "next: docker pull nowhere/shop:v9")
 	s.refuses([]mistake{
 		{"unknown image", with("image: .*", "image: nowhere/shop:{{version}}"), rolledBack, []string{"preflight failed: start v2", "nowhere/shop:v2", "next: docker pull nowhere/shop:v2", before}},
 		{"port clash", with("health:", "ports: \""+port+"\"\n    health:"), rolledBack, []string{"start failed: start v2", "no port is free for the container", "next: make release.service.ports wider", before}},
@@ -76,7 +80,7 @@ func TestRefusedDocker(t *testing.T) {
 	run(t, s.dir, "release", "start", "--version", "v2", "--no-health")
 	s.is("v2", "in so many words")
 	t.Setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
-	c := start(t, s.dir, nil, "release", "start", "--version", "v3")
+	c = start(t, s.dir, nil, "release", "start", "--version", "v3")
 	require.NotZero(t, c.End(t))
 	for _, text := range []string{"the Docker engine cannot be reached", "next: docker info", "\n  state: "} {
 		require.Contains(t, c.Out.String(), text)

@@ -13,6 +13,7 @@ import (
 	"github.com/switchbackdb/switchback/config"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/snapshot"
+	"github.com/switchbackdb/switchback/strategies"
 )
 
 // release looks whether the changes may go out as they are: what the runner would refuse.
@@ -108,6 +109,18 @@ func (g *gate) standing(ctx context.Context) (found []check.Finding, err error) 
 		Why:     "Something else has changed it since. What was planned on the schema of before may not fit, and its rollback does not bring that back.",
 		Rewrite: "switchback drift, or switchback diff with the schema that you have in mind",
 	}}, nil
+}
+
+// tellStrayed says before a release with changes what the gate would say: that the schema is not what they were made for.
+func (t *target) tellStrayed(ctx context.Context, p *strategies.Plan) error {
+	if len(p.Changes) == 0 {
+		return nil
+	}
+	last, err := t.runner.Strayed(ctx)
+	if err == nil && last != nil {
+		t.out.printf("! the schema of the target is not what %s of %s left behind at %s: something else has changed it, see switchback drift", last.Phase, last.Change, last.Finished)
+	}
+	return err
 }
 
 // snapshotWithin finds out whether the target has a proven snapshot that is young enough.

@@ -26,7 +26,8 @@ import (
 
 func releaseCommand() *cli.Command {
 	start := observedFlags(
-		&cli.StringFlag{Name: "version", Usage: "the version of the application to release, `NAME`", Required: true},
+		&cli.StringFlag{Name: "version", Usage: "the version of the application to release, `NAME`", DefaultText: "the tag of --image"},
+		&cli.StringFlag{Name: "image", Usage: "the `IMAGE` it runs from, instead of the one in " + config.FileName},
 		&cli.StringFlag{Name: "name", Usage: "the release's own `NAME`", DefaultText: "the version"},
 		&cli.StringFlag{Name: "strategy", Usage: "`NAME`: bluegreen; canary, which begins with a little traffic; or rolling, where the service replaces the instances", DefaultText: "bluegreen, or what the service knows"},
 		&cli.IntSliceFlag{Name: "step", Usage: "the candidate's `SHARE` of traffic in percent; once for each step", DefaultText: "100; of a canary 5, 25, 50, 100"},
@@ -269,10 +270,14 @@ func (t *target) plan(c *cli.Context, m *strategies.Machine) (*strategies.Plan, 
 	if c.IsSet("bake") {
 		p.Timing.Bake = c.Duration("bake")
 	}
-	if p.Release == "" {
-		p.Release = freeName(c.String("version"), releases)
+	service, version, err := released(c, cfg.Service)
+	if err != nil {
+		return nil, err
 	}
-	if p.Candidate, err = candidate(cfg.Service, p.Release, c.String("version")); err != nil {
+	if p.Release == "" {
+		p.Release = freeName(version, releases)
+	}
+	if p.Candidate, err = candidate(service, p.Release, version); err != nil {
 		return nil, err
 	}
 	p.Candidate.NoHealth = c.Bool("no-health")
@@ -288,6 +293,9 @@ func (t *target) plan(c *cli.Context, m *strategies.Machine) (*strategies.Plan, 
 	}
 	pending, err := t.pending(c.Context, p)
 	if err != nil {
+		return nil, err
+	}
+	if err := t.tellStrayed(c.Context, p); err != nil {
 		return nil, err
 	}
 	if len(p.Changes) > 0 && m.Snapshot == nil && p.NoSnapshot == "" {

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/urfave/cli/v2"
 
 	"github.com/switchbackdb/switchback/config"
 	"github.com/switchbackdb/switchback/drivers/cluster"
@@ -109,6 +112,34 @@ func candidate(s config.Service, release, version string) (strategies.Version, e
 		v.Dir, err = filepath.Abs(s.Dir)
 		return v, err
 	}
+}
+
+// released is the service with what the command line says of it, and the name of the version to release.
+func released(c *cli.Context, s config.Service) (config.Service, string, error) {
+	version, image := c.String("version"), c.String("image")
+	if image == "" {
+		if version == "" {
+			return s, "", errors.New("which version is to be released?\n  next: say --version NAME, or, where it runs in containers, --image IMAGE")
+		}
+		return s, version, nil
+	}
+	if s.Driver == "process" {
+		return s, "", errors.New("processes have no image\n  next: say --version NAME, or set release.service.driver, see docs/releases.md")
+	}
+	s.Image = image
+	if version == "" {
+		if version = tagOf(image); version == "" {
+			return s, "", fmt.Errorf("image %s has no tag that could be the version's name\n  next: say --version NAME as well", image)
+		}
+	}
+	return s, version, nil
+}
+
+// tagOf is the tag of an image, or nothing.
+func tagOf(image string) string {
+	name, _, _ := strings.Cut(image, "@")
+	_, tag, _ := strings.Cut(name[strings.LastIndex(name, "/")+1:], ":")
+	return tag
 }
 
 // inPods is a version that runs in pods of a Kubernetes cluster. The text of its template is part of it, so that the way
