@@ -45,6 +45,9 @@ var recipeOperations = []recipeOperation{
 // back on tables of several sizes.
 func recipes(ctx context.Context, b *bencher) error {
 	for _, k := range []servers.Kind{servers.Postgres17, servers.MySQL9} {
+		if !slices.Contains(b.engines, k.Engine) {
+			continue
+		}
 		for _, o := range recipeOperations {
 			if err := recipeOn(ctx, b, k, o); err != nil {
 				return fmt.Errorf("%s: %s: %w", k.Name, o.operation, err)
