@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/moby/moby/client"
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchbackdb/switchback/integration/servers"
@@ -38,51 +39,99 @@ type crowd struct {
 	versions sync.Map // that have answered
 }
 
+// connections builds the application that the clients ask.
+func connections(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "connections")
+	build := exec.Command("go", "build", "-o", path, "./testdata/connections")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // for an image with nothing else in it
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return path
+}
+
+// connectionsImage is an image of that. Its files belong to whoever runs the tests.
+func connectionsImage(t *testing.T, engine *client.Client) string {
+	t.Helper()
+	return servers.Image(t, engine, connections(t), fmt.Sprintf("USER %d:%d\nEXPOSE 8080\nENTRYPOINT [\"/program\"]\n", os.Getuid(), os.Getgid()))
+}
+
+// onNGINX puts an NGINX before the stage, and returns what the configuration says of it.
+func (s *stage) onNGINX() (config string) {
+	t := s.t
+	n, err := servers.StartNGINX(t.Context(), t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, n.Stop()) })
+	beacon, err := freeport.Address(t.Context())
+	require.NoError(t, err)
+	include := filepath.Join(n.Dir, "switchback.conf")
+	require.NoError(t, n.Configure("map $http_upgrade $connection_upgrade { default upgrade; '' ''; }\n    include "+include+";",
+		`proxy_pass http://$switchback; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade; proxy_request_buffering off;`))
+	s.url = n.URL
+	return fmt.Sprintf("  router:\n    driver: nginx\n    include: %s\n    beacon: %s\n    test: [%s]\n    reload: [%s]\n",
+		include, beacon, strings.Join(n.Test, ", "), strings.Join(n.Reload, ", "))
+}
+
 // TestReleaseConnections takes releases out and back beside clients with orders that must not be repeated, slow uploads,
-// WebSockets and connections that are kept, behind the proxy and behind NGINX.
+// WebSockets and connections that are kept: in processes behind the proxy, and in containers that are registered in etcd,
+// behind NGINX. That on a swarm is part of TestReleaseSwarm.
 func TestReleaseConnections(t *testing.T) {
 	slow(t)
-	application := filepath.Join(t.TempDir(), "connections")
-	out, err := exec.Command("go", "build", "-o", application, "./testdata/connections").CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	config := stageConfig + fmt.Sprintf(`  application: shop
+	t.Run("proxy", func(t *testing.T) {
+		t.Parallel()
+		s := emptyStage(t)
+		s.set(fmt.Sprintf(`  application: shop
   drain: 30s
   service:
     command: [%q, --version, "{{version}}", --listen, "{{address}}", --orders, orders.txt]
     health: /healthz
-`, application)
-
-	t.Run("proxy", func(t *testing.T) {
-		t.Parallel()
-		s := &stage{t: t, dir: stageDir(t, config)}
+`, connections(t)))
+		t.Cleanup(s.stopShops)
 		s.proxied()
 		s.outAndBackBesideAll(&http.Client{Timeout: time.Minute})
 	})
-	t.Run("nginx", func(t *testing.T) {
+	t.Run("docker with etcd and nginx", func(t *testing.T) {
 		t.Parallel()
-		n, err := servers.StartNGINX(t.Context(), t.TempDir())
+		url, stop, err := servers.StartEtcd(t.Context())
 		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, n.Stop()) })
-		beacon, err := freeport.Address(t.Context())
-		require.NoError(t, err)
-		include := filepath.Join(n.Dir, "switchback.conf")
-		require.NoError(t, n.Configure("map $http_upgrade $connection_upgrade { default upgrade; '' ''; }\n    include "+include+";",
-			`proxy_pass http://$switchback; proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade; proxy_request_buffering off;`))
-		s := &stage{t: t, url: n.URL, dir: stageDir(t, config+fmt.Sprintf("  router:\n    driver: nginx\n    include: %s\n    beacon: %s\n    test: [%s]\n    reload: [%s]\n",
-			include, beacon, strings.Join(n.Test, ", "), strings.Join(n.Reload, ", ")))}
+		t.Cleanup(func() { require.NoError(t, stop()) })
+		engine := servers.Docker(t)
+		s := emptyStage(t)
+		s.set(fmt.Sprintf(`  application: %s
+  drain: 30s
+  discovery: {driver: etcd, endpoints: [%q], prefix: shop}
+  service:
+    driver: docker
+    image: %s
+    command: [--version, "{{version}}", --listen, "{{address}}", --orders, /data/orders.txt]
+    volumes: [".:/data"]
+    health: /healthz
+`, servers.Application(t, engine, "switchback.application"), url, connectionsImage(t, engine)) + s.onNGINX())
 		// At a reload NGINX closes connections that are idle, maybe while a request is on its way: one that must not be repeated
 		// then has no answer. Orders come over connections of their own.
 		s.outAndBackBesideAll(&http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}})
 	})
 }
 
-// stageDir is a project with a configuration, and a database with nothing in it.
-func stageDir(t *testing.T, config string) string {
-	t.Helper()
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "switchback.yaml"), []byte(config), 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "shop.db"), nil, 0o600))
-	return dir
+// testSwarmConnections does so with two services of a swarm behind the proxy.
+func testSwarmConnections(t *testing.T) {
+	s := newSwarmStage(t)
+	s.set(fmt.Sprintf(`  application: %s
+  strategy: bluegreen
+  healthy: 30s
+  drain: 30s
+  grace: 5s
+  service:
+    driver: swarm
+    image: %s
+    command: [--version, "{{version}}", --listen, "{{address}}", --orders, /data/orders.txt]
+    volumes: [".:/data"]
+    ports: 28300-28399
+    publish_mode: host
+    healthcheck: {command: [/program, --probe, "http://127.0.0.1:8080/healthz"], interval: 100ms, timeout: 5s, retries: 2}
+`, s.application, connectionsImage(t, s.engine)))
+	s.proxied()
+	s.outAndBackBesideAll(&http.Client{Timeout: time.Minute})
 }
 
 func (s *stage) outAndBackBesideAll(orders *http.Client) {

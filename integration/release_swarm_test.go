@@ -153,6 +153,7 @@ func TestReleaseSwarm(t *testing.T) {
 	t.Run("stopped for longer than the lock's time", testSwarmStopped)
 	t.Run("two versions, out and back", testSwarmVersions)
 	t.Run("two versions, killed", testSwarmVersionsKilled)
+	t.Run("two versions, beside connections of every kind", testSwarmConnections)
 }
 
 // testSwarmOutAndBack takes the database change and the instances of a new version out and back under load, and finds

@@ -1,5 +1,5 @@
 // Command connections is an application that takes what is hard to move from one version to another: orders that must not be
-// taken twice, uploads that take their time, and WebSockets.
+// taken twice, uploads that take their time, and WebSockets. With -probe it is its own healthcheck.
 package main
 
 import (
@@ -17,7 +17,15 @@ func main() {
 	listen := flag.String("listen", "", "HOST:PORT")
 	version := flag.String("version", "", "its name")
 	orders := flag.String("orders", "", "the file in which each order is a line, of all versions")
+	probe := flag.String("probe", "", "the URL to ask, instead of serving")
 	flag.Parse()
+	if *probe != "" {
+		resp, err := http.Get(*probe)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			os.Exit(1)
+		}
+		return
+	}
 	file, err := os.OpenFile(*orders, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		fmt.Println(err)
