@@ -34,7 +34,7 @@ func newVersionsStage(t *testing.T) *swarmStage {
 	versions, err := swarm.NewVersions(s.application, 5*time.Second)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = versions.Close() })
-	s.service = versions
+	s.service, s.roller = versions, nil
 	s.set(fmt.Sprintf(swarmVersionsConfig, s.application, s.image))
 	s.proxied()
 	s.first()
