@@ -334,7 +334,7 @@ func TestRecordCommand(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("SELECT 1;"), 0o600))
 	for args, want := range map[string]string{
 		"--out " + file + " --target postgres://postgres@127.0.0.1:1/a": "reach the target",
-		"--target sqlite:a.db":                                     `record a target of "sqlite"`,
+		"--target sqlite:a.db":                                     `record the target "sqlite:a.db"`,
 		"--target postgres://postgres:secret@127.0.0.1:1/none":     "reach the target",
 		"--target mysql://root:secret@127.0.0.1:1/none?tls=true":   "record does not speak TLS with mysql",
 		"--target env:nowhere":                                     "nowhere",
