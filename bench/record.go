@@ -54,11 +54,22 @@ func recordingOf(ctx context.Context, b *bencher, k servers.Kind) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, recorded.Close()) }()
+	if k.Engine == "postgres" {
+		// The client prepares a statement once, and asks with one message a time from then on.
+		if err := recordTurns(ctx, b, k.Name+", with parameters", recorded, direct, "SELECT name FROM customers WHERE id = 1 AND name <> $1"); err != nil {
+			return err
+		}
+	}
+	return recordTurns(ctx, b, k.Name+", each with another constant", recorded, direct, "")
+}
+
+// recordTurns asks a query of two pools by turns.
+func recordTurns(ctx context.Context, b *bencher, what string, recorded, direct *sql.DB, query string) error {
 	half := []*figure{{who: "through switchback record"}, {who: "directly"}}
 	tail := []*figure{{who: "through switchback record"}, {who: "directly"}}
 	added := []*figure{{who: "added by switchback record"}}
 	for range b.rounds {
-		took, err := byTurns(ctx, recorded, direct, b.amount(recordQueries))
+		took, err := byTurns(ctx, recorded, direct, query, b.amount(recordQueries))
 		if err != nil {
 			return err
 		}
@@ -68,7 +79,7 @@ func recordingOf(ctx context.Context, b *bencher, k servers.Kind) (err error) {
 		}
 		added[0].add(percentile(took[0], 99) - percentile(took[1], 99))
 	}
-	b.report.table("a query of one row on "+k.Name+", p50", "ms", half)
+	b.report.table("a query of one row on "+what+", p50", "ms", half)
 	b.report.table("the same, p99", "ms", tail)
 	b.report.table("the same, p99", "ms", added)
 	return nil
@@ -106,15 +117,18 @@ func startRecording(ctx context.Context, target string) (address string, stop fu
 	return fields[len(fields)-1], stop, nil
 }
 
-// byTurns asks a query of each of two pools in turn, so that what else the machine does meets both, with another
-// constant each time.
-func byTurns(ctx context.Context, one, other *sql.DB, times int) (took [2][]time.Duration, err error) {
+// byTurns asks a query of each of two pools in turn, so that what else the machine does meets both: one with a parameter, or,
+// without a query, one with another constant each time.
+func byTurns(ctx context.Context, one, other *sql.DB, query string, times int) (took [2][]time.Duration, err error) {
 	for i := range times {
 		for n, db := range []*sql.DB{one, other} {
-			query := fmt.Sprintf("SELECT name FROM customers WHERE id = 1 AND name <> 'customer %d'", i)
+			text, args := query, []any{fmt.Sprint("customer ", i)}
+			if query == "" {
+				text, args = fmt.Sprintf("SELECT name FROM customers WHERE id = 1 AND name <> 'customer %d'", i), nil
+			}
 			begun := time.Now()
 			var name string
-			if err := db.QueryRowContext(ctx, query).Scan(&name); err != nil {
+			if err := db.QueryRowContext(ctx, text, args...).Scan(&name); err != nil {
 				return took, err
 			}
 			took[n] = append(took[n], time.Since(begun))
