@@ -118,6 +118,17 @@ func (t *Type) Children() []Object {
 	return concat(objects(t.Attributes), objects(t.Constraints), objects(t.Grants))
 }
 
+// Extends tells whether an enum has all labels of another, in their order, and maybe more: servers can add labels, and no more.
+func (t *Type) Extends(other *Type) bool {
+	rest := other.Labels
+	for _, label := range t.Labels {
+		if len(rest) > 0 && rest[0] == label {
+			rest = rest[1:]
+		}
+	}
+	return len(rest) == 0
+}
+
 // Sequence is a sequence of its own; those of identity columns belong to their column.
 type Sequence struct {
 	Name       string     `json:"name"`

@@ -43,7 +43,7 @@ func typeWay(n *node, from, to *schema.Type) action {
 	switch {
 	case n.differs("form"), n.differs("definition"):
 		return recreate
-	case n.differs("labels") && !onlyMore(from.Labels, to.Labels):
+	case n.differs("labels") && !to.Extends(from):
 		return recreate
 	}
 	if to.Form != schema.Composite {
@@ -59,17 +59,6 @@ func typeWay(n *node, from, to *schema.Type) action {
 		}
 	}
 	return alter
-}
-
-// onlyMore tells whether the first list is in the second, in its order.
-func onlyMore(from, to []string) bool {
-	i := 0
-	for _, label := range to {
-		if i < len(from) && from[i] == label {
-			i++
-		}
-	}
-	return i == len(from)
 }
 
 func createType(n *node, t *schema.Type) []ddl.Statement {

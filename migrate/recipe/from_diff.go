@@ -210,24 +210,12 @@ func (d *differ) enum(in string, c diff.Change) bool {
 	if c.Kind != schema.KindType || c.Action != diff.Modify || d.engine.name() != "postgres" {
 		return false
 	}
-	named := func(t *schema.Type) bool { return t.Name == c.Name && t.Form == schema.Enum }
-	before, after := d.from.Schema(in).Types, d.to.Schema(in).Types
-	i, j := slices.IndexFunc(before, named), slices.IndexFunc(after, named)
-	if i < 0 || j < 0 || subsequence(before[i].Labels, after[j].Labels) || !columnsOfType(d.from, schema.Key{Schema: in, Kind: schema.KindType, Name: c.Name}) {
+	before, after := d.from.Schema(in).Type(c.Name), d.to.Schema(in).Type(c.Name)
+	if before == nil || after == nil || before.Form != schema.Enum || after.Form != schema.Enum || after.Extends(before) || !columnsOfType(d.from, schema.Key{Schema: in, Kind: schema.KindType, Name: c.Name}) {
 		return false
 	}
-	d.add(ChangeEnum{Type: Table{in, c.Name}, Labels: after[j].Labels})
+	d.add(ChangeEnum{Type: Table{in, c.Name}, Labels: after.Labels})
 	return !slices.ContainsFunc(c.Properties, func(x diff.PropertyChange) bool { return x.Name != "labels" }) && len(c.Children) == 0
-}
-
-// subsequence tells whether a list has all of another, in its order.
-func subsequence(of, list []string) bool {
-	for _, x := range list {
-		if len(of) > 0 && of[0] == x {
-			of = of[1:]
-		}
-	}
-	return len(of) == 0
 }
 
 // columnsOfType tells whether a table has a column of a type.
