@@ -105,10 +105,14 @@ func (g *gate) standing(ctx context.Context) (found []check.Finding, err error) 
 	}
 	return []check.Finding{{
 		Rule: "schema-strayed", Severity: check.Warning, Place: check.Place{Change: last.Change, File: config.FileName},
-		Message: fmt.Sprintf("the schema of the target is not what %s of %s left behind at %s", last.Phase, last.Change, last.Finished),
+		Message: strayedFrom(last),
 		Why:     "Something else has changed it since. What was planned on the schema of before may not fit, and its rollback does not bring that back.",
 		Rewrite: "switchback drift, or switchback diff with the schema that you have in mind",
 	}}, nil
+}
+
+func strayedFrom(last *migrate.Entry) string {
+	return fmt.Sprintf("the schema of the target is not what %s of %s left behind at %s", last.Phase, last.Change, last.Finished)
 }
 
 // tellStrayed says before a release with changes what the gate would say: that the schema is not what they were made for.
@@ -118,7 +122,7 @@ func (t *target) tellStrayed(ctx context.Context, p *strategies.Plan) error {
 	}
 	last, err := t.runner.Strayed(ctx)
 	if err == nil && last != nil {
-		t.out.printf("! the schema of the target is not what %s of %s left behind at %s: something else has changed it, see switchback drift", last.Phase, last.Change, last.Finished)
+		t.out.printf("! %s: something else has changed it, see switchback drift", strayedFrom(last))
 	}
 	return err
 }
