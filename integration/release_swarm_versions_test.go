@@ -68,17 +68,5 @@ func testSwarmVersions(t *testing.T) {
 // testSwarmVersionsKilled kills the command at marks between two calls of the swarm.
 func testSwarmVersionsKilled(t *testing.T) {
 	s := newVersionsStage(t)
-	s.load()
-	out := marks(t, s.dir, "release", "start", "--version", "v2", "--strategy", "bluegreen")
-	s.is("v2", "undisturbed")
-	back := marks(t, s.dir, "release", "rollback")
-	s.is("v1", "undisturbed")
-	outAt, backAt := marksOf("swarm: ")(out), marksOf("swarm: ")(back)
-	require.NotEmpty(t, outAt)
-	require.NotEmpty(t, backAt)
-	for i := range max(len(outAt), len(backAt)) {
-		s.killedOut(outAt[i%len(outAt)], out)
-		s.killedBack(backAt[i%len(backAt)], back)
-	}
-	t.Logf("killed at %d marks out and %d back", len(outAt), len(backAt))
+	s.killedAt(marksOf("swarm: "))
 }
