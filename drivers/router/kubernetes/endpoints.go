@@ -122,24 +122,33 @@ func (e endpoints) followed(ctx context.Context, service string, selector map[st
 // proxies of all nodes to hear of it. How many requests are under way nobody tells: it returns 0. They end within
 // the pods' terminationGracePeriodSeconds, or are cut off by it.
 func (r *Router) Drain(ctx context.Context, address string) (left int, err error) {
+	return drain(ctx, address, r.options.Settle, func() (strategies.Routing, func() error, error) {
+		s, err := r.read(ctx)
+		return s.routing, func() error { return r.endpoints.followed(ctx, r.options.Service, s.service.Spec.Selector) }, err
+	})
+}
+
+// drain waits until what was read of a routing, in which the address has no weight, is followed, and then for it to settle.
+// The end of ctx's time ends it without an error: nobody tells how many requests are left.
+func drain(ctx context.Context, address string, wait time.Duration, read func() (strategies.Routing, func() error, error)) (left int, err error) {
 	fail := func(err error) (int, error) { return 0, fmt.Errorf("drain %s: %w", address, err) }
 	if err := strategies.CheckAddress(address); err != nil {
 		return fail(err)
 	}
-	s, err := r.read(ctx)
+	routing, followed, err := read()
 	if err != nil {
 		return fail(err)
 	}
-	if err := weightless(s.routing, address); err != nil {
+	if err := weightless(routing, address); err != nil {
 		return fail(err)
 	}
-	if err := r.endpoints.followed(ctx, r.options.Service, s.service.Spec.Selector); err != nil {
+	if err := followed(); err != nil {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return 0, nil
 		}
 		return fail(err)
 	}
-	if err := settle(ctx, r.options.Settle); err != nil {
+	if err := settle(ctx, wait); err != nil {
 		return fail(err)
 	}
 	return 0, nil

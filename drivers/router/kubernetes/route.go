@@ -185,27 +185,13 @@ func (r *Route) free(s routeState, places map[string]string, backends []strategi
 // their proxies to follow. How many requests are under way nobody tells: it returns 0. They end within the pods'
 // terminationGracePeriodSeconds, or are cut off by it.
 func (r *Route) Drain(ctx context.Context, address string) (left int, err error) {
-	fail := func(err error) (int, error) { return 0, fmt.Errorf("drain %s: %w", address, err) }
-	if err := strategies.CheckAddress(address); err != nil {
-		return fail(err)
-	}
-	s, err := r.read(ctx)
-	if err != nil {
-		return fail(err)
-	}
-	if err := weightless(s.routing, address); err != nil {
-		return fail(err)
-	}
-	if err := r.accepted(ctx, s.object.GetGeneration()); err != nil {
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return 0, nil
+	return drain(ctx, address, r.options.Settle, func() (strategies.Routing, func() error, error) {
+		s, err := r.read(ctx)
+		if err != nil {
+			return strategies.Routing{}, nil, err
 		}
-		return fail(err)
-	}
-	if err := settle(ctx, r.options.Settle); err != nil {
-		return fail(err)
-	}
-	return 0, nil
+		return s.routing, func() error { return r.accepted(ctx, s.object.GetGeneration()) }, nil
+	})
 }
 
 // Calls implements strategies.Caller.
