@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/switchbackdb/switchback/internal/sqltoken"
 )
 
 // Check is a question to the rows of the target before a change is written: which of them a conversion does
@@ -62,16 +60,9 @@ func (p *planner) ask(table Table, key []string, r *rule, what, where string, fa
 
 // thereAndBack writes a down expression with what up gives in the place of the new columns.
 func (r *rule) thereAndBack(e engine, down string) string {
-	d := sqltoken.Of(e.name())
-	return sqltoken.Replace(down, d, func(list []sqltoken.Token, i int) (string, bool) {
-		if !list[i].IsName() || i > 0 && list[i-1].IsSign(".") || sqltoken.InType(list, i) {
-			return "", false
-		}
-		for _, c := range r.new {
-			if list[i].Names(c, d) {
-				return "(" + r.up[c] + ")", true
-			}
-		}
-		return "", false
-	})
+	texts := map[string]string{}
+	for _, c := range r.new {
+		texts[c] = "(" + r.up[c] + ")"
+	}
+	return substituted(e, down, texts)
 }

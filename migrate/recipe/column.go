@@ -74,10 +74,20 @@ func (p *planner) refill(table Table, t *schema.Table, column, value string) err
 
 // renamedIn writes an expression with another name for a column.
 func renamedIn(e engine, expression, from, to string) string {
+	return substituted(e, expression, map[string]string{from: e.quote(to)})
+}
+
+// substituted writes an expression with a text in the place of each of some columns.
+func substituted(e engine, expression string, texts map[string]string) string {
 	d := sqltoken.Of(e.name())
 	return sqltoken.Replace(expression, d, func(list []sqltoken.Token, i int) (string, bool) {
-		if list[i].IsName() && list[i].Names(from, d) && (i == 0 || !list[i-1].IsSign(".")) && !sqltoken.InType(list, i) {
-			return e.quote(to), true
+		if !list[i].IsName() || i > 0 && list[i-1].IsSign(".") || sqltoken.InType(list, i) {
+			return "", false
+		}
+		for column, text := range texts {
+			if list[i].Names(column, d) {
+				return text, true
+			}
 		}
 		return "", false
 	})

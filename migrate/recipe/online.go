@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/switchbackdb/switchback/internal/sqltoken"
 	"github.com/switchbackdb/switchback/schema"
 )
 
@@ -57,9 +56,7 @@ func (r *second) copied(p *planner) error {
 		if r.back[c] == e.quote(c) {
 			continue
 		}
-		there := sqltoken.Replace(r.there[c], sqltoken.Of(e.name()), func(list []sqltoken.Token, i int) (string, bool) {
-			return "(" + r.back[c] + ")", list[i].IsName() && list[i].Names(c, sqltoken.Of(e.name()))
-		})
+		there := substituted(e, r.there[c], map[string]string{c: "(" + r.back[c] + ")"})
 		lost = append(lost, e.distinct(e.quote(c), there, r.types[1][c]))
 	}
 	if len(lost) > 0 {
