@@ -40,6 +40,18 @@ func scripts(t *testing.T, from *schema.Database, operations []recipe.Operation)
 	return text.String(), draft
 }
 
+// asReviewed wants scripts to be those of a golden file.
+func asReviewed(t *testing.T, name, text string) {
+	t.Helper()
+	golden := filepath.Join("testdata", name+".golden")
+	if *update {
+		require.NoError(t, os.WriteFile(golden, []byte(text), 0o600))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	require.Equal(t, string(want), text)
+}
+
 // given are the operations that stand for one of the difference's.
 var given = map[string][]recipe.Operation{
 	"labels": {recipe.ChangeEnum{Type: recipe.Table{Name: "mood"}, Labels: []string{"happy", "ok", "sad", "great"}, As: []recipe.Relabel{{From: "odd", To: "ok"}}}},
@@ -68,13 +80,7 @@ func TestGolden(t *testing.T) {
 			}
 			require.Equal(t, all[0], all[1])
 			require.Equal(t, all[0], all[2])
-			golden := filepath.Join("testdata", name+".golden")
-			if *update {
-				require.NoError(t, os.WriteFile(golden, []byte(all[0]), 0o600))
-			}
-			want, err := os.ReadFile(golden)
-			require.NoError(t, err)
-			require.Equal(t, string(want), all[0])
+			asReviewed(t, name, all[0])
 		})
 	}
 }

@@ -1,8 +1,6 @@
 package recipe_test
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -62,13 +60,7 @@ func TestSecondGolden(t *testing.T) {
 			for _, f := range draft.Files(migrate.MySQL) {
 				text.WriteString("=== " + f.Name + "\n" + f.Text)
 			}
-			golden := filepath.Join("testdata", name+".golden")
-			if *update {
-				require.NoError(t, os.WriteFile(golden, []byte(text.String()), 0o600))
-			}
-			want, err := os.ReadFile(golden)
-			require.NoError(t, err)
-			require.Equal(t, string(want), text.String())
+			asReviewed(t, name, text.String())
 		})
 	}
 }
@@ -151,13 +143,7 @@ func TestOnlineGolden(t *testing.T) {
 			text.WriteString("=== " + f.Name + "\n" + f.Text)
 		}
 	}
-	golden := filepath.Join("testdata", "online.golden")
-	if *update {
-		require.NoError(t, os.WriteFile(golden, []byte(text.String()), 0o600))
-	}
-	want, err := os.ReadFile(golden)
-	require.NoError(t, err)
-	require.Equal(t, string(want), text.String())
+	asReviewed(t, "online", text.String())
 
 	d := mysqlModel(migrate.MariaDB, func(_ *schema.Schema, t *schema.Table) {
 		t.Options = append(t.Options, schema.Property{Name: "partitions", Value: "BY HASH (`id`)\nPARTITIONS 3"})
