@@ -193,13 +193,20 @@ func TestLocksOfPostgres(t *testing.T) {
 	}
 }
 
-// emptyOn is an empty scratch database.
-func emptyOn(t *testing.T, kind servers.Kind) *scratch.Database {
+// scratchOn is a server for scratch databases.
+func scratchOn(t *testing.T, kind servers.Kind) scratch.Server {
+	t.Helper()
 	url, err := servers.Server(kind)
 	require.NoError(t, err)
 	server, err := scratch.Open(t.Context(), url, scratch.Options{})
 	require.NoError(t, err)
-	db, err := server.Create(t.Context())
+	t.Cleanup(func() { require.NoError(t, server.Close()) })
+	return server
+}
+
+// emptyOn is an empty scratch database.
+func emptyOn(t *testing.T, kind servers.Kind) *scratch.Database {
+	db, err := scratchOn(t, kind).Create(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	return db

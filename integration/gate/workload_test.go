@@ -102,11 +102,7 @@ func TestRecalledBreaks(t *testing.T) {
 	if testing.Short() {
 		return
 	}
-	url, err := servers.Server(servers.Postgres17)
-	require.NoError(t, err)
-	server, err := scratch.Open(t.Context(), url, scratch.Options{})
-	require.NoError(t, err)
-	defer func() { require.NoError(t, server.Close()) }()
+	server := scratchOn(t, servers.Postgres17)
 	p := proofOf(t, migrate.Postgres, server, map[string]string{
 		"expand.sql":          "ALTER TABLE customers ALTER COLUMN note DROP DEFAULT, ALTER COLUMN note TYPE integer USING NULL;",
 		"expand.rollback.sql": "ALTER TABLE customers ALTER COLUMN note TYPE varchar(200), ALTER COLUMN note SET DEFAULT 'none';",
@@ -191,11 +187,7 @@ func TestPreparedElsewhere(t *testing.T) {
 	if testing.Short() {
 		return
 	}
-	url, err := servers.Server(servers.Postgres17)
-	require.NoError(t, err)
-	server, err := scratch.Open(t.Context(), url, scratch.Options{})
-	require.NoError(t, err)
-	defer func() { require.NoError(t, server.Close()) }()
+	server := scratchOn(t, servers.Postgres17)
 	const (
 		change = "ALTER TABLE customers ALTER COLUMN name TYPE varchar(50); ALTER TABLE orders ALTER COLUMN amount TYPE numeric(12,2);"
 		back   = "ALTER TABLE customers ALTER COLUMN name TYPE varchar(40); ALTER TABLE orders ALTER COLUMN amount TYPE numeric(10,2);"
