@@ -460,7 +460,7 @@ func (c *Config) Environment(name string) (Environment, error) {
 			return e, nil
 		}
 	}
-	return Environment{}, fmt.Errorf("there is no environment %q: %s has %s", name, FileName, c.names())
+	return Environment{}, fmt.Errorf("there is no environment %q: %s has %s\n  next: --env NAME of one that is there, or --url URL", name, FileName, c.names())
 }
 
 // sqlitePath makes the file of an SQLite URL relative to where the command runs.

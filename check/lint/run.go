@@ -226,7 +226,7 @@ func (l *linter) looked(list []*script) {
 	for _, s := range list {
 		statements += len(s.statements)
 	}
-	text := fmt.Sprintf("%d statements in %d scripts", statements, len(list))
+	text := check.Counted(statements, "statement") + " in " + check.Counted(len(list), "script")
 	if l.options.Observer != nil {
 		text += fmt.Sprintf(", %d of them run in a scratch database", l.observed)
 	} else if slices.ContainsFunc(l.rules, Rule.Observed) {

@@ -67,7 +67,7 @@ type run struct {
 }
 
 func (r *run) looked() string {
-	text := fmt.Sprintf("%d changes, %d ways forward and back, over %d rows", len(r.Changes)-r.after, r.tries, r.made)
+	text := fmt.Sprintf("%s, %s forward and back, over %s", check.Counted(len(r.Changes)-r.after, "change"), check.Counted(r.tries, "way"), check.Counted(r.made, "row"))
 	if len(r.unfilled) > 0 {
 		var names []string
 		for _, u := range r.unfilled {
@@ -79,7 +79,7 @@ func (r *run) looked() string {
 		text += fmt.Sprintf("; with %s up to %s, for those that it refuses", r.fewer, r.Changes[r.upTo-1].ID)
 	}
 	if r.after > 0 {
-		text += fmt.Sprintf("; %d changes behind one that fails were not looked at", r.after)
+		text += fmt.Sprintf("; not looked at: %s behind one that fails", check.Counted(r.after, "change"))
 	}
 	return text
 }

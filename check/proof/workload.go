@@ -40,7 +40,7 @@ func (p *Proof) Workload(ctx context.Context, load workload.Load) (_ check.Part,
 		return check.Part{}, err
 	}
 	part := check.Part{Name: "workload", Took: time.Since(begun), Findings: r.findings}
-	part.Looked = fmt.Sprintf("%d queries of blue and %d of green, prepared %d times", len(w.blue), len(w.green), w.prepared)
+	part.Looked = fmt.Sprintf("%s of blue and %d of green, prepared %s", check.Counted(len(w.blue), "query"), len(w.green), check.Counted(w.prepared, "time"))
 	if w.left > 0 {
 		part.Looked += fmt.Sprintf("; %d that a log or a server remembers cannot be asked again", w.left)
 	}

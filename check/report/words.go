@@ -67,9 +67,9 @@ func byteSize(n int64) string {
 // summary counts the findings in one line.
 func summary(r *check.Report) string {
 	text := strings.Join([]string{
-		count(r.Count(check.Error), "error"), count(r.Count(check.Warning), "warning"), count(r.Count(check.Note), "note"),
+		check.Counted(r.Count(check.Error), "error"), check.Counted(r.Count(check.Warning), "warning"), check.Counted(r.Count(check.Note), "note"),
 	}, ", ")
-	text += " in " + count(len(r.Changes), "change")
+	text += " in " + check.Counted(len(r.Changes), "change")
 	if r.Hidden > 0 {
 		text += fmt.Sprintf("; %d known from the baseline", r.Hidden)
 	}
@@ -77,11 +77,4 @@ func summary(r *check.Report) string {
 		text += fmt.Sprintf("; %d silenced with a reason", n)
 	}
 	return text
-}
-
-func count(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
 }

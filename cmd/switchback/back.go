@@ -20,7 +20,7 @@ func rollbackCommand() *cli.Command {
 			&cli.BoolFlag{Name: "dry-run", Usage: "say what would run, and run nothing"},
 		),
 		Action: func(c *cli.Context) error {
-			return withTarget(c, func(t *target) error {
+			return withTarget(c, false, func(t *target) error {
 				return t.run(c, commandLine(c), func(_ context.Context, s *migrate.State) ([]migrate.Step, error) {
 					return migrate.PlanBack(s, migrate.BackOptions{LastPhase: c.Bool("phase"), To: c.String("to")})
 				})
@@ -35,7 +35,7 @@ func rollforwardCommand() *cli.Command {
 		Usage: "run again what was rolled back, with the recorded scripts",
 		Flags: runFlags(&cli.BoolFlag{Name: "dry-run", Usage: "say what would run, and run nothing"}),
 		Action: func(c *cli.Context) error {
-			return withTarget(c, func(t *target) error {
+			return withTarget(c, false, func(t *target) error {
 				return t.run(c, commandLine(c), func(_ context.Context, s *migrate.State) ([]migrate.Step, error) {
 					return migrate.PlanAgain(s)
 				})

@@ -19,7 +19,7 @@ import (
 // release looks whether the changes may go out as they are: what the runner would refuse.
 func (g *gate) release(ctx context.Context) (check.Part, error) {
 	begun := time.Now()
-	part := check.Part{Looked: fmt.Sprintf("%d changes", len(g.folder.Changes))}
+	part := check.Part{Looked: check.Counted(len(g.folder.Changes), "change")}
 	if g.edited != nil {
 		part.Findings = append(part.Findings, refused("edited-after-apply", g.edited))
 	}

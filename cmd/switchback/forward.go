@@ -73,7 +73,7 @@ type ranStep struct {
 }
 
 func forward(c *cli.Context, phases ...migrate.Phase) error {
-	return withTarget(c, func(t *target) error {
+	return withTarget(c, true, func(t *target) error {
 		return t.forward(c, commandLine(c), migrate.ForwardOptions{Phases: phases})
 	})
 }
@@ -139,12 +139,13 @@ func ranSteps(steps []migrate.Step) []ranStep {
 	return out
 }
 
-// withTarget opens the target of a command that changes it, and closes it in the end.
-func withTarget(c *cli.Context, f func(*target) error) error {
+// withTarget opens the target of a command, and closes it in the end. create makes the file of an SQLite database where there
+// is none, which only a command that goes forward does: the others would find nothing to do in one whose name is mistyped.
+func withTarget(c *cli.Context, create bool, f func(*target) error) error {
 	if c.Args().Present() {
-		return fmt.Errorf("%s takes no argument %q", c.Command.Name, c.Args().First())
+		return fmt.Errorf("%s takes no argument %q\n  state: nothing was changed\n  next: switchback %s --help", c.Command.Name, c.Args().First(), c.Command.Name)
 	}
-	t, err := openTarget(c, true)
+	t, err := openTarget(c, create)
 	if err != nil {
 		return err
 	}

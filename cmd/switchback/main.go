@@ -45,9 +45,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
 	}
-	var code *exitCode
-	if errors.As(err, &code) && code.err == nil {
-		return code.code
+	if isSaid(err) {
+		return codeOf(err)
 	}
 	fmt.Fprintln(stderr, "switchback: "+strings.TrimSpace(inOrder(err.Error())))
 	return codeOf(err)
@@ -89,6 +88,12 @@ func (e *exitCode) Unwrap() error { return e.err }
 
 // findings is returned by commands that found something to say and have said it.
 var findings = &exitCode{code: exitFindings}
+
+// isSaid tells whether an error is of something that the command has said already.
+func isSaid(err error) bool {
+	var code *exitCode
+	return errors.As(err, &code) && code.err == nil
+}
 
 func codeOf(err error) int {
 	var code *exitCode
@@ -153,6 +158,11 @@ func commands() []*cli.Command {
 		importCommand(), lintCommand(), statsCommand(), diffCommand(), driftCommand(), schemaCommand(), snapshotCommand(),
 		releaseCommand(), trafficCommand(), proxyCommand(), agentCommand(),
 		demoCommand(), shopCommand(),
+	}
+	for _, c := range all {
+		if slices.Contains([]string{"check", "status", "history", "attic", "stats", "diff", "drift", "schema"}, c.Name) {
+			reads(c)
+		}
 	}
 	for _, c := range all {
 		c.OnUsageError = usageError

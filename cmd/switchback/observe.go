@@ -248,7 +248,7 @@ func (t *target) farewell(ctx context.Context) {
 
 // releaseEvents prints what happened as the journal has it.
 func releaseEvents(c *cli.Context) error {
-	return withTarget(c, func(t *target) error {
+	return withTarget(c, false, func(t *target) error {
 		all, err := strategies.Releases(c.Context, t.runner)
 		if err != nil {
 			return err

@@ -17,7 +17,7 @@ func purge(c *cli.Context) error {
 	if id == "" && c.String("no-snapshot") == "" && !c.Bool("dry-run") {
 		return errors.New("purge has no way back, so a snapshot has to stand behind it\n  state: nothing was changed\n  next: switchback snapshot create, then: switchback purge --snapshot ID; or: switchback purge --no-snapshot REASON")
 	}
-	return withTarget(c, func(t *target) error {
+	return withTarget(c, false, func(t *target) error {
 		if id != "" {
 			if err := t.standsBehind(c, id); err != nil {
 				return err

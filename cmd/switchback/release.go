@@ -169,7 +169,7 @@ func (t *target) provenSnapshot(c *cli.Context, note string) (string, error) {
 
 // withMachine opens the target and the parts of a release.
 func withMachine(c *cli.Context, f func(*target, *strategies.Machine) error) error {
-	return withTarget(c, func(t *target) error {
+	return withTarget(c, c.Command.Name == "start", func(t *target) error {
 		m, err := t.machine(c)
 		if err != nil {
 			return err
@@ -194,8 +194,8 @@ func releaseStart(c *cli.Context) error {
 		})
 		return t.ended(r, err, false)
 	})
-	if err != nil && !begun {
-		return &unchangedError{err}
+	if !begun {
+		return beforeRelease(err)
 	}
 	return err
 }
@@ -229,10 +229,7 @@ func releasePlan(c *cli.Context) error {
 		t.printHooks(plan)
 		return t.out.document(plan)
 	})
-	if err != nil {
-		return &unchangedError{err}
-	}
-	return nil
+	return beforeRelease(err)
 }
 
 // printCalls says what the shifts of a release call, where the router tells.
@@ -522,7 +519,7 @@ func releasePromote(c *cli.Context) error {
 }
 
 func releasePause(c *cli.Context) error {
-	return withTarget(c, func(t *target) error {
+	return withTarget(c, false, func(t *target) error {
 		r, err := t.unfinished(c.Context)
 		if err != nil {
 			return err

@@ -34,7 +34,7 @@ func releaseStatusCommand() *cli.Command {
 }
 
 func releaseStatus(c *cli.Context) error {
-	return withTarget(c, func(t *target) error {
+	return withTarget(c, false, func(t *target) error {
 		all, err := strategies.Releases(c.Context, t.runner)
 		if err != nil {
 			return err

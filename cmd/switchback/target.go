@@ -51,7 +51,7 @@ type project struct {
 func openProject(c *cli.Context) (*project, error) {
 	cfg, err := config.Load(c.String("dir"))
 	if err != nil {
-		return nil, err
+		return nil, &unchangedError{err: err}
 	}
 	return &project{config: cfg, out: newOutput(c)}, nil
 }
@@ -75,7 +75,7 @@ func openTarget(c *cli.Context, create bool) (*target, error) {
 	}
 	env, err := p.environment(c)
 	if err != nil {
-		return nil, err
+		return nil, &unchangedError{err: err}
 	}
 	db, err := openDatabase(c.Context, env.URL, create)
 	if err != nil {
@@ -85,7 +85,7 @@ func openTarget(c *cli.Context, create bool) (*target, error) {
 	opts, err := t.options(c, env)
 	if err != nil {
 		t.close()
-		return nil, err
+		return nil, &unchangedError{err: err}
 	}
 	t.runner = migrate.NewRunner(db, opts)
 	return t, nil

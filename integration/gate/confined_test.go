@@ -90,7 +90,7 @@ func TestNothingRunsOnTheTarget(t *testing.T) {
 				return string(out)
 			}
 			require.NoError(t, exec.CommandContext(t.Context(), program, "sum", "--dir", dir).Run())
-			require.Contains(t, run("--url", target, "--scratch", target, "--workload", "blue="+queries, "--workload", "green="+queries), "rollback: looked at 1 changes")
+			require.Contains(t, run("--url", target, "--scratch", target, "--workload", "blue="+queries, "--workload", "green="+queries), "rollback: looked at 1 change")
 			run("--url", target)
 			run("--url", target, "--static", "--strict")
 			run("--from", target, "--scratch", target, "--only", "rollback")
