@@ -50,7 +50,7 @@ func run(ctx context.Context) error {
 	rounds := flag.Int("rounds", 3, "rounds of each")
 	scale := flag.Float64("scale", 1, "scales the amounts, for a quick look")
 	tables := flag.String("tables", "100,1000,10000", "numbers of tables in the catalogues of the case inspect")
-	engines := flag.String("engines", "postgres,mysql,sqlite", "those of the cases inspect, recipes and snapshots")
+	engines := flag.String("engines", "postgres,mysql,sqlite", "those of the cases inspect, recipes, snapshots and swap")
 	limit := flag.Duration("limit", time.Minute, "for each reading and comparison by the peers of the case inspect")
 	flag.Parse()
 	if flag.Arg(0) == "once" {
@@ -96,6 +96,7 @@ func benchCases() []benchCase {
 		{"data", dataComparison},
 		{"recipes", recipes},
 		{"snapshots", snapshots},
+		{"swap", swaps},
 		{"check", checks},
 	}
 }

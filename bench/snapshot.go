@@ -309,6 +309,9 @@ func fillForSnapshot(ctx context.Context, db *sql.DB, engine string, rows, table
 	for i := range tables {
 		create := fmt.Sprintf("CREATE TABLE t%d (id bigint PRIMARY KEY, name varchar(60) NOT NULL, amount decimal(12,2), made timestamp NULL, note text)", i)
 		fill := fmt.Sprintf("INSERT INTO t%d SELECT n, 'customer ' || n, n * 0.01, timestamp '2026-01-01 00:00:00' + n * interval '1 second', md5(n::text) || ' ' || md5((n + 1)::text) FROM generate_series(1, %d) n", i, each)
+		if engine == "sqlite" {
+			fill = fmt.Sprintf("INSERT INTO t%d WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < %d) SELECT n, 'customer ' || n, n * 0.01, datetime('2026-01-01', n || ' seconds'), printf('%%064x', n) FROM s", i, each)
+		}
 		if engine == "mysql" {
 			fill = fmt.Sprintf("INSERT INTO t%d WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < %d) SELECT n, concat('customer ', n), n * 0.01, timestamp '2026-01-01 00:00:00' + interval n second, concat(left(sha2(n, 256), 32), ' ', left(sha2(n + 1, 256), 32)) FROM s", i, each)
 		}
