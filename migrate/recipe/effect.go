@@ -71,15 +71,47 @@ type kind struct {
 	effect
 }
 
-// tableIn finds the table a statement is about.
-var tableIn = regexp.MustCompile(`(?is)^\s*(?:ALTER TABLE(?: ONLY)?|UPDATE|DROP TABLE|CREATE (?:UNIQUE )?INDEX.*?\bON(?: ONLY)?|CREATE TRIGGER.*?\bON|DROP TRIGGER \S+ ON|INSERT INTO.*?\bFROM|SELECT.*?\bFROM)\s+((?:"(?:[^"]|"")+"|` + "`(?:[^`]|``)+`" + `|[\w$])+(?:\.(?:"(?:[^"]|"")+"|[\w$])+)?)`)
+// tableMade and tableFilled find the table that a statement makes, or writes rows of.
+var (
+	tableMade   = regexp.MustCompile(`(?is)^\s*CREATE TABLE ` + tableName)
+	tableFilled = regexp.MustCompile(`(?is)^\s*INSERT INTO ` + tableName)
+	pointing    = regexp.MustCompile(`(?is) FOREIGN KEY .* REFERENCES `)
+)
 
-// describe says what a statement locks and touches, in a line for the reviewer; empty where there is nothing
-// to say.
-func (p *planner) describe(s Statement) string {
+// tableIn finds the table a statement is about.
+var tableIn = regexp.MustCompile(`(?is)^\s*(?:ALTER TABLE(?: ONLY)?|UPDATE|DROP TABLE|CREATE (?:UNIQUE )?INDEX.*?\bON(?: ONLY)?|CREATE TRIGGER.*?\bON|DROP TRIGGER \S+ ON|INSERT INTO.*?\bFROM|SELECT.*?\bFROM)\s+` + tableName)
+
+// tableName is the name of a table as scripts have it.
+const tableName = `((?:"(?:[^"]|"")+"|` + "`(?:[^`]|``)+`" + `|[\w$])+(?:\.(?:"(?:[^"]|"")+"|[\w$])+)?)`
+
+// describe says what the statements of a script lock and touch, in a line of each for the reviewer.
+func (p *planner) describe(list []Statement) {
+	empty := map[string]bool{} // tables that the script has made, and nobody uses
+	for i, s := range list {
+		if s.Resumed {
+			continue
+		}
+		list[i].Effect = p.effect(s, empty)
+		if m := tableMade.FindStringSubmatch(s.SQL); m != nil {
+			empty[m[1]] = true
+		}
+		if m := tableFilled.FindStringSubmatch(s.SQL); m != nil {
+			delete(empty, m[1])
+		}
+	}
+}
+
+// effect says what a statement locks and touches; empty where there is nothing to say.
+func (p *planner) effect(s Statement, empty map[string]bool) string {
 	e, ok := effectOf(p.engine.effects(), s)
 	if !ok {
 		return ""
+	}
+	if m := tableIn.FindStringSubmatch(s.SQL); m != nil && empty[m[1]] {
+		if pointing.MatchString(s.SQL) {
+			return "The table is new and empty; locks the one that it points to for a moment."
+		}
+		return "The table is new and empty."
 	}
 	var parts []string
 	if e.lock != "" {

@@ -123,6 +123,7 @@ func (d *differ) operations(r *diff.Result) error {
 		for _, child := range children {
 			switch {
 			case d.enum(c.Name, child):
+			case child.Kind == schema.KindTable && child.Action == diff.Add && d.withPartitions(c.Name, child.Name):
 			case child.Kind != schema.KindTable || child.Action == diff.Add:
 				d.other(child, c.Name, &made, &settled)
 			case child.Action == diff.Drop:
@@ -298,6 +299,7 @@ func (d *differ) table(in string, c diff.Change, settled *[]string) error {
 	if err := t.columns(); err != nil {
 		return err
 	}
+	t.split = t.partitions()
 	t.constraints(c)
 	t.indexes(c)
 	rest := len(c.Properties) > 0
@@ -336,6 +338,9 @@ func (d *differ) standsFor(given, op Operation) bool {
 	case ChangeType:
 		g, ok := given.(ChangeType)
 		return ok && same(g.Table, o.Table) && g.Column == o.Column && d.engine.canonical(g.Type) == d.engine.canonical(o.Type)
+	case PartitionTable:
+		g, ok := given.(PartitionTable)
+		return ok && same(g.Table, o.Table)
 	case ChangeEnum:
 		g, ok := given.(ChangeEnum)
 		return ok && same(g.Type, o.Type) && slices.Equal(g.Labels, o.Labels)
@@ -365,6 +370,7 @@ type tableDiffer struct {
 	gone          []string          // columns that go to the attic
 	moved         []string          // columns that have a successor
 	renamed       bool              // the table gets another name
+	split         bool              // the table gets partitions
 }
 
 // columns gives the operations of the columns in the order of kinds: what goes first is what other operations
@@ -509,6 +515,9 @@ func (t *tableDiffer) indexes(c diff.Change) {
 			t.add(DropIndex{Table: t.name, Name: x.Name})
 		default:
 			old, x := t.before.Index(child.Name), t.after.Index(child.Name)
+			if t.split && old != nil && x != nil && indexed(old.Definition) == x.Definition {
+				continue
+			}
 			if _, differs := child.Property("definition"); differs && t.engine.name() != "sqlite" && old != nil && x != nil && !inherited(x.Options) && !t.moves(old.Definition) {
 				t.add(ReplaceIndex{Table: t.name, Index: *x})
 			}

@@ -66,6 +66,7 @@ func TestGolden(t *testing.T) {
 		"constraints": nil,
 		"keys":        nil,
 		"labels":      nil,
+		"partitions":  nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			from, to := load(t, name+".from.json"), load(t, name+".to.json")
@@ -102,6 +103,15 @@ func model(change func(*schema.Schema, *schema.Table)) *schema.Database {
 		change(s, t)
 	}
 	return &schema.Database{Engine: "postgres", Schemas: []*schema.Schema{s}}
+}
+
+// split gives a table one partition.
+func split(s *schema.Schema, t *schema.Table, more ...schema.Property) {
+	t.Options = []schema.Property{{Name: "partition key", Value: "RANGE (id)"}}
+	s.Tables = append(s.Tables, &schema.Table{
+		Name: "users_all", Columns: t.Columns, Needs: []schema.Key{{Schema: s.Name, Kind: schema.KindTable, Name: t.Name}},
+		Options: append([]schema.Property{{Name: "partition of", Value: t.Name}, {Name: "partition bound", Value: "DEFAULT"}}, more...),
+	})
 }
 
 func without(t *schema.Table, column string) {
@@ -265,6 +275,16 @@ func TestFromDiffRefuses(t *testing.T) {
 				u.Options = []schema.Property{{Name: "partition key", Value: "RANGE (id)"}}
 			},
 			nil, nil, "that is another table", "switchback plan --help",
+		},
+		"partitions that have some": {
+			func(s *schema.Schema, u *schema.Table) {
+				split(s, u, schema.Property{Name: "partition key", Value: "HASH (id)"})
+			},
+			nil, nil, "that is another table", "switchback plan --help",
+		},
+		"partitioned and reshaped": {
+			func(s *schema.Schema, u *schema.Table) { split(s, u); u.Columns[2].Type = "bigint" },
+			nil, nil, "is about the same table", "one after the other",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -58,19 +58,19 @@ type settle struct {
 
 func (o Settle) recipe(p *planner) (recipe, error) {
 	p.target, p.renames = o.To, o.Renames
-	return &settle{op: o}, remade(p.now, o)
+	return &settle{op: o}, p.remade(o)
 }
 
-// remade refuses what an engine can only do by making a table again, without its rows.
-func remade(now *schema.Database, o Settle) error {
+// remade refuses what an engine can only do by making a table again, without its rows, and no other operation does.
+func (p *planner) remade(o Settle) error {
 	for _, in := range o.To.Schemas {
-		before := now.Schema(in.Name)
+		before := p.now.Schema(in.Name)
 		if before == nil {
 			continue
 		}
 		for _, t := range in.Tables {
 			old := before.Table(t.Name)
-			if old == nil {
+			if old == nil || p.partitions(Table{in.Name, t.Name}) {
 				continue
 			}
 			for _, name := range []string{"partition key", "foreign", "server", "of type"} {
@@ -86,6 +86,14 @@ func remade(now *schema.Database, o Settle) error {
 		}
 	}
 	return nil
+}
+
+// partitions tells whether an operation of the change partitions a table.
+func (p *planner) partitions(t Table) bool {
+	return slices.ContainsFunc(p.draft.Operations, func(op Operation) bool {
+		o, ok := op.(PartitionTable)
+		return ok && o.Table == t
+	})
 }
 
 func (r *settle) expand(p *planner) error { return p.takeOver(widening) }

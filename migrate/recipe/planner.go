@@ -62,11 +62,7 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 	}
 	for _, s := range p.draft.scripts {
 		for _, list := range [][]Statement{s.Forward, s.Back} {
-			for i := range list {
-				if !list[i].Resumed {
-					list[i].Effect = p.describe(list[i])
-				}
-			}
+			p.describe(list)
 		}
 	}
 	return p.draft, nil
