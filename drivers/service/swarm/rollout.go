@@ -130,6 +130,11 @@ func lives(t api.Task) bool {
 	}, t.Status.State)
 }
 
+// wantedToRun tells whether the swarm would run a task, or start it again where it has failed.
+func wantedToRun(t api.Task) bool {
+	return t.DesiredState == api.TaskStateRunning || t.DesiredState == api.TaskStateReady
+}
+
 // releaseOf is the release whose definition a task is of.
 func releaseOf(t api.Task) string {
 	if c := t.Spec.ContainerSpec; c != nil {

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -244,7 +245,9 @@ func (o *Orchestrator) Withdraw(ctx context.Context, op strategies.Operation, re
 	return nil
 }
 
-// emptied waits until no task of a service is left.
+// emptied waits until no task of a service is left that is to have none. One that has failed and is still wanted is left:
+// the swarm starts it once more where it learns of the failure before it learns that there are to be none, and takes
+// that one for none that is too many until it looks at the service again.
 func (o *Orchestrator) emptied(ctx context.Context, s *api.Service) error {
 	wait := emptyWait
 	if spec := s.Spec.TaskTemplate.ContainerSpec; spec != nil && spec.StopGracePeriod != nil {
@@ -254,19 +257,22 @@ func (o *Orchestrator) emptied(ctx context.Context, s *api.Service) error {
 	defer cancel()
 	tick := time.NewTicker(emptyPause)
 	defer tick.Stop()
-	for {
+	for looks := 1; ; looks++ {
 		tasks, err := o.tasks(ctx, s)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if err != nil {
 			return err
 		}
-		left := 0
-		for _, t := range tasks {
-			if lives(t) {
-				left++
-			}
-		}
-		if left == 0 {
+		wanted := slices.ContainsFunc(tasks, wantedToRun)
+		if !wanted && !slices.ContainsFunc(tasks, lives) {
 			return nil
+		}
+		if wanted && looks%emptyLooks == 0 {
+			if err := o.lookAgain(ctx, s); err != nil {
+				return err
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -276,10 +282,24 @@ func (o *Orchestrator) emptied(ctx context.Context, s *api.Service) error {
 	}
 }
 
-// How long tasks may take to end beside their time to stop, and how often that is looked at.
+// lookAgain has the swarm look at a service that is to have no tasks: writing it as it is does.
+func (o *Orchestrator) lookAgain(ctx context.Context, s *api.Service) error {
+	return o.alone(func() error {
+		now, err := o.named(ctx, s.Spec.Name)
+		if err != nil || now == nil || now.ID != s.ID || tasksOf(now) > 0 {
+			return err
+		}
+		_, err = o.engine.ServiceUpdate(ctx, now.ID, client.ServiceUpdateOptions{Version: now.Version, Spec: now.Spec})
+		return explain(err)
+	})
+}
+
+// How long tasks may take to end beside their time to stop, how often that is looked at, and after how many looks the swarm
+// is asked to do so too.
 const (
 	emptyWait  = time.Minute
 	emptyPause = 200 * time.Millisecond
+	emptyLooks = 10
 )
 
 // settleWait is how long a task may take to run: longer than a swarm waits before it starts one again.

@@ -71,6 +71,7 @@ func TestSwarm(t *testing.T) {
 	t.Run("is a roller", testRoller)
 	t.Run("is a service", testVersions)
 	t.Run("starts versions where a router reaches them", testReached)
+	t.Run("leaves nothing of a version that ends over and over", testEnds)
 	t.Run("refuses versions that no router reaches", testUnreached)
 	t.Run("keeps the pace", testPace)
 	t.Run("halts at what never gets healthy", testNeverHealthy)

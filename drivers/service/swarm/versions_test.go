@@ -3,11 +3,14 @@ package swarm
 import (
 	"context"
 	"slices"
+	"strconv"
+	"sync"
 	"testing"
 	"time"
 
 	api "github.com/moby/moby/api/types/swarm"
 	"github.com/moby/moby/client"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchbackdb/switchback/strategies"
@@ -100,6 +103,36 @@ func testReached(t *testing.T) {
 	})
 	_, err = s.Observe(t.Context(), "v1.2-green")
 	require.NoError(t, err)
+}
+
+// testEnds stops versions whose tasks end by themselves, at once when one has failed: the swarm may be about to start it again
+// by then. Several at once, as it does so in one of twenty.
+func testEnds(t *testing.T) {
+	b := newBench(t, probed)
+	s := openVersions(t, b.name)
+	failed := func(t api.Task) bool { return t.Status.State == api.TaskStateFailed && wantedToRun(t) }
+	var all sync.WaitGroup
+	for n := range 8 {
+		all.Go(func() {
+			v := b.version("v"+strconv.Itoa(n), onHost(b.image))
+			v.Env["MODE"] = "fail"
+			i, err := s.Start(t.Context(), operation("start "+v.Release), v)
+			if !assert.NoError(t, err) {
+				return
+			}
+			assert.Eventually(t, func() bool {
+				tasks, err := b.engine.TaskList(t.Context(), client.TaskListOptions{Filters: make(client.Filters).Add("service", s.name(i.ID))})
+				return assert.NoError(t, err) && slices.ContainsFunc(tasks.Items, failed)
+			}, 2*time.Minute, time.Millisecond)
+			assert.NoError(t, s.Stop(t.Context(), operation("stop "+v.Release), i.ID, time.Second))
+			assert.Never(t, func() bool {
+				now, err := s.Observe(t.Context(), i.ID)
+				return err != nil || now.State != strategies.StateStopped
+			}, restartDelay+time.Second, 20*time.Millisecond, v.Release)
+			assert.NoError(t, s.Remove(t.Context(), operation("remove "+v.Release), i.ID))
+		})
+	}
+	all.Wait()
 }
 
 func testUnreached(t *testing.T) {
