@@ -277,6 +277,9 @@ func (t *target) plan(c *cli.Context, m *strategies.Machine) (*strategies.Plan, 
 	if p.Candidate, err = candidate(service, p.Release, version); err != nil {
 		return nil, err
 	}
+	if err := t.variables(p.Candidate); err != nil {
+		return nil, err
+	}
 	p.Candidate.NoHealth = c.Bool("no-health")
 	shares, err := t.shares(c, p.Strategy, m.Router)
 	if err != nil {

@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -112,6 +114,16 @@ func candidate(s config.Service, release, version string) (strategies.Version, e
 		v.Dir, err = filepath.Abs(s.Dir)
 		return v, err
 	}
+}
+
+// variables refuses a version whose environment wants variables that are not set, before there is a release of it.
+func (t *target) variables(v strategies.Version) error {
+	for _, name := range slices.Sorted(maps.Keys(v.Env)) {
+		if _, err := config.Substitute(v.Env[name]); err != nil {
+			return t.config.Fault("release.service.env", fmt.Sprintf("cannot be used: %s: %v", name, err))
+		}
+	}
+	return nil
 }
 
 // released is the service with what the command line says of it, and the name of the version to release.
