@@ -170,6 +170,8 @@ func underUpdates(ctx context.Context, db *sql.DB, engine string, n int, f func(
 	if engine == "postgres" {
 		statement = "UPDATE people SET touched = touched + 1 WHERE id = $1"
 	}
+	db.SetMaxIdleConns(updateWorkers) // one for each: the pool keeps two, and the others would connect again and again
+
 	var end atomic.Int64 // what is due after that is not asked any more; what is due before is waited for
 	end.Store(math.MaxInt64)
 	var wg sync.WaitGroup

@@ -257,34 +257,48 @@ func (w *walk) run(ctx context.Context) (more bool, err error) {
 	return n >= int64(w.pace.size), w.s.journal.Progress(ctx, w.s.conn, w.entry)
 }
 
-// upper returns the last key of the next batch and how many rows it spans.
+// upper returns the last key of the next batch and how many rows it spans. The batch at the end of the table, which
+// has fewer, is looked for on its own.
 func (w *walk) upper(ctx context.Context, size int) ([]keyValue, int64, error) {
 	d := w.s.db.Dialect()
-	var read, order, reverse, quoted []string
+	var read, order []string
 	for i, column := range w.batch.Key {
 		q := d.Quote(column)
-		quoted = append(quoted, q)
-		read = append(read, d.Key(q, w.types[i]))
+		read = append(read, d.Key("k."+q, w.types[i]))
 		order = append(order, q)
-		reverse = append(reverse, "k."+q+" DESC") // without k, it would be the text that is selected
 	}
 	where, args := "", []any(nil)
 	if len(w.at.Key) > 0 {
 		where, args = w.bound(">", w.at.Key, 0)
 		where = " WHERE " + where
 	}
-	inner := fmt.Sprintf("SELECT %s FROM %s%s ORDER BY %s LIMIT %d", strings.Join(quoted, ", "), quoteTable(d, w.batch.Table), where, strings.Join(order, ", "), size)
-	query := fmt.Sprintf("SELECT %s, (SELECT count(*) FROM (%s) AS b) FROM (%s) AS k ORDER BY %s LIMIT 1", strings.Join(read, ", "), inner, inner, strings.Join(reverse, ", "))
-	values := make([]any, len(read))
-	into := make([]any, 0, len(read)+1)
+	columns, table := strings.Join(order, ", "), quoteTable(d, w.batch.Table)
+	// In a query of its own, or the text that is selected would be what it is ordered by.
+	inner := fmt.Sprintf("SELECT %s FROM %s%s ORDER BY %s", columns, table, where, columns)
+	key, n, err := w.key(ctx, fmt.Sprintf("SELECT %s, %d FROM (%s LIMIT 1 OFFSET %d) AS k", strings.Join(read, ", "), size, inner, size-1), args)
+	if err != nil || n > 0 {
+		return key, n, err
+	}
+	reverse := make([]string, len(order))
+	for i, q := range order {
+		reverse[i] = "k." + q + " DESC"
+	}
+	inner += fmt.Sprintf(" LIMIT %d", size)
+	if !numbered(d) {
+		args = append(args, args...)
+	}
+	return w.key(ctx, fmt.Sprintf("SELECT %s, (SELECT count(*) FROM (%s) AS b) FROM (%s) AS k ORDER BY %s LIMIT 1", strings.Join(read, ", "), inner, inner, strings.Join(reverse, ", ")), args)
+}
+
+// key reads a key and how many rows of its table end with it; no row is no key.
+func (w *walk) key(ctx context.Context, query string, args []any) ([]keyValue, int64, error) {
+	values := make([]any, len(w.batch.Key))
+	into := make([]any, 0, len(values)+1)
 	for i := range values {
 		into = append(into, &values[i])
 	}
 	var n int64
 	into = append(into, &n)
-	if len(args) > 0 && !numbered(d) {
-		args = append(args, args...)
-	}
 	err := queryRow(ctx, w.s.conn, into, query, args...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, 0, nil

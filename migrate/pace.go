@@ -16,9 +16,10 @@ const (
 
 // pace says how many rows the batches of a walk have and how long it rests between them. Row locks are
 // held for as long as a batch takes, so that is about the longest that a write of the application waits.
-// After a batch for which somebody was seen waiting, the next are aimed at less than they may take: by a
-// quarter for one session, by half for more, and back by an eighth with each batch that kept nobody. One
-// that waits now and then is what that time is for; several at once are a queue.
+// So batches are made to take three quarters of what they may: one takes longer now and then, on a server that has
+// other work. After a batch for which somebody was seen waiting, the next are aimed at less: by a quarter for one
+// session, by half for more, and back by an eighth with each batch that kept nobody. One that waits now and then is
+// what that time is for; several at once are a queue.
 type pace struct {
 	may   time.Duration // how long a batch may take
 	aim   time.Duration // how long the next one should
@@ -44,12 +45,12 @@ func (p *pace) after(took time.Duration, waiters int) time.Duration {
 		return max(p.pause, took/2*time.Duration(quarters)) // they get their turn
 	}
 	p.aim = min(p.aim+p.aim/8, p.may)
-	switch {
-	case took > 2*p.aim:
-		p.size = max(p.size/2, p.least)
-	case took < p.aim/2:
-		p.size = min(p.size*3/2+1, p.most)
+	due := p.size * 3 / 2
+	if took > 0 {
+		due = int(float64(p.size) * 3 / 4 * float64(p.aim) / float64(took))
 	}
+	due = min(max(due, p.size/2), p.size*3/2+1) // one batch says little about the next
+	p.size = min(max(due, p.least), p.most)
 	return max(p.pause, took/restShare)
 }
 

@@ -17,7 +17,7 @@ func TestPace(t *testing.T) {
 		batch(0)
 	}
 	settled := p.size
-	require.InDelta(t, 3750, settled, 1250, "between half of the time and all of it")
+	require.InDelta(t, 3750, settled, 10, "three quarters of the time")
 
 	require.Equal(t, time.Duration(settled)*row/restShare, batch(0))
 	require.Equal(t, time.Duration(settled)*row/2, batch(1))
@@ -32,7 +32,13 @@ func TestPace(t *testing.T) {
 	for range 40 {
 		batch(0)
 	}
-	require.InDelta(t, settled, p.size, float64(settled)/2, "back to what it was")
+	require.InDelta(t, settled, p.size, 10, "back to what it was")
+	batch(1)
+	batch(0)
+	batch(0)
+	require.InDelta(t, settled, p.size, float64(settled)/10, "nor does one that waited keep it down")
+	p.after(time.Second, 0)
+	require.InDelta(t, settled/2, p.size, float64(settled)/10, "one slow batch halves it, and no more")
 
 	// The directive's own time and pause count.
 	p = newPace(Batch{Size: 40, Time: time.Millisecond, Pause: time.Second}, 50*time.Millisecond)
