@@ -74,6 +74,43 @@ func TestLockQueue(t *testing.T) {
 	})
 }
 
+// TestVacuumInTheWay expands a table that a session holds as a vacuum does. Expand waits for it, and nobody queues
+// behind expand meanwhile: a write that comes after it is done before the vacuum is.
+func TestVacuumInTheWay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs a server")
+	}
+	for name, script := range map[string]string{
+		"in a transaction": "ALTER TABLE busy ADD COLUMN more integer;\n",
+		"by itself":        "-- switchback:no-transaction\nALTER TABLE busy ADD COLUMN more integer;\n",
+		"in a group":       "-- switchback:no-transaction\n-- switchback:together\nALTER TABLE busy ADD COLUMN more integer;\n-- switchback:apart\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := open(t, servers.URL(t, servers.Postgres17), migrate.Options{LockTimeout: time.Minute})
+			g.exec("CREATE TABLE busy (id integer primary key, n integer)")
+			g.exec("INSERT INTO busy VALUES (1, 0)")
+			g.change("1_column", map[string]string{"expand.sql": script, "expand.rollback.sql": "ALTER TABLE busy DROP COLUMN more;\n"})
+			vacuum, err := g.plain.BeginTx(t.Context(), nil)
+			require.NoError(t, err)
+			_, err = vacuum.ExecContext(t.Context(), "LOCK TABLE busy IN SHARE UPDATE EXCLUSIVE MODE")
+			require.NoError(t, err)
+
+			expanded := make(chan error, 1)
+			go func() { expanded <- g.forward(migrate.Expand) }()
+			require.Eventually(t, func() bool {
+				return g.text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'busy'::regclass") == "1"
+			}, 20*time.Second, 20*time.Millisecond, "expand does not wait")
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			_, err = g.plain.ExecContext(ctx, "UPDATE busy SET n = n + 1 WHERE id = 1")
+			require.NoError(t, err, "a write queued behind expand")
+			require.NoError(t, vacuum.Commit())
+			require.NoError(t, <-expanded)
+			require.Equal(t, "1_column:expand", g.applied())
+		})
+	}
+}
+
 // queries reads the table from other sessions until enough is closed, and tells how often and how long
 // it took at most.
 func (g *target) queries(t *testing.T, enough <-chan struct{}) (n int, longest time.Duration) {

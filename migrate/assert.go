@@ -84,10 +84,14 @@ func readRow(rows *sql.Rows, names []string) (string, error) {
 }
 
 // beginWithAsserts is Database.Begin for a script that has assertions: its statements run one by one.
-func (s *Session) beginWithAsserts(ctx context.Context, d Directives, statements []Statement) ([]Outcome, error) {
+func (s *Session) beginWithAsserts(ctx context.Context, step Step, statements []Statement) ([]Outcome, error) {
 	if _, err := s.db.Begin(ctx, s.conn, nil); err != nil {
 		return nil, err
 	}
+	if err := s.reserve(ctx, step, texts(statements)...); err != nil {
+		return nil, err
+	}
+	d := step.Script.Directives
 	var outcomes []Outcome
 	after := 0
 	for i := range statements {

@@ -63,9 +63,9 @@ func (s *Session) transaction(ctx context.Context, step Step, statements []State
 	}()
 	started := time.Now()
 	failpoint.Hit("statements: before")
-	begin := func() ([]Outcome, error) { return s.db.Begin(ctx, s.conn, texts(statements)) }
-	if d := step.Script.Directives; len(d.Asserts) > 0 {
-		begin = func() ([]Outcome, error) { return s.beginWithAsserts(ctx, d, statements) }
+	begin := func() ([]Outcome, error) { return s.begun(ctx, step, statements) }
+	if len(step.Script.Directives.Asserts) > 0 {
+		begin = func() ([]Outcome, error) { return s.beginWithAsserts(ctx, step, statements) }
 	}
 	outcomes, err := begin()
 	if err != nil {
@@ -89,6 +89,20 @@ func (s *Session) transaction(ctx context.Context, step Step, statements []State
 	failpoint.Hit("commit: after")
 	s.fingerprint = e.After
 	return nil
+}
+
+// begun begins a transaction and runs statements in it.
+func (s *Session) begun(ctx context.Context, step Step, statements []Statement) ([]Outcome, error) {
+	list := texts(statements)
+	first := s.reservation(step, list)
+	if first == "" {
+		return s.db.Begin(ctx, s.conn, list)
+	}
+	outcomes, err := s.db.Begin(ctx, s.conn, append([]string{first}, list...))
+	if len(outcomes) > 0 {
+		outcomes = outcomes[1:]
+	}
+	return outcomes, err
 }
 
 // finished is the entry of a step whose statements ran in a transaction.
@@ -263,7 +277,15 @@ var errGaveUp = errors.New("gave up")
 // Between two tries nothing of ours waits in the server's lock queue, so nobody queues behind it.
 func (s *Session) retry(ctx context.Context, step Step, f func() error) error {
 	timeout, retries := s.patience(step)
-	return s.patiently(ctx, step, retries, timeout, s.watch(ctx, timeout), f)
+	look := timeout
+	if _, ok := s.db.(Reserver); ok && !s.yields {
+		look = min(look, queueTime)
+	}
+	s.tries = 0
+	return s.patiently(ctx, step, retries, timeout, s.watch(ctx, look, timeout), func() error {
+		s.tries++
+		return f()
+	})
 }
 
 // patiently is retry for a session or, where nobody can be watched yet, for what comes before it.
@@ -301,13 +323,13 @@ func (r *Runner) bookkeeping(ctx context.Context, f func() error) error {
 	return r.patiently(ctx, Step{}, r.opts.Retries, r.opts.LockTimeout, func() func() []Blocker { return nobody }, f)
 }
 
-// watch returns a function that starts to look, half a lock timeout from now, for what keeps our
-// session waiting; that one returns a function that ends the look and tells what was seen.
-func (s *Session) watch(ctx context.Context, timeout time.Duration) func() func() []Blocker {
-	return s.watchSession(ctx, timeout, s.lock.session)
+// watch returns a function that starts to look, half of the first time from now and then by the lock timeout, for
+// what keeps our session waiting; that one returns a function that ends the look and tells what was seen.
+func (s *Session) watch(ctx context.Context, first, timeout time.Duration) func() func() []Blocker {
+	return s.watchSession(ctx, first, timeout, s.lock.session)
 }
 
-func (s *Session) watchSession(ctx context.Context, timeout time.Duration, session string) func() func() []Blocker {
+func (s *Session) watchSession(ctx context.Context, first, timeout time.Duration, session string) func() func() []Blocker {
 	return func() func() []Blocker {
 		if session == "" {
 			return func() []Blocker { return nil }
@@ -317,7 +339,7 @@ func (s *Session) watchSession(ctx context.Context, timeout time.Duration, sessi
 		go func() {
 			defer close(found)
 			// Not only once: what the step does before it waits may take its time.
-			for pause := timeout / 2; sleep(look, pause) == nil; pause = max(timeout/8, lookEvery) {
+			for pause := first / 2; sleep(look, pause) == nil; pause = max(timeout/8, lookEvery) {
 				b, err := s.db.Blockers(look, session)
 				if err != nil {
 					return

@@ -83,6 +83,10 @@ func (s *Session) group(ctx context.Context, step Step, phase *Entry, g *Group, 
 func (s *Session) groupInTransaction(ctx context.Context, step Step, phase *Entry, members []member) (at *Statement, err error) {
 	err = s.retry(ctx, step, func() error {
 		return s.guarded(ctx, func() error {
+			at = members[0].statement
+			if err := s.reserve(ctx, step, left(members)...); err != nil {
+				return err
+			}
 			for _, m := range members {
 				if m.resumed || m.done() {
 					continue
@@ -109,6 +113,17 @@ func (s *Session) groupInTransaction(ctx context.Context, step Step, phase *Entr
 		})
 	})
 	return at, err
+}
+
+// left are the texts of the members that have not run yet.
+func left(members []member) []string {
+	var list []string
+	for _, m := range members {
+		if !m.resumed && !m.done() {
+			list = append(list, m.statement.Text)
+		}
+	}
+	return list
 }
 
 func (m member) entry(step Step, phase *Entry) Entry {
@@ -138,7 +153,7 @@ func (s *Session) locked(ctx context.Context, locker TableLocker, step Step, tab
 func (s *Session) lockTables(ctx context.Context, locker TableLocker, step Step, tables []string) (conn *sql.Conn, err error) {
 	timeout, retries := s.patience(step)
 	session := ""
-	watch := func() func() []Blocker { return s.watchSession(ctx, timeout, session)() }
+	watch := func() func() []Blocker { return s.watchSession(ctx, timeout, timeout, session)() }
 	err = s.patiently(ctx, step, retries, timeout, watch, func() error {
 		if conn == nil {
 			if conn, err = s.db.DB().Conn(ctx); err != nil {

@@ -236,6 +236,7 @@ type Session struct {
 	announced   bool
 	timeout     time.Duration // the lock timeout that is set; 0 when not known
 	yields      bool          // statements give way to the application's
+	tries       int           // of what is being tried, the one under way included
 	catalogue   Catalogue
 	fingerprint string // of the catalogue as the last step of this run left it; empty when not known
 	followed    bool   // the fingerprint was not read whole

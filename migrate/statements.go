@@ -133,14 +133,17 @@ func (s *Session) statement(ctx context.Context, step Step, phase *Entry, number
 	case SelfCommitting:
 		return s.selfCommitting(ctx, e, st, prior)
 	default:
-		return s.atomic(ctx, e, st)
+		return s.atomic(ctx, step, e, st)
 	}
 }
 
 // atomic runs a statement in one transaction with its entry.
-func (s *Session) atomic(ctx context.Context, e Entry, st *Statement) error {
+func (s *Session) atomic(ctx context.Context, step Step, e Entry, st *Statement) error {
 	failpoint.Hit("statement: before")
 	err := s.guarded(ctx, func() (err error) {
+		if err := s.reserve(ctx, step, st.Text); err != nil {
+			return err
+		}
 		if e.Rows, err = s.db.Execute(ctx, s.conn, st.Text); err != nil {
 			return err
 		}
