@@ -15,6 +15,8 @@ type Observation struct {
 	Rewritten []string  // tables that were written anew
 	Scanned   []string  // tables that were read whole
 	Algorithm Algorithm // MySQL and MariaDB: the best that the server accepts
+	// Partitioned is set on MySQL and MariaDB where the table that the statement changes had partitions before it.
+	Partitioned bool
 }
 
 // Lock is a lock on a table.

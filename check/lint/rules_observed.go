@@ -123,6 +123,24 @@ func observedRules() []Rule {
 				return clauseHit("copies table %s: the server accepts nothing better than %s", s.table, "ALGORITHM=COPY")
 			},
 		},
+		{
+			Name: "partitioned-copy-loses-writes", Severity: check.Error, Summary: "copies a table with partitions while others write to it",
+			Why: "From 11.2 on MariaDB copies beside writers. Of a table that has partitions the copy then differs: writes that came meanwhile are lost, and those that were rolled back stay. " +
+				"With LOCK=SHARED writers wait until it is through",
+			Examples: []Example{{
+				Engine: migrate.MariaDB, Before: "CREATE TABLE users (id bigint PRIMARY KEY, name text, email text, age int) PARTITION BY HASH (id) PARTITIONS 3;",
+				Bad:  "ALTER TABLE users REMOVE PARTITIONING;",
+				Good: "ALTER TABLE users LOCK=SHARED REMOVE PARTITIONING;",
+			}},
+			observed: func(s *statement, o Observation) []hit {
+				keeps := s.has("LOCK", "=", "SHARED") || s.has("LOCK", "SHARED") || s.has("LOCK", "=", "EXCLUSIVE") || s.has("LOCK", "EXCLUSIVE")
+				besideWriters := o.Algorithm.Name == "COPY" && (o.Algorithm.Lock == "NONE" || o.Algorithm.Lock == "DEFAULT")
+				if s.script.engine != migrate.MariaDB || !o.Partitioned || !besideWriters || keeps {
+					return nil
+				}
+				return clauseHit("copies table %s, which has partitions, with %s: writes that come meanwhile are lost", s.table, "LOCK="+o.Algorithm.Lock)
+			},
+		},
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/switchbackdb/switchback/check"
+	"github.com/switchbackdb/switchback/check/lint"
 	"github.com/switchbackdb/switchback/drivers/scratch"
 	"github.com/switchbackdb/switchback/integration/servers"
 	"github.com/switchbackdb/switchback/migrate"
@@ -301,6 +303,46 @@ func TestAlgorithms(t *testing.T) {
 				if got := strings.TrimSpace(a.Name + " " + a.Lock); got != want {
 					t.Errorf("%s: %s, not %s", c.sql, got, want)
 				}
+			}
+		})
+	}
+}
+
+// TestPartitioned: what is done to a table with partitions is observed, clauses about these too; on a MariaDB that copies
+// beside writers lint says that writes are lost, on one that keeps writers out it does not.
+func TestPartitioned(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs servers")
+	}
+	const whole, parts = "CREATE TABLE t (id bigint PRIMARY KEY, age int)", " PARTITION BY HASH (id) PARTITIONS 3"
+	for _, kind := range []servers.Kind{servers.MySQL9, servers.MariaDB1011, servers.MariaDB118} {
+		t.Run(kind.Name, func(t *testing.T) {
+			db := emptyOn(t, kind)
+			loses := func(before, sql string) bool {
+				t.Helper()
+				each(t, db, "DROP TABLE IF EXISTS t; "+before)
+				part, _, err := lint.Run(t.Context(), []lint.Script{{Change: "1_example", Phase: migrate.Expand, File: "expand.sql", SQL: sql + ";"}},
+					lint.Options{Engine: db.Dialect().Engine, Observer: db.LintObserver()})
+				require.NoError(t, err, sql)
+				return slices.ContainsFunc(part.Findings, func(f check.Finding) bool { return f.Rule == "partitioned-copy-loses-writes" })
+			}
+			beside := kind == servers.MariaDB118
+			for _, sql := range []string{
+				"ALTER TABLE t REMOVE PARTITIONING", "ALTER TABLE t PARTITION BY HASH (id) PARTITIONS 5", "ALTER TABLE t MODIFY age bigint",
+				"ALTER TABLE t MODIFY age bigint, LOCK=NONE", "ALTER TABLE t MODIFY age bigint PARTITION BY HASH (id) PARTITIONS 2",
+			} {
+				if sql != "ALTER TABLE t MODIFY age bigint, LOCK=NONE" || beside { // others refuse it
+					require.Equal(t, beside, loses(whole+parts, sql), sql)
+				}
+			}
+			for _, sql := range []string{
+				"ALTER TABLE t MODIFY age bigint, LOCK=SHARED", "ALTER TABLE t LOCK=EXCLUSIVE REMOVE PARTITIONING", "ALTER TABLE t ADD COLUMN n int",
+				"ALTER TABLE t ADD INDEX (age)", "ALTER TABLE t ADD PARTITION PARTITIONS 1", "ALTER TABLE t COALESCE PARTITION 1",
+			} {
+				require.False(t, loses(whole+parts, sql), sql)
+			}
+			for _, sql := range []string{"ALTER TABLE t MODIFY age bigint", "ALTER TABLE t PARTITION BY HASH (id) PARTITIONS 5"} {
+				require.False(t, loses(whole, sql), sql)
 			}
 		})
 	}
