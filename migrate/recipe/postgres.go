@@ -46,7 +46,11 @@ func (g *postgres) passes() (up, down pass) {
 	return pass{"up", "1_" + g.id}, pass{"down", "2_" + complement(g.id)}
 }
 
+// A pass has a trigger for each event, with the same function. That for UPDATE has a condition, so that a write which
+// has nothing to bring in step calls no function, as those of the walk do: only that of UPDATE can name OLD.
 func (p pass) trigger() string { return "zz_switchback_" + p.number }
+
+func (p pass) inserted() string { return "zz_switchback_" + p.number[:1] + "_insert" + p.number[1:] }
 
 func (g *postgres) function(s *sync, p pass) string {
 	return fit(63, "switchback_"+g.id+"_"+p.suffix+"_", s.table.Name)
@@ -55,38 +59,97 @@ func (g *postgres) function(s *sync, p pass) string {
 func (g *postgres) addTriggers(e *edit, s *sync, st state) {
 	up, down := g.passes()
 	if body := g.up(s, st); body != "" {
-		g.addPass(e, s, up, body)
+		g.addPass(e, s, up, body, g.upWhen(s, st))
 	}
 	if body := g.down(s, st); body != "" {
-		g.addPass(e, s, down, body)
+		g.addPass(e, s, down, body, g.downWhen(s, st))
 	}
 }
 
-func (g *postgres) addPass(e *edit, s *sync, p pass, body string) {
+func (g *postgres) addPass(e *edit, s *sync, p pass, body, when string) {
 	name := g.quote(s.table.Schema) + "." + g.quote(g.function(s, p))
 	in := e.schema(s.table.Schema)
 	in.Routines = append(in.Routines, &schema.Routine{
 		Name: g.function(s, p) + "()", Form: "function",
 		Definition: fmt.Sprintf("CREATE OR REPLACE FUNCTION %s()\n RETURNS trigger\n LANGUAGE plpgsql\nAS $function$\nBEGIN\n%s\n  RETURN NEW;\nEND\n$function$", name, body),
 	})
-	t := e.table(s.table)
-	t.Triggers = append(t.Triggers, &schema.Trigger{
-		Name: p.trigger(), Enabled: "always", // also for rows that replication brings
-		Definition: fmt.Sprintf("CREATE TRIGGER %s BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION %s()", p.trigger(), g.table(s.table), name),
-		Needs:      []schema.Key{{Schema: s.table.Schema, Kind: schema.KindRoutine, Name: g.function(s, p) + "()"}},
-	})
+	add := func(trigger, event, when string) {
+		t := e.table(s.table)
+		t.Triggers = append(t.Triggers, &schema.Trigger{
+			Name: trigger, Enabled: "always", // also for rows that replication brings
+			Definition: fmt.Sprintf("CREATE TRIGGER %s BEFORE %s ON %s FOR EACH ROW %sEXECUTE FUNCTION %s()", trigger, event, g.table(s.table), when, name),
+			Needs:      []schema.Key{{Schema: s.table.Schema, Kind: schema.KindRoutine, Name: g.function(s, p) + "()"}},
+		})
+	}
+	add(p.inserted(), "INSERT", "")
+	if when != "" {
+		add(p.trigger(), "UPDATE", "WHEN ("+when+") ")
+	}
 }
 
 func (g *postgres) dropTriggers(e *edit, s *sync, st state) {
+	for _, name := range g.triggersOf(s, st) {
+		e.dropTrigger(s.table, name)
+	}
 	up, down := g.passes()
 	if g.up(s, st) != "" {
-		e.dropTrigger(s.table, up.trigger())
 		e.dropRoutine(s.table.Schema, g.function(s, up)+"()")
 	}
 	if g.down(s, st) != "" {
-		e.dropTrigger(s.table, down.trigger())
 		e.dropRoutine(s.table.Schema, g.function(s, down)+"()")
 	}
+}
+
+// upWhen is the condition under which the first pass has something to do for an UPDATE; none where it never has.
+func (g *postgres) upWhen(s *sync, st state) string {
+	var any []string
+	for _, r := range s.rules {
+		if r.ups(st) && !r.once {
+			any = append(any, g.upUpdate(r, st))
+		}
+	}
+	return alternatives(any)
+}
+
+// upUpdate is that of a rule: the old shape was written, and the new one was not, where somebody can write it.
+func (g *postgres) upUpdate(r *rule, st state) string {
+	changed := g.each(r, r.old, st, " OR ", g.changed(r))
+	if r.hidden {
+		return changed
+	}
+	return g.each(r, r.new, st, " AND ", func(c, q string) string { return "NOT " + g.bracket(g.distinct("NEW."+q, "OLD."+q, r.types[c])) }) + " AND (" + changed + ")"
+}
+
+// downWhen is the condition under which the second pass has something to do for an UPDATE. Expressions are left to the
+// function, which finds what they name where the session does; a column is a column.
+func (g *postgres) downWhen(s *sync, st state) string {
+	var any []string
+	for _, r := range s.rules {
+		if !r.downs(st) {
+			continue
+		}
+		when := g.each(r, r.new, st, " OR ", g.changed(r))
+		if !slices.ContainsFunc(r.new, func(c string) bool { return !slices.Contains(r.old, r.up[c]) }) {
+			when = "(" + when + ") AND (" + g.notUp(r, st) + ")"
+		}
+		any = append(any, when)
+	}
+	return alternatives(any)
+}
+
+// notUp is the condition that the new shape is not what up makes of the old one.
+func (g *postgres) notUp(r *rule, st state) string {
+	return g.each(r, r.new, st, " OR ", func(c, q string) string {
+		return g.distinct("NEW."+q, r.expression(g, r.up[c], st, "NEW."), r.types[c])
+	})
+}
+
+// alternatives joins conditions of which one has to hold.
+func alternatives(conditions []string) string {
+	if len(conditions) < 2 {
+		return strings.Join(conditions, "")
+	}
+	return "(" + strings.Join(conditions, ") OR (") + ")"
 }
 
 // up is the body of the first pass.
@@ -105,11 +168,9 @@ func (g *postgres) up(s *sync, st state) string {
 		case r.once:
 			fmt.Fprintf(&text, "  IF TG_OP = 'INSERT' AND %s THEN\n", unwritten)
 		case r.hidden:
-			fmt.Fprintf(&text, "  IF TG_OP = 'INSERT' OR %s THEN\n", g.each(r, r.old, st, " OR ", g.changed(r)))
+			fmt.Fprintf(&text, "  IF TG_OP = 'INSERT' OR %s THEN\n", g.upUpdate(r, st))
 		default:
-			fmt.Fprintf(&text, "  IF TG_OP = 'INSERT' AND %s\n    OR TG_OP = 'UPDATE' AND %s AND (%s) THEN\n", unwritten,
-				g.each(r, r.new, st, " AND ", func(c, q string) string { return "NOT " + g.bracket(g.distinct("NEW."+q, "OLD."+q, r.types[c])) }),
-				g.each(r, r.old, st, " OR ", g.changed(r)))
+			fmt.Fprintf(&text, "  IF TG_OP = 'INSERT' AND %s\n    OR TG_OP = 'UPDATE' AND %s THEN\n", unwritten, g.upUpdate(r, st))
 		}
 		for _, c := range r.new {
 			fmt.Fprintf(&text, "    NEW.%s := %s;\n", g.quote(r.name(c, st)), r.expression(g, r.up[c], st, "NEW."))
@@ -130,9 +191,7 @@ func (g *postgres) down(s *sync, st state) string {
 		var text strings.Builder
 		fmt.Fprintf(&text, "  -- %s from %s, where it does not say so already\n", strings.Join(r.names(r.old, st), ", "), strings.Join(r.names(r.new, st), ", "))
 		fmt.Fprintf(&text, "  IF (TG_OP = 'INSERT' OR %s)\n    AND (%s) THEN\n", g.each(r, r.new, st, " OR ", g.changed(r)),
-			g.each(r, r.new, st, " OR ", func(c, q string) string {
-				return g.distinct("NEW."+q, r.expression(g, r.up[c], st, "NEW."), r.types[c])
-			}))
+			g.notUp(r, st))
 		for _, c := range r.old {
 			if x, ok := r.down[c]; ok {
 				fmt.Fprintf(&text, "    NEW.%s := %s;\n", g.quote(r.name(c, st)), r.expression(g, x, st, "NEW."))
@@ -162,11 +221,16 @@ func (g *postgres) each(r *rule, columns []string, st state, with string, condit
 
 func (g *postgres) triggersOf(s *sync, st state) (names []string) {
 	up, down := g.passes()
-	if g.up(s, st) != "" {
-		names = append(names, up.trigger())
-	}
-	if g.down(s, st) != "" {
-		names = append(names, down.trigger())
+	for _, p := range []struct {
+		pass
+		body, when string
+	}{{up, g.up(s, st), g.upWhen(s, st)}, {down, g.down(s, st), g.downWhen(s, st)}} {
+		if p.body != "" {
+			names = append(names, p.inserted())
+		}
+		if p.body != "" && p.when != "" {
+			names = append(names, p.trigger())
+		}
 	}
 	return names
 }
