@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,9 +22,10 @@ import (
 )
 
 const (
-	cutoverEvery = time.Millisecond     // between two requests
-	cutoverTime  = 2 * time.Second      // of load before the decision
-	cutoverWork  = 3 * time.Millisecond // of the application for a request
+	cutoverEvery  = time.Millisecond     // between two requests
+	cutoverTime   = 2 * time.Second      // of load before the decision
+	cutoverWork   = 3 * time.Millisecond // of the application for a request
+	cutoverSettle = time.Second          // from the first configuration to the load
 )
 
 // cutover is something that gives all traffic from one backend to another.
@@ -35,7 +37,8 @@ type cutover struct {
 }
 
 // cutovers gives all traffic to the other version and back, while requests go on at a fixed rate: through
-// `switchback proxy`, by our driver of NGINX, and by a script that writes an upstream and has NGINX reload it.
+// `switchback proxy`, by our driver of NGINX, and by a script that writes an upstream and has NGINX reload it; first to
+// versions that listen on the loopback, then to versions in containers, which our side keeps in etcd as well.
 func cutovers(ctx context.Context, b *bencher) (err error) {
 	blue, green := &version{}, &version{}
 	for _, v := range []*version{blue, green} {
@@ -44,29 +47,47 @@ func cutovers(ctx context.Context, b *bencher) (err error) {
 		}
 		defer func() { err = errors.Join(err, v.server.Close()) }()
 	}
+	by := []func(context.Context) (*cutover, error){cutoverByProxy, cutoverByNGINX, cutoverByScript}
+	if err := b.cutovers(ctx, "cutover", [2]string{blue.address, green.address}, by); err != nil {
+		return err
+	}
+	c, err := startContained(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.stop()) }()
+	return b.cutovers(ctx, "cutover of containers", c.addresses, []func(context.Context) (*cutover, error){c.registered(cutoverByProxy), c.registered(cutoverByNGINX), cutoverByScript})
+}
+
+// cutovers measures each way to move the traffic of two versions.
+func (b *bencher) cutovers(ctx context.Context, title string, versions [2]string, by []func(context.Context) (*cutover, error)) error {
 	var last, took, added, failed []*figure
-	for _, open := range []func(context.Context) (*cutover, error){cutoverByProxy, cutoverByNGINX, cutoverByScript} {
+	for _, open := range by {
 		c, err := open(ctx)
 		if err != nil {
 			return err
 		}
 		l, t, a, f := &figure{who: c.name}, &figure{who: c.name}, &figure{who: c.name}, &figure{who: c.name}
 		last, took, added, failed = append(last, l), append(took, t), append(added, a), append(failed, f)
-		err = c.measure(ctx, max(1, b.amount(4*b.rounds)), blue, green, l, t, a, f)
+		err = c.measure(ctx, max(1, b.amount(4*b.rounds)), versions[0], versions[1], l, t, a, f)
 		if err = errors.Join(err, c.stop()); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
-	b.report.table("cutover: from the decision to the last request that the old version got", "ms", last)
-	b.report.table("cutover: until the router is known to follow, and the old version is drained", "ms", took)
-	b.report.table("cutover: p99 of the requests of the two seconds after the decision, less that of the two before", "ms", added)
-	b.report.table("cutover: requests that failed", "of a round", failed)
+	b.report.table(title+": from the decision to the last request that the old version got", "ms", last)
+	b.report.table(title+": until the router is known to follow, and the old version is drained", "ms", took)
+	b.report.table(title+": p99 of the requests of the two seconds after the decision, less that of the two before", "ms", added)
+	b.report.table(title+": requests that failed", "of a round", failed)
 	return nil
 }
 
 // measure shifts from one version to the other and back by turns.
-func (c *cutover) measure(ctx context.Context, rounds int, from, to *version, last, took, added, failed *figure) error {
-	if err := c.shift(ctx, to.address, from.address); err != nil {
+func (c *cutover) measure(ctx context.Context, rounds int, from, to string, last, took, added, failed *figure) error {
+	if err := c.shift(ctx, to, from); err != nil {
+		return err
+	}
+	// The script does not wait until NGINX has loaded what it wrote. Before, everything is answered 503.
+	if err := wait(ctx, cutoverSettle); err != nil {
 		return err
 	}
 	for range rounds {
@@ -81,7 +102,7 @@ func (c *cutover) measure(ctx context.Context, rounds int, from, to *version, la
 			}
 			decided := time.Now()
 			begun <- decided
-			serr = c.shift(ctx, from.address, to.address)
+			serr = c.shift(ctx, from, to)
 			shifted = time.Since(decided)
 		})
 		answers := openLoop(ctx, c.url, 2*cutoverTime)
@@ -102,7 +123,11 @@ func (c *cutover) measure(ctx context.Context, rounds int, from, to *version, la
 				after = append(after, a.took)
 			}
 		}
-		last.add(max(0, float64(time.Unix(0, from.last.Load()).Sub(decided).Microseconds())/1000))
+		asked, err := lastAsked(ctx, from)
+		if err != nil {
+			return err
+		}
+		last.add(max(0, float64(asked.Sub(decided).Microseconds())/1000))
 		took.add(float64(shifted.Microseconds()) / 1000)
 		added.add(percentile(after, 99) - percentile(before, 99))
 		failed.add(float64(lost))
@@ -124,15 +149,36 @@ func (v *version) start(ctx context.Context) error {
 		return err
 	}
 	v.address = l.Addr().String()
-	v.server = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/" { // not a health probe
-			v.last.Store(time.Now().UnixNano())
-		}
-		time.Sleep(cutoverWork)
-		_, _ = io.WriteString(w, v.address)
-	})}
+	v.server = &http.Server{ReadHeaderTimeout: time.Minute, Handler: v}
 	go func() { _ = v.server.Serve(l) }()
 	return nil
+}
+
+// ServeHTTP implements http.Handler.
+func (v *version) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case lastPath:
+		_, _ = fmt.Fprint(w, v.last.Load())
+		return
+	case "/": // not a health probe
+		v.last.Store(time.Now().UnixNano())
+	}
+	time.Sleep(cutoverWork)
+	_, _ = io.WriteString(w, v.address)
+}
+
+// lastPath is where a version says when it last got a request.
+const lastPath = "/last"
+
+// lastAsked asks a version when it last got a request. Its clock is this machine's.
+func lastAsked(ctx context.Context, address string) (time.Time, error) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // a connection that is left would be waited for
+	body, err := fetch(ctx, client, "http://"+address+lastPath)
+	if err != nil {
+		return time.Time{}, err
+	}
+	n, err := strconv.ParseInt(string(body), 10, 64)
+	return time.Unix(0, n), err
 }
 
 // answer is what became of a request. Its time counts from when it was due.
@@ -154,7 +200,7 @@ func openLoop(ctx context.Context, url string, d time.Duration) (all []answer) {
 			break
 		}
 		wg.Go(func() {
-			err := get(ctx, client, url)
+			_, err := fetch(ctx, client, url)
 			a := answer{due, time.Since(due), err}
 			mu.Lock()
 			defer mu.Unlock()
@@ -165,20 +211,20 @@ func openLoop(ctx context.Context, url string, d time.Duration) (all []answer) {
 	return all
 }
 
-func get(ctx context.Context, client *http.Client, url string) error {
+func fetch(ctx context.Context, client *http.Client, url string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = io.Copy(io.Discard, resp.Body)
+	body, err := io.ReadAll(resp.Body)
 	if resp.StatusCode != http.StatusOK {
 		err = errors.Join(err, errors.New(resp.Status))
 	}
-	return errors.Join(err, resp.Body.Close())
+	return body, errors.Join(err, resp.Body.Close())
 }
 
 // byRouter shifts by one of our drivers, as a release does: the router is told, and the old version is drained.

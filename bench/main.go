@@ -53,8 +53,11 @@ func run(ctx context.Context) error {
 	engines := flag.String("engines", "postgres,mysql,sqlite", "those of the cases inspect, recipes, snapshots and swap")
 	limit := flag.Duration("limit", time.Minute, "for each reading and comparison by the peers of the case inspect")
 	flag.Parse()
-	if flag.Arg(0) == "once" {
+	switch flag.Arg(0) {
+	case "once":
 		return inspectOnce(ctx, flag.Args()[1:])
+	case "serve":
+		return serveVersion(flag.Arg(1))
 	}
 	b := &bencher{rounds: *rounds, scale: *scale, report: &report{out: os.Stdout}, limit: *limit, engines: strings.Split(*engines, ",")}
 	for _, text := range strings.Split(*tables, ",") {

@@ -4,6 +4,9 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"testing"
 	"time"
@@ -27,33 +30,56 @@ func Docker(t testing.TB) *client.Client {
 // The rest of its Dockerfile is given; nothing is pulled for it.
 func Image(t testing.TB, engine *client.Client, program, dockerfile string) string {
 	t.Helper()
+	tag, remove, err := BuildImage(t.Context(), engine, program, dockerfile)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, remove()) })
+	return tag
+}
+
+// BuildImage does so outside of a test.
+func BuildImage(ctx context.Context, engine *client.Client, program, dockerfile string) (tag string, remove func() error, err error) {
 	binary, err := os.ReadFile(program)
-	require.NoError(t, err)
-	var files bytes.Buffer
-	w := tar.NewWriter(&files)
-	for name, content := range map[string][]byte{"program": binary, "Dockerfile": []byte("FROM scratch\nCOPY program /program\n" + dockerfile)} {
-		require.NoError(t, w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(content))}))
-		_, err := w.Write(content)
-		require.NoError(t, err)
+	if err != nil {
+		return "", nil, err
 	}
-	require.NoError(t, w.Close())
-	tag := "switchback-test:" + unique()
+	files, err := archive(map[string][]byte{"program": binary, "Dockerfile": []byte("FROM scratch\nCOPY program /program\n" + dockerfile)})
+	if err != nil {
+		return "", nil, err
+	}
+	tag = "switchback-test:" + unique()
 	// Without the cache no two images share layers: one that is removed would take those of one that is being built along.
-	built, err := engine.ImageBuild(t.Context(), &files, client.ImageBuildOptions{Tags: []string{tag}, Remove: true, ForceRemove: true, NoCache: true})
-	require.NoError(t, err)
-	defer built.Body.Close()
-	var said bytes.Buffer
-	_, err = said.ReadFrom(built.Body)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	built, err := engine.ImageBuild(ctx, files, client.ImageBuildOptions{Tags: []string{tag}, Remove: true, ForceRemove: true, NoCache: true})
+	if err != nil {
+		return "", nil, fmt.Errorf("build an image of %s: %w", program, err)
+	}
+	said, err := io.ReadAll(built.Body)
+	if err = errors.Join(err, built.Body.Close()); err != nil {
+		return "", nil, fmt.Errorf("build an image of %s: %w", program, err)
+	}
+	if _, err = engine.ImageInspect(ctx, tag); err != nil {
+		return "", nil, fmt.Errorf("build an image of %s: %w: %s", program, err, said)
+	}
+	return tag, func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
 		_, err := engine.ImageRemove(ctx, tag, client.ImageRemoveOptions{Force: true, PruneChildren: true})
-		require.NoError(t, err)
-	})
-	_, err = engine.ImageInspect(t.Context(), tag)
-	require.NoError(t, err, said.String())
-	return tag
+		return err
+	}, nil
+}
+
+// archive is a tar of files that everybody may run.
+func archive(files map[string][]byte) (*bytes.Buffer, error) {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for name, content := range files {
+		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(content))}); err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(content); err != nil {
+			return nil, err
+		}
+	}
+	return &b, w.Close()
 }
 
 // Application returns a name for an application on the engine. Containers and volumes with the label of its
