@@ -48,7 +48,7 @@ var (
 	// ErrBusy is returned when a release is to begin while another is not final.
 	ErrBusy = errors.New("a release is under way")
 	// ErrNoRelease is returned when there is no release to do something with.
-	ErrNoRelease = errors.New("there is no such release")
+	ErrNoRelease = errors.New("there is no release yet")
 
 	errAborted = errors.New("asked to abort")
 )
