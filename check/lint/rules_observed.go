@@ -92,7 +92,7 @@ func observedRules() []Rule {
 				},
 			},
 			observed: func(s *statement, o Observation) []hit {
-				if a := o.Algorithm; a.Name != "" && a.Name != "COPY" && (a.Lock == "SHARED" || a.Lock == "EXCLUSIVE") {
+				if a := o.Algorithm; a.Name != "" && a.Name != "COPY" && !s.isNew(s.table) && (a.Lock == "SHARED" || a.Lock == "EXCLUSIVE") {
 					return clauseHit("nobody can write to table %s meanwhile: the server accepts no more than %s", s.table, "LOCK="+a.Lock)
 				}
 				return lockHits(o, func(l Lock) bool {
@@ -117,7 +117,7 @@ func observedRules() []Rule {
 				},
 			},
 			observed: func(s *statement, o Observation) []hit {
-				if o.Algorithm.Name != "COPY" || o.Algorithm.Lock == "NONE" { // MariaDB copies beside writers
+				if o.Algorithm.Name != "COPY" || o.Algorithm.Lock == "NONE" || s.isNew(s.table) { // MariaDB copies beside writers
 					return nil
 				}
 				return clauseHit("copies table %s: the server accepts nothing better than %s", s.table, "ALGORITHM=COPY")

@@ -72,13 +72,21 @@ func (p *plan) absorbedCreate(n *node) bool {
 		return false
 	}
 	t := n.parent.to.(*schema.Table)
-	if c, ok := n.to.(*schema.Constraint); ok && (c.Type == schema.ForeignKey || strings.HasSuffix(c.Definition, "NOT VALID") || isPartition(t) && schema.Value(c.Options, "inherited") != "") {
+	if c, ok := n.to.(*schema.Constraint); ok && (c.Type == schema.ForeignKey || strings.HasSuffix(c.Definition, "NOT VALID") || repeats(t, c) || isPartition(t) && schema.Value(c.Options, "inherited") != "") {
 		return false
 	}
 	if n.key.Kind == kindDefault && isInherited(n.to.(*schema.Column)) {
 		return false
 	}
 	return !reaches(n.needs.to, n.parent, func(m *node) []*node { return m.needs.to })
+}
+
+// repeats tells whether a constraint is unique over the columns of another one, which CREATE TABLE would take for the same and
+// leave out.
+func repeats(t *schema.Table, c *schema.Constraint) bool {
+	return c.Type == schema.Unique && slices.ContainsFunc(t.Constraints, func(k *schema.Constraint) bool {
+		return (k.Type == schema.PrimaryKey || k.Type == schema.Unique && k.Name < c.Name) && slices.Equal(k.Columns, c.Columns)
+	})
 }
 
 func (p *plan) toItself(n *node, c *schema.Constraint) bool {

@@ -241,7 +241,7 @@ func (o *oracle) takeBack(c *chainChange, p migrate.Phase) {
 // describe is a chain in words.
 func (o *oracle) describe() string {
 	var b strings.Builder
-	b.WriteString(o.versions[0].script())
+	b.WriteString(o.versions[0].script(""))
 	for _, c := range o.planned {
 		fmt.Fprintf(&b, "change %d:\n", c.number)
 		for _, op := range c.operations {

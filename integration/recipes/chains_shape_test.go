@@ -167,7 +167,7 @@ func (t *chainTable) definition(k *chainKey, parents string) string {
 func isIndex(k *chainKey) bool { return strings.HasSuffix(k.kind, "index") }
 
 // script makes the schema of a version from nothing.
-func (v *chainVersion) script() string {
+func (v *chainVersion) script(engine string) string {
 	var b strings.Builder
 	for i, t := range v.tables {
 		lines := []string{"id " + t.idType + " NOT NULL"}
@@ -182,12 +182,19 @@ func (v *chainVersion) script() string {
 			lines = append(lines, line)
 		}
 		lines = append(lines, fmt.Sprintf("CONSTRAINT key_%d PRIMARY KEY (id)", i))
+		var later []string // that CREATE TABLE would leave out, where they are alike
 		for _, k := range t.keys {
-			if !isIndex(k) {
-				lines = append(lines, "CONSTRAINT "+k.name+" "+t.definition(k, v.tables[0].name))
+			if isIndex(k) {
+				continue
+			}
+			key := "CONSTRAINT " + k.name + " " + t.definition(k, v.tables[0].name)
+			if engine == "postgres" {
+				later = append(later, fmt.Sprintf("ALTER TABLE %s ADD %s;\n", t.name, key))
+			} else {
+				lines = append(lines, key)
 			}
 		}
-		fmt.Fprintf(&b, "CREATE TABLE %s (%s);\n", t.name, strings.Join(lines, ", "))
+		fmt.Fprintf(&b, "CREATE TABLE %s (%s);\n%s", t.name, strings.Join(lines, ", "), strings.Join(later, ""))
 		for _, k := range t.keys {
 			if isIndex(k) {
 				b.WriteString(t.definition(k, "") + ";\n")

@@ -99,7 +99,7 @@ func walkChain(t *testing.T, engine string, seed int) {
 			t.Logf("%s, SWITCHBACK_SEED=%d SWITCHBACK_CHAINS=1\n%s%s\n%s", engine, seed, c.describe(), strings.Join(c.log, "\n"), g.scripts())
 		}
 	})
-	c.exec(first.script())
+	c.exec(first.script(engine))
 	c.exec("INSERT INTO parents (id, label) VALUES (1, 'a'), (2, 'b'), (3, 'c')")
 	for i := range 3 {
 		c.insert(c.entities[0], int64(i+1), map[*cell]any{first.tables[0].columns[0].cell: string(rune('a' + i))})
@@ -437,7 +437,7 @@ func (c *chain) replay() *schema.Database {
 	c.t.Helper()
 	g := open(c.t, fresh(c.t, c.maker.engine))
 	g.changes = c.changes
-	g.exec(c.versions[0].script())
+	g.exec(c.versions[0].script(c.maker.engine))
 	for _, a := range c.order {
 		pair, scripted := c.has(a.change, a.phase)
 		if !scripted {
@@ -459,7 +459,7 @@ func (c *chain) end() {
 	c.write()
 	c.look()
 	wanted := open(c.t, fresh(c.t, c.maker.engine))
-	wanted.exec(c.versions[len(c.versions)-1].script())
+	wanted.exec(c.versions[len(c.versions)-1].script(c.maker.engine))
 	alike(c.t, wanted.model(), c.model(), "after purge the schema is not the one that was wanted")
 	c.rollBack(migrate.BackOptions{To: "0"})
 }

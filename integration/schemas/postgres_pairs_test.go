@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"github.com/switchbackdb/switchback/drivers/database/postgres"
@@ -76,4 +77,15 @@ func thereAndBack(a, b *pgDatabase, first, second string) string {
 		}
 	}
 	return ""
+}
+
+// TestPostgresAlikeKeys makes and drops tables with keys over the same columns, which CREATE TABLE takes for one.
+func TestPostgresAlikeKeys(t *testing.T) {
+	if testing.Short() {
+		return
+	}
+	problem := thereAndBack(newPostgres(t, servers.Postgres17), newPostgres(t, servers.Postgres17), "CREATE TABLE b (x int);", `
+CREATE TABLE a (x int, y int, CONSTRAINT a_pkey PRIMARY KEY (x, y), CONSTRAINT k1 UNIQUE (x));
+ALTER TABLE a ADD CONSTRAINT k2 UNIQUE (x), ADD CONSTRAINT k0 UNIQUE (x, y);`)
+	require.Empty(t, problem)
 }

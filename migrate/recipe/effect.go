@@ -107,7 +107,7 @@ func (p *planner) effect(s Statement, empty map[string]bool) string {
 	if !ok {
 		return ""
 	}
-	if m := tableIn.FindStringSubmatch(s.SQL); m != nil && empty[m[1]] {
+	if m := tableIn.FindStringSubmatch(s.SQL); m != nil && empty[m[1]] && e.access != catalogue {
 		if pointing.MatchString(s.SQL) {
 			return "The table is new and empty; locks the one that it points to for a moment."
 		}
