@@ -371,11 +371,15 @@ func (s *stand) clear(ctx context.Context) error {
 	return failed
 }
 
-// disconnect removes the network. A swarm lets go of it a moment after the last task that was on it.
+// disconnect removes the network, until it is gone: a swarm lets go of it a moment after the last task that was on it, and
+// the engine a moment after it has said that it is removed.
 func (s *stand) disconnect(ctx context.Context) error {
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		_, err := s.engine.NetworkRemove(ctx, s.name, client.NetworkRemoveOptions{})
-		if err == nil || errdefs.IsNotFound(err) || time.Now().After(deadline) {
+		if errdefs.IsNotFound(err) {
+			return nil
+		}
+		if time.Now().After(deadline) {
 			return err
 		}
 		select {
