@@ -148,6 +148,9 @@ func TestRefusedEngineMySQL(t *testing.T) {
 
 // TestNewerServerMySQL restores a snapshot of MariaDB 10.11 on 11.8. Each server's own dump program finds the same rows.
 func TestNewerServerMySQL(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs a server")
+	}
 	k, newer := servers.MariaDB1011, servers.MariaDB118
 	from, to := servers.URL(t, k), servers.URL(t, newer)
 	loadMySQL(t, k, from, nastyMySQL(k)...)
