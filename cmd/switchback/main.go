@@ -163,8 +163,6 @@ func commands() []*cli.Command {
 		if slices.Contains([]string{"check", "status", "history", "attic", "stats", "diff", "drift", "schema"}, c.Name) {
 			reads(c)
 		}
-	}
-	for _, c := range all {
 		c.OnUsageError = usageError
 		for _, sub := range c.Subcommands {
 			sub.OnUsageError = usageError

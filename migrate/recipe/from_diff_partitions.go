@@ -19,8 +19,9 @@ func (t *tableDiffer) partitions() bool {
 	if t.engine.name() != "postgres" || key == "" || schema.Value(t.before.Options, "partition key") != "" {
 		return false
 	}
+	wanted := t.partsOf(t.name)
 	var parts []string
-	for _, p := range t.partsOf(t.name) {
+	for _, p := range wanted {
 		if schema.Value(p.Options, "partition key") != "" {
 			return false
 		}
@@ -28,7 +29,7 @@ func (t *tableDiffer) partitions() bool {
 	}
 	if strings.HasPrefix(key, "HASH ") {
 		var ok bool
-		if parts, ok = t.hashed(); !ok {
+		if parts, ok = t.hashed(wanted); !ok {
 			return false
 		}
 	}
@@ -56,8 +57,7 @@ var hashes = regexp.MustCompile(`(?i)^FOR VALUES WITH \(modulus (\d+), remainder
 
 // hashed are the partitions of a hash by their remainders: an operation does not say these, but the order. All have one
 // modulus, which is their number.
-func (t *tableDiffer) hashed() ([]string, bool) {
-	parts := t.partsOf(t.name)
+func (t *tableDiffer) hashed(parts []*schema.Table) ([]string, bool) {
 	out := make([]string, len(parts))
 	for _, p := range parts {
 		m := hashes.FindStringSubmatch(schema.Value(p.Options, "partition bound"))

@@ -56,34 +56,48 @@ func (g *postgres) function(s *sync, p pass) string {
 	return fit(63, "switchback_"+g.id+"_"+p.suffix+"_", s.table.Name)
 }
 
-func (g *postgres) addTriggers(e *edit, s *sync, st state) {
+// written is a pass that has something to do: the body of its function, and the condition of its trigger for UPDATE.
+type written struct {
+	pass
+	body, when string
+}
+
+// written are the passes of a table that have something to do.
+func (g *postgres) written(s *sync, st state) (list []written) {
 	up, down := g.passes()
-	if body := g.up(s, st); body != "" {
-		g.addPass(e, s, up, body, g.upWhen(s, st))
+	for _, w := range []written{{up, g.up(s, st), g.upWhen(s, st)}, {down, g.down(s, st), g.downWhen(s, st)}} {
+		if w.body != "" {
+			list = append(list, w)
+		}
 	}
-	if body := g.down(s, st); body != "" {
-		g.addPass(e, s, down, body, g.downWhen(s, st))
+	return list
+}
+
+func (g *postgres) addTriggers(e *edit, s *sync, st state) {
+	for _, w := range g.written(s, st) {
+		g.addPass(e, s, w)
 	}
 }
 
-func (g *postgres) addPass(e *edit, s *sync, p pass, body, when string) {
-	name := g.quote(s.table.Schema) + "." + g.quote(g.function(s, p))
+func (g *postgres) addPass(e *edit, s *sync, w written) {
+	function := g.function(s, w.pass)
+	name := g.quote(s.table.Schema) + "." + g.quote(function)
 	in := e.schema(s.table.Schema)
 	in.Routines = append(in.Routines, &schema.Routine{
-		Name: g.function(s, p) + "()", Form: "function",
-		Definition: fmt.Sprintf("CREATE OR REPLACE FUNCTION %s()\n RETURNS trigger\n LANGUAGE plpgsql\nAS $function$\nBEGIN\n%s\n  RETURN NEW;\nEND\n$function$", name, body),
+		Name: function + "()", Form: "function",
+		Definition: fmt.Sprintf("CREATE OR REPLACE FUNCTION %s()\n RETURNS trigger\n LANGUAGE plpgsql\nAS $function$\nBEGIN\n%s\n  RETURN NEW;\nEND\n$function$", name, w.body),
 	})
 	add := func(trigger, event, when string) {
 		t := e.table(s.table)
 		t.Triggers = append(t.Triggers, &schema.Trigger{
 			Name: trigger, Enabled: "always", // also for rows that replication brings
 			Definition: fmt.Sprintf("CREATE TRIGGER %s BEFORE %s ON %s FOR EACH ROW %sEXECUTE FUNCTION %s()", trigger, event, g.table(s.table), when, name),
-			Needs:      []schema.Key{{Schema: s.table.Schema, Kind: schema.KindRoutine, Name: g.function(s, p) + "()"}},
+			Needs:      []schema.Key{{Schema: s.table.Schema, Kind: schema.KindRoutine, Name: function + "()"}},
 		})
 	}
-	add(p.inserted(), "INSERT", "")
-	if when != "" {
-		add(p.trigger(), "UPDATE", "WHEN ("+when+") ")
+	add(w.inserted(), "INSERT", "")
+	if w.when != "" {
+		add(w.trigger(), "UPDATE", "WHEN ("+w.when+") ")
 	}
 }
 
@@ -91,12 +105,8 @@ func (g *postgres) dropTriggers(e *edit, s *sync, st state) {
 	for _, name := range g.triggersOf(s, st) {
 		e.dropTrigger(s.table, name)
 	}
-	up, down := g.passes()
-	if g.up(s, st) != "" {
-		e.dropRoutine(s.table.Schema, g.function(s, up)+"()")
-	}
-	if g.down(s, st) != "" {
-		e.dropRoutine(s.table.Schema, g.function(s, down)+"()")
+	for _, w := range g.written(s, st) {
+		e.dropRoutine(s.table.Schema, g.function(s, w.pass)+"()")
 	}
 }
 
@@ -220,16 +230,10 @@ func (g *postgres) each(r *rule, columns []string, st state, with string, condit
 }
 
 func (g *postgres) triggersOf(s *sync, st state) (names []string) {
-	up, down := g.passes()
-	for _, p := range []struct {
-		pass
-		body, when string
-	}{{up, g.up(s, st), g.upWhen(s, st)}, {down, g.down(s, st), g.downWhen(s, st)}} {
-		if p.body != "" {
-			names = append(names, p.inserted())
-		}
-		if p.body != "" && p.when != "" {
-			names = append(names, p.trigger())
+	for _, w := range g.written(s, st) {
+		names = append(names, w.inserted())
+		if w.when != "" {
+			names = append(names, w.trigger())
 		}
 	}
 	return names
