@@ -2,9 +2,7 @@ package check
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -55,17 +53,6 @@ func (r *Report) Count(s Severity) int {
 		}
 	}
 	return n
-}
-
-// Counted is a number of things in words, as in "1 change" and "20 changes", for what a part says it looked at.
-func Counted(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	if stem, ok := strings.CutSuffix(thing, "y"); ok && !strings.HasSuffix(stem, "a") {
-		return fmt.Sprintf("%d %sies", n, stem)
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // Passed says whether the gate is open: no error was found. What was skipped is for the caller to judge.

@@ -15,6 +15,7 @@ import (
 	"unicode"
 
 	"github.com/switchbackdb/switchback/diff"
+	"github.com/switchbackdb/switchback/internal/noun"
 	"github.com/switchbackdb/switchback/schema"
 )
 
@@ -94,26 +95,16 @@ func line(x schema.Object) string {
 	}
 	var parts []string
 	for _, group := range groups(x.Children()) {
-		noun := string(group[0].Kind())
+		kind := string(group[0].Kind())
 		if len(group) > 1 {
-			noun = plural(noun)
+			kind = noun.Many(kind)
 		}
-		parts = append(parts, fmt.Sprintf("%d %s", len(group), noun))
+		parts = append(parts, fmt.Sprintf("%d %s", len(group), kind))
 	}
 	if len(parts) > 0 {
 		text += "\t" + strings.Join(parts, ", ")
 	}
 	return text
-}
-
-func plural(noun string) string {
-	switch {
-	case strings.HasSuffix(noun, "x"):
-		return noun + "es"
-	case strings.HasSuffix(noun, "y"):
-		return strings.TrimSuffix(noun, "y") + "ies"
-	}
-	return noun + "s"
 }
 
 // groups are objects by their kind, in the order in which they stand.
@@ -145,7 +136,7 @@ func Full(w io.Writer, f Found) error {
 	p.line(0, "%s %s", f.Kind, printable(name))
 	p.properties(1, f.Object)
 	for _, group := range groups(f.Object.Children()) {
-		p.line(1, "%s", plural(string(group[0].Kind())))
+		p.line(1, "%s", noun.Many(string(group[0].Kind())))
 		for _, x := range group {
 			p.object(2, x)
 		}

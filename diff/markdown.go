@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/switchbackdb/switchback/internal/noun"
 )
 
 // markdownLimit is the longest report in bytes; GitHub takes a comment of 65,536 characters.
@@ -27,7 +29,7 @@ func (r Report) Markdown(w io.Writer) error {
 	m.sections()
 	m.scripts()
 	if m.cut > 0 {
-		m.b.WriteString("\n**This report is cut: " + plural(m.cut, "part") + " would not fit in a comment.** The formats text, json and html have all of it.\n")
+		m.b.WriteString("\n**This report is cut: " + noun.Counted(m.cut, "part") + " would not fit in a comment.** The formats text, json and html have all of it.\n")
 	}
 	if _, err := io.WriteString(w, m.b.String()); err != nil {
 		return fmt.Errorf("write the report as Markdown: %w", err)
@@ -183,7 +185,7 @@ func (m *markdown) sections() {
 		for _, i := range m.report.Ignored {
 			b.WriteString(i.text() + "\n")
 		}
-		m.details(plural(len(m.report.Ignored), "ignored difference"), "", b.String())
+		m.details(noun.Counted(len(m.report.Ignored), "ignored difference"), "", b.String())
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/switchbackdb/switchback/internal/noun"
 	"github.com/switchbackdb/switchback/schema"
 )
 
@@ -156,7 +157,7 @@ func reordered(from, to *schema.Database) []string {
 		return nil
 	}
 	sort.Strings(names)
-	return []string{"Columns stand in another order in " + plural(len(names), "table") + ": " + few(names, len(names)) + ". That is no difference unless asked for."}
+	return []string{"Columns stand in another order in " + noun.Counted(len(names), "table") + ": " + few(names, len(names)) + ". That is no difference unless asked for."}
 }
 
 // shared are the names of a table's columns that the other has too, in the table's order.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/switchbackdb/switchback/internal/noun"
 	"github.com/switchbackdb/switchback/schema"
 )
 
@@ -150,7 +151,7 @@ func (p *printer) body(depth int, sign string, q PropertyChange) {
 		p.line(depth+1, sign, l.Text)
 	}
 	if rest := len(lines) - linesShown; rest > 0 {
-		p.line(depth+1, "dim", "… "+plural(rest, "more line"))
+		p.line(depth+1, "dim", "… "+noun.Counted(rest, "more line"))
 	}
 }
 
@@ -163,7 +164,7 @@ func (p *printer) byKind(depth int, sign string, children []Change) {
 			words = append(words, short(children[n]))
 			n++
 		}
-		p.line(depth, sign, oneLine(plural(n, string(kind)))+":")
+		p.line(depth, sign, oneLine(noun.Counted(n, string(kind)))+":")
 		p.wrapped(depth+1, sign, words)
 		children = children[n:]
 	}
@@ -305,7 +306,7 @@ func (r Report) sections() []Section {
 	for _, p := range r.Pending {
 		explains := ""
 		if p.Explains > 0 {
-			explains = plural(p.Explains, "difference")
+			explains = noun.Counted(p.Explains, "difference")
 		}
 		s.Rows = append(s.Rows, []string{p.Change, applied(p.From), applied(p.To), explains})
 	}

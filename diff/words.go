@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/switchbackdb/switchback/internal/noun"
 	"github.com/switchbackdb/switchback/schema"
 )
 
@@ -32,26 +33,6 @@ func visible(text string) string {
 // oneLine is visible for what has to stay on one line, such as a name.
 func oneLine(text string) string {
 	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(visible(text))
-}
-
-// plural writes a number with its noun, as in "2 policies".
-func plural[N int | int64](n N, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %s", n, manyOf(noun))
-}
-
-func manyOf(noun string) string {
-	switch {
-	case noun == string(schema.KindStatistics) || noun == string(schema.KindDefaultPrivileges):
-		return noun
-	case strings.HasSuffix(noun, "y"):
-		return strings.TrimSuffix(noun, "y") + "ies"
-	case strings.HasSuffix(noun, "s") || strings.HasSuffix(noun, "x"):
-		return noun + "es"
-	}
-	return noun + "s"
 }
 
 // few writes the first names of a list that has count of them in all.
@@ -94,7 +75,7 @@ func onSide(list []schema.Census, c schema.Census) bool {
 }
 
 func census(c schema.Census, where string) string {
-	text := oneLine(plural(c.Count, string(c.Kind)) + " " + where)
+	text := oneLine(noun.Counted(c.Count, string(c.Kind)) + " " + where)
 	if names := few(c.Names, c.Count); names != "" {
 		text += " (" + names + ")"
 	}
@@ -125,19 +106,19 @@ func (r Report) summary() string {
 		parts = append(parts, c.String())
 	}
 	if n := len(r.Renames); n > 0 {
-		parts = append(parts, plural(n, "rename"))
+		parts = append(parts, noun.Counted(n, "rename"))
 	}
 	if n := r.tablesWithOtherRows(); n > 0 {
-		parts = append(parts, plural(n, "table")+" with other rows")
+		parts = append(parts, noun.Counted(n, "table")+" with other rows")
 	}
 	if len(parts) == 0 {
 		parts = append(parts, "no difference")
 	}
 	if n := len(r.Ignored); n > 0 {
-		parts = append(parts, plural(n, "difference")+" ignored")
+		parts = append(parts, noun.Counted(n, "difference")+" ignored")
 	}
 	if n := r.uncoveredCount(); n > 0 {
-		parts = append(parts, plural(n, "object")+" not compared")
+		parts = append(parts, noun.Counted(n, "object")+" not compared")
 	}
 	return strings.Join(parts, "; ")
 }
@@ -162,7 +143,7 @@ func (c Count) String() string {
 		switch {
 		case x.n == 0:
 		case len(parts) == 0:
-			parts = append(parts, oneLine(plural(x.n, string(c.Kind)))+" "+x.verb)
+			parts = append(parts, oneLine(noun.Counted(x.n, string(c.Kind)))+" "+x.verb)
 		default:
 			parts = append(parts, fmt.Sprintf("%d %s", x.n, x.verb))
 		}
@@ -210,7 +191,7 @@ func (t TableData) text(from, to string) string {
 	if t.Same() {
 		text += "no row differs"
 	} else {
-		text += oneLine(fmt.Sprintf("%s only in %s, %d only in %s, %d different", plural(t.OnlyFrom, "row"), from, t.OnlyTo, to, t.Different))
+		text += oneLine(fmt.Sprintf("%s only in %s, %d only in %s, %d different", noun.Counted(t.OnlyFrom, "row"), from, t.OnlyTo, to, t.Different))
 	}
 	text += fmt.Sprintf(" (of %d and %d)", t.RowsFrom, t.RowsTo)
 	if t.Note != "" {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/switchbackdb/switchback/check"
+	"github.com/switchbackdb/switchback/internal/noun"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/migrate/recipe"
 )
@@ -226,7 +227,7 @@ func (l *linter) looked(list []*script) {
 	for _, s := range list {
 		statements += len(s.statements)
 	}
-	text := check.Counted(statements, "statement") + " in " + check.Counted(len(list), "script")
+	text := noun.Counted(statements, "statement") + " in " + noun.Counted(len(list), "script")
 	if l.options.Observer != nil {
 		text += fmt.Sprintf(", %d of them run in a scratch database", l.observed)
 	} else if slices.ContainsFunc(l.rules, Rule.Observed) {

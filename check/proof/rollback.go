@@ -11,6 +11,7 @@ import (
 
 	"github.com/switchbackdb/switchback/check"
 	"github.com/switchbackdb/switchback/diff"
+	"github.com/switchbackdb/switchback/internal/noun"
 	"github.com/switchbackdb/switchback/migrate"
 )
 
@@ -67,7 +68,7 @@ type run struct {
 }
 
 func (r *run) looked() string {
-	text := fmt.Sprintf("%s, %s forward and back, over %s", check.Counted(len(r.Changes)-r.after, "change"), check.Counted(r.tries, "way"), check.Counted(r.made, "row"))
+	text := fmt.Sprintf("%s, %s forward and back, over %s", noun.Counted(len(r.Changes)-r.after, "change"), noun.Counted(r.tries, "way"), noun.Counted(r.made, "row"))
 	if len(r.unfilled) > 0 {
 		var names []string
 		for _, u := range r.unfilled {
@@ -79,7 +80,7 @@ func (r *run) looked() string {
 		text += fmt.Sprintf("; with %s up to %s, for those that it refuses", r.fewer, r.Changes[r.upTo-1].ID)
 	}
 	if r.after > 0 {
-		text += fmt.Sprintf("; not looked at: %s behind one that fails", check.Counted(r.after, "change"))
+		text += fmt.Sprintf("; not looked at: %s behind one that fails", noun.Counted(r.after, "change"))
 	}
 	return text
 }

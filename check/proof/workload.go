@@ -12,6 +12,7 @@ import (
 
 	"github.com/switchbackdb/switchback/check"
 	"github.com/switchbackdb/switchback/check/workload"
+	"github.com/switchbackdb/switchback/internal/noun"
 	"github.com/switchbackdb/switchback/internal/sqltoken"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/schema"
@@ -40,7 +41,7 @@ func (p *Proof) Workload(ctx context.Context, load workload.Load) (_ check.Part,
 		return check.Part{}, err
 	}
 	part := check.Part{Name: "workload", Took: time.Since(begun), Findings: r.findings}
-	part.Looked = fmt.Sprintf("%s of blue and %d of green, prepared %s", check.Counted(len(w.blue), "query"), len(w.green), check.Counted(w.prepared, "time"))
+	part.Looked = fmt.Sprintf("%s of blue and %d of green, prepared %s", noun.Counted(len(w.blue), "query"), len(w.green), noun.Counted(w.prepared, "time"))
 	if w.left > 0 {
 		part.Looked += fmt.Sprintf("; %d that a log or a server remembers cannot be asked again", w.left)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/switchbackdb/switchback/check"
+	"github.com/switchbackdb/switchback/internal/noun"
 	"github.com/switchbackdb/switchback/internal/webpage"
 )
 
@@ -67,9 +68,9 @@ func byteSize(n int64) string {
 // summary counts the findings in one line.
 func summary(r *check.Report) string {
 	text := strings.Join([]string{
-		check.Counted(r.Count(check.Error), "error"), check.Counted(r.Count(check.Warning), "warning"), check.Counted(r.Count(check.Note), "note"),
+		noun.Counted(r.Count(check.Error), "error"), noun.Counted(r.Count(check.Warning), "warning"), noun.Counted(r.Count(check.Note), "note"),
 	}, ", ")
-	text += " in " + check.Counted(len(r.Changes), "change")
+	text += " in " + noun.Counted(len(r.Changes), "change")
 	if r.Hidden > 0 {
 		text += fmt.Sprintf("; %d known from the baseline", r.Hidden)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/switchbackdb/switchback/check"
 	"github.com/switchbackdb/switchback/config"
+	"github.com/switchbackdb/switchback/internal/noun"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/snapshot"
 	"github.com/switchbackdb/switchback/strategies"
@@ -19,7 +20,7 @@ import (
 // release looks whether the changes may go out as they are: what the runner would refuse.
 func (g *gate) release(ctx context.Context) (check.Part, error) {
 	begun := time.Now()
-	part := check.Part{Looked: check.Counted(len(g.folder.Changes), "change")}
+	part := check.Part{Looked: noun.Counted(len(g.folder.Changes), "change")}
 	if g.edited != nil {
 		part.Findings = append(part.Findings, refused("edited-after-apply", g.edited))
 	}
@@ -52,7 +53,7 @@ func (g *gate) unknown() (found []check.Finding) {
 	for _, u := range g.model.Uncovered {
 		f := check.Finding{
 			Rule: "unknown-object", Severity: check.Note, Place: check.Place{File: config.FileName}, Object: string(u.Kind) + " " + u.Names[0],
-			Message: fmt.Sprintf("%s of kind %s: what becomes of them is not proven", plural(u.Count, "object"), u.Kind),
+			Message: fmt.Sprintf("%s of kind %s: what becomes of them is not proven", noun.Counted(u.Count, "object"), u.Kind),
 			Why:     "They are not read, so they are not in the scratch databases, and a change of them is not seen.", Evidence: strings.Join(u.Names, "\n"),
 		}
 		if u.Why != "" {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/switchbackdb/switchback/internal/noun"
 	"github.com/switchbackdb/switchback/migrate"
 )
 
@@ -108,7 +109,7 @@ func (t *target) run(c *cli.Context, command string, plan migrate.Planner) error
 	if len(steps) == 0 {
 		t.out.printf("nothing to do")
 	} else {
-		t.out.printf("done: %s in %s", plural(len(steps), "step"), round(time.Since(begun)))
+		t.out.printf("done: %s in %s", noun.Counted(len(steps), "step"), round(time.Since(begun)))
 	}
 	return t.out.document(map[string]any{"steps": ranSteps(steps)})
 }

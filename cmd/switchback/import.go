@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/switchbackdb/switchback/internal/noun"
 	"github.com/switchbackdb/switchback/migrate"
 	"github.com/switchbackdb/switchback/migrate/foreign"
 )
@@ -147,7 +148,7 @@ func printImport(out *output, r *importResult, changes string, target bool) {
 	if r.DryRun {
 		verb = "would write"
 	}
-	out.printf("%s %s to %s from %s of %s", verb, plural(fresh, "change"), changes, plural(len(r.Changes), "migration"), r.Tool)
+	out.printf("%s %s to %s from %s of %s", verb, noun.Counted(fresh, "change"), changes, noun.Counted(len(r.Changes), "migration"), r.Tool)
 	if oneWay > 0 {
 		out.printf("%d without a script that takes it back: release wants a snapshot behind such a change", oneWay)
 	}

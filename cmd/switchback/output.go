@@ -47,14 +47,6 @@ func (o *output) printf(format string, args ...any) {
 	}
 }
 
-// plural is a number of things, as in "1 step" and "2 steps".
-func plural(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}
-
 // document prints the JSON of a command.
 func (o *output) document(v any) error {
 	if !o.json {

@@ -16,6 +16,7 @@ import (
 	"github.com/switchbackdb/switchback/config"
 	"github.com/switchbackdb/switchback/drivers/recorder"
 	"github.com/switchbackdb/switchback/internal/atomicfile"
+	"github.com/switchbackdb/switchback/internal/noun"
 )
 
 // grace is how long a command may take to end once it was asked to.
@@ -176,7 +177,7 @@ func (r *recordRun) finish(err, command error) error {
 		return err
 	}
 	n := r.written
-	text := fmt.Sprintf("%s: %s, asked %d times", r.file, plural(n.Distinct, "statement"), n.Asked)
+	text := fmt.Sprintf("%s: %s, asked %d times", r.file, noun.Counted(n.Distinct, "statement"), n.Asked)
 	if n.Left > 0 {
 		text += fmt.Sprintf("; %d left out: too long, too many, or with quotes that can be read in two ways", n.Left)
 	}
