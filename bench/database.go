@@ -29,15 +29,11 @@ func fresh(ctx context.Context, k *servers.Kind) (target string, db *sql.DB, dro
 	if err != nil {
 		return "", nil, nil, err
 	}
-	admin, err := servers.Connect(server)
-	if err != nil {
-		return "", nil, nil, err
-	}
 	var b [6]byte
 	_, _ = rand.Read(b[:])
 	name := "bench_" + hex.EncodeToString(b[:])
-	if _, err := admin.ExecContext(ctx, "CREATE DATABASE "+name); err != nil {
-		return "", nil, nil, errors.Join(err, admin.Close())
+	if err := onServer(ctx, *k, "CREATE DATABASE "+name); err != nil {
+		return "", nil, nil, err
 	}
 	u, err := url.Parse(server)
 	if err != nil {
@@ -46,7 +42,22 @@ func fresh(ctx context.Context, k *servers.Kind) (target string, db *sql.DB, dro
 	u.Path = "/" + name
 	db, err = servers.Connect(u.String())
 	return u.String(), db, func() error {
-		_, derr := admin.ExecContext(context.WithoutCancel(ctx), "DROP DATABASE "+name+map[bool]string{true: " WITH (FORCE)"}[k.Engine == "postgres"])
-		return errors.Join(db.Close(), derr, admin.Close())
+		derr := onServer(context.WithoutCancel(ctx), *k, "DROP DATABASE "+name+map[bool]string{true: " WITH (FORCE)"}[k.Engine == "postgres"])
+		return errors.Join(db.Close(), derr)
 	}, err
+}
+
+// onServer runs a statement of a server's administrator.
+func onServer(ctx context.Context, k servers.Kind, statement string) (err error) {
+	server, err := servers.Server(k)
+	if err != nil {
+		return err
+	}
+	admin, err := servers.Connect(server)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, admin.Close()) }()
+	_, err = admin.ExecContext(ctx, statement)
+	return err
 }

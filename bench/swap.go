@@ -77,8 +77,7 @@ func swapOnce(ctx context.Context, k *servers.Kind, rows, tables int, swapped, l
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	r := &reader{url: url}
-	end := r.start(ctx)
+	end := readOn(ctx, url)
 	restored, took, err := restoreOverItself(ctx, url, dir, engine)
 	if longestGap, rerr := end(); err == nil && rerr == nil {
 		swapped.add(float64(took.Microseconds()) / 1000)
@@ -87,7 +86,7 @@ func swapOnce(ctx context.Context, k *servers.Kind, rows, tables int, swapped, l
 		err = errors.Join(err, rerr)
 	}
 	if err == nil && k != nil {
-		err = dropDisplaced(ctx, *k, restored.Displaced)
+		err = onServer(ctx, *k, "DROP DATABASE "+restored.Displaced)
 	}
 	return err
 }
@@ -122,16 +121,13 @@ func restoreOverItself(ctx context.Context, url, dir, engine string) (r *snapsho
 	return r, took, err
 }
 
-// reader is an application that reads.
-type reader struct{ url string }
-
-// start begins to read. end returns the longest that passed between two answers.
-func (r *reader) start(ctx context.Context) (end func() (time.Duration, error)) {
+// readOn is an application that reads until end, which returns the longest that passed between two answers.
+func readOn(ctx context.Context, url string) (end func() (time.Duration, error)) {
 	ctx, stop := context.WithCancel(ctx)
 	var longest time.Duration
 	var err error
 	var done sync.WaitGroup
-	done.Go(func() { longest, err = r.read(ctx) })
+	done.Go(func() { longest, err = reads(ctx, url) })
 	return func() (time.Duration, error) {
 		stop()
 		done.Wait()
@@ -139,8 +135,8 @@ func (r *reader) start(ctx context.Context) (end func() (time.Duration, error)) 
 	}
 }
 
-func (r *reader) read(ctx context.Context) (longest time.Duration, err error) {
-	db, err := servers.Connect(r.url)
+func reads(ctx context.Context, url string) (longest time.Duration, err error) {
+	db, err := servers.Connect(url)
 	if err != nil {
 		return 0, err
 	}
@@ -155,19 +151,4 @@ func (r *reader) read(ctx context.Context) (longest time.Duration, err error) {
 		time.Sleep(time.Millisecond)
 	}
 	return longest, nil
-}
-
-// dropDisplaced drops the database that a restore has kept.
-func dropDisplaced(ctx context.Context, k servers.Kind, name string) (err error) {
-	server, err := servers.Server(k)
-	if err != nil {
-		return err
-	}
-	admin, err := servers.Connect(server)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, admin.Close()) }()
-	_, err = admin.ExecContext(ctx, "DROP DATABASE "+name)
-	return err
 }
