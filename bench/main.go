@@ -26,6 +26,7 @@ type bencher struct {
 	scale   float64 // of the amounts, for a quick look
 	report  *report
 	engines []string      // whose catalogues are read
+	part    string        // of a case, by its name
 	tables  []int         // how many tables these have
 	limit   time.Duration // for each peer that reads one
 }
@@ -51,6 +52,7 @@ func run(ctx context.Context) error {
 	scale := flag.Float64("scale", 1, "scales the amounts, for a quick look")
 	tables := flag.String("tables", "100,1000,10000", "numbers of tables in the catalogues of the case inspect")
 	engines := flag.String("engines", "postgres,mysql,sqlite", "those of the cases inspect, recipes, snapshots and swap")
+	part := flag.String("part", "", "of the case recipes what has this in its name: a kind of operation, or rollback")
 	limit := flag.Duration("limit", time.Minute, "for each reading and comparison by the peers of the case inspect")
 	flag.Parse()
 	switch flag.Arg(0) {
@@ -59,7 +61,7 @@ func run(ctx context.Context) error {
 	case "serve":
 		return serveVersion(flag.Arg(1))
 	}
-	b := &bencher{rounds: *rounds, scale: *scale, report: &report{out: os.Stdout}, limit: *limit, engines: strings.Split(*engines, ",")}
+	b := &bencher{rounds: *rounds, scale: *scale, report: &report{out: os.Stdout}, limit: *limit, engines: strings.Split(*engines, ","), part: *part}
 	for _, text := range strings.Split(*tables, ",") {
 		n, err := strconv.Atoi(text)
 		if err != nil {

@@ -36,6 +36,20 @@ type Live interface {
 	Dialect() migrate.Dialect
 }
 
+// Preparer is a live database for whose swap much can be done while it is still used.
+type Preparer interface {
+	// PrepareSwap does that, and returns what does the rest of Swap. When it fails, the live database is as it was.
+	PrepareSwap(ctx context.Context, session *migrate.Session, built Beside, displaced string, amend Amend) (swap func(context.Context) error, err error)
+}
+
+// prepareSwap returns what swaps, once all is done that can be done before.
+func prepareSwap(ctx context.Context, session *migrate.Session, live Live, built Beside, displaced string, amend Amend) (func(context.Context) error, error) {
+	if p, ok := live.(Preparer); ok {
+		return p.PrepareSwap(ctx, session, built, displaced, amend)
+	}
+	return func(ctx context.Context) error { return live.Swap(ctx, session, built, displaced, amend) }, nil
+}
+
 // Beside is a database beside the live one.
 type Beside interface {
 	Site
@@ -117,10 +131,15 @@ func (s *Store) Restore(ctx context.Context, session *migrate.Session, live Live
 	if err != nil {
 		return nil, err
 	}
-	r := &Restored{ID: m.ID, Displaced: live.Displaced(time.Now()), Built: since(begun)}
+	r := &Restored{ID: m.ID, Displaced: live.Displaced(time.Now())}
 	entries := r.account("restore snapshot "+m.ID, state, m.Content)
+	swap, err := prepareSwap(ctx, session, live, built, r.Displaced, amend(live, session, entries, actor))
+	r.Built = since(begun)
 	begun = time.Now()
-	if err := live.Swap(ctx, session, built, r.Displaced, amend(live, session, entries, actor)); err != nil {
+	if err == nil {
+		err = swap(ctx)
+	}
+	if err != nil {
 		keep = true
 		return nil, fmt.Errorf("restore snapshot %s: %w\n  state: the live database is as it was\n  next: run the same command again", m.ID, err)
 	}

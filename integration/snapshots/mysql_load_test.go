@@ -209,3 +209,48 @@ func TestPiecesMySQL(t *testing.T) {
 		})
 	}
 }
+
+// TestSameRowsByAnyConnectionMySQL takes a snapshot of the same rows over a connection that is plain, where rows are taken
+// from below the driver, over one that is compressed, and over one that is encrypted: they are the same, with lengths around
+// those at which the server cuts a row into several packets.
+func TestSameRowsByAnyConnectionMySQL(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs a server")
+	}
+	for _, k := range mysqlKinds() {
+		t.Run(k.Name, func(t *testing.T) {
+			url := servers.URL(t, k)
+			loadMySQL(t, k, url, nastyMySQL(k)...)
+			db := servers.Open(t, url)
+			defer db.Close()
+			for _, s := range []string{
+				"CREATE TABLE padded (id int(6) ZEROFILL PRIMARY KEY, tiny tinyint ZEROFILL, big bigint(20) ZEROFILL, none int ZEROFILL)",
+				"INSERT INTO padded VALUES (0, 0, 0, NULL), (1, 7, 18446744073709551615, NULL), (1234567, 255, 1, 3)",
+				"CREATE TABLE extremes (f float, d double, m decimal(30,10), t tinyint, b bigint, y year, id int PRIMARY KEY)",
+				"INSERT INTO extremes VALUES (1e20, 1e300, -0.5, -128, -9223372036854775808, 0, 1), (-1.1, 123456789.123, 1e19, 127, 9223372036854775807, 2155, 2), (NULL, NULL, NULL, NULL, NULL, NULL, 3), (1e-30, 5e-324, 0, 0, 0, 1901, 4), (0, -0e0, 0, 1, 1, 2000, 5)",
+				"CREATE TABLE lengths (b longblob, id int PRIMARY KEY)",
+				"INSERT INTO lengths VALUES (NULL, 0), ('', 1)",
+			} {
+				_, err := db.ExecContext(t.Context(), s)
+				require.NoError(t, err, s)
+			}
+			lengths := []int{7, 8, 9, 250, 251, 65_535, 65_536, 300_000}
+			if k.Engine == "mysql" { // MariaDB takes no row of more than 16 MiB by default
+				lengths = append(lengths, 1<<24-1-4-2, 1<<24-1-4-3, 1<<24-1, 1<<24, 20_000_000)
+			}
+			for _, n := range lengths {
+				_, err := db.ExecContext(t.Context(), fmt.Sprintf("INSERT INTO lengths VALUES (concat(repeat('abcdefg\\\\', %d), char(0, 9, 10), repeat('x', %d)), %d)", min(100, (n-3)/8), n-3-8*min(100, (n-3)/8), n))
+				require.NoError(t, err)
+			}
+			_, plain := takenMySQL(t, openMySQL(t, url), k.Engine)
+			ways := []string{"?compress=true&parseTime=true"}
+			if k != servers.MariaDB1011 { // whose server has no certificate
+				ways = append(ways, "?tls=skip-verify")
+			}
+			for _, way := range ways {
+				_, other := takenMySQL(t, openMySQL(t, url+way), k.Engine)
+				require.Equal(t, plain.Content.Tables, other.Content.Tables, way)
+			}
+		})
+	}
+}

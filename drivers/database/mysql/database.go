@@ -174,6 +174,9 @@ func (d *Database) IsMissing(err error) bool {
 	return isError(err, 1008, 1051, 1146, 1054, 1091, 1176, 1305, 1360, 1539, 3821)
 }
 
+// IsRulePresent implements migrate.RuleFinder: key, foreign key, check.
+func (d *Database) IsRulePresent(_ string, err error) bool { return isError(err, 1061, 1826, 3822) }
+
 // Execute implements migrate.Database.
 func (d *Database) Execute(ctx context.Context, conn *sql.Conn, statement string) (int64, error) {
 	r, err := conn.ExecContext(ctx, statement)

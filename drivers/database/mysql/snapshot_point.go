@@ -49,6 +49,8 @@ type point struct {
 	guard   *sql.Conn // has what keeps DDL out
 	staged  bool      // the guard is in a stage of MariaDB's backup
 	workers []*sql.Conn
+	pools   []*sql.DB // of the workers
+	wires   []*wire   // below the workers
 	content snapshot.Content
 	model   *schema.Database
 	tables  []*rowsOf // with the index of their parts
@@ -79,7 +81,10 @@ func (p *point) Close(ctx context.Context) error {
 			discard(c)
 		}
 	}
-	p.workers, p.guard, p.staged = nil, nil, false
+	for _, pool := range p.pools {
+		err = errors.Join(err, pool.Close())
+	}
+	p.workers, p.pools, p.wires, p.guard, p.staged = nil, nil, nil, nil, false
 	return err
 }
 
@@ -111,8 +116,8 @@ func (p *point) lockWait() string {
 func (p *point) seconds() int { return max(1, int(p.timeout/time.Second)) }
 
 func (p *point) connect(ctx context.Context, workers int) error {
-	one := func(settings []string) (*sql.Conn, error) {
-		c, err := p.db.db.Conn(ctx)
+	one := func(pool *sql.DB, settings []string) (*sql.Conn, error) {
+		c, err := pool.Conn(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("connect: %w", err)
 		}
@@ -125,15 +130,20 @@ func (p *point) connect(ctx context.Context, workers int) error {
 		return c, nil
 	}
 	var err error
-	if p.guard, err = one([]string{"SET SESSION wait_timeout = 604800", p.lockWait()}); err != nil {
+	if p.guard, err = one(p.db.db, []string{"SET SESSION wait_timeout = 604800", p.lockWait()}); err != nil {
 		return err
 	}
 	for range workers {
-		c, err := one(p.readerSettings())
+		pool, below, err := p.db.dialReader()
 		if err != nil {
 			return err
 		}
-		p.workers = append(p.workers, c)
+		p.pools = append(p.pools, pool)
+		c, err := one(pool, p.readerSettings())
+		if err != nil {
+			return err
+		}
+		p.workers, p.wires = append(p.workers, c), append(p.wires, below())
 	}
 	return nil
 }

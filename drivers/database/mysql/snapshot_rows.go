@@ -1,8 +1,10 @@
 package mysql
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -129,13 +131,7 @@ func (r *rowsOf) query(piece string) string {
 // Read implements snapshot.Point.
 func (p *point) Read(ctx context.Context, worker int, piece snapshot.Piece, to io.Writer) error {
 	query := p.tables[piece.Part].query(piece.Range)
-	err := p.workers[worker].Raw(func(conn any) error {
-		rows, err := conn.(driver.QueryerContext).QueryContext(ctx, query, nil)
-		if err != nil {
-			return err
-		}
-		return errors.Join(writeRows(rows, to), rows.Close())
-	})
+	err := p.workers[worker].Raw(func(conn any) error { return readRows(ctx, conn.(driver.QueryerContext), p.wires[worker], query, to) })
 	if isError(err, 1412, 1146, 1054) {
 		return fmt.Errorf("the table was altered or dropped during the copy, so it can't be read as it was: %w\n  next: the same command again, when nothing alters the database", err)
 	}
@@ -145,9 +141,155 @@ func (p *point) Read(ctx context.Context, worker int, piece snapshot.Piece, to i
 	return letGo(ctx, p.workers[worker])
 }
 
+// readRows writes the rows of a query: from below the driver, where packets go over the connection as they are.
+func readRows(ctx context.Context, conn driver.QueryerContext, below *wire, query string, to io.Writer) error {
+	if !below.plain {
+		rows, err := conn.QueryContext(ctx, query, nil)
+		if err != nil {
+			return err
+		}
+		return errors.Join(writeRows(rows, to), rows.Close())
+	}
+	below.frame(true)
+	defer below.frame(false)
+	rows, err := conn.QueryContext(ctx, query, nil)
+	if err != nil {
+		return err
+	}
+	if err := takeRows(rows, below, to); err != nil {
+		// The driver does not know which packets it has not seen: this connection is no more use.
+		_, _ = below.Close(), rows.Close()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	return rows.Close()
+}
+
 // flushAt is how many bytes of rows are written at once.
 const flushAt = 256 << 10
 
+// takeRows writes rows that are taken from below the driver, which is left what comes behind them.
+func takeRows(rows driver.Rows, below *wire, to io.Writer) error {
+	out := lines{to: to, buf: make([]byte, 0, 2*flushAt), forms: formsOf(rows)}
+	if err := below.rows(out.add); err != nil {
+		return fmt.Errorf("read the rows: %w", err)
+	}
+	if err := rows.Next(make([]driver.Value, len(out.forms))); !errors.Is(err, io.EOF) {
+		return cmp.Or(err, errors.New("read the rows: there are rows behind the last one"))
+	}
+	return out.flush()
+}
+
+// form is how a value is written that the server sent as text.
+type form int
+
+const (
+	textForm   form = iota // with the backslash before what needs it
+	wholeForm              // a whole number, without the zeros that ZEROFILL puts before it
+	doubleForm             // a number as Go writes it
+	floatForm
+)
+
+// formsOf tells how the values of a result are written.
+func formsOf(rows driver.Rows) []form {
+	forms := make([]form, len(rows.Columns()))
+	types := rows.(driver.RowsColumnTypeDatabaseTypeName)
+	for i := range forms {
+		switch word := types.ColumnTypeDatabaseTypeName(i); {
+		case word == "DOUBLE":
+			forms[i] = doubleForm
+		case word == "FLOAT":
+			forms[i] = floatForm
+		case strings.HasSuffix(word, "INT"), word == "YEAR":
+			forms[i] = wholeForm
+		}
+	}
+	return forms
+}
+
+// lines writes rows as lines.
+type lines struct {
+	to    io.Writer
+	buf   []byte
+	forms []form
+}
+
+// errTorn is the error of a row whose values are longer than itself.
+var errTorn = errors.New("the server sent a row that is no row")
+
+// add adds a row as the server sends it: of each value the length, and the value.
+func (l *lines) add(row []byte) error {
+	buf := l.buf
+	for i, f := range l.forms {
+		if i > 0 {
+			buf = append(buf, '\t')
+		}
+		if len(row) == 0 {
+			return errTorn
+		}
+		if row[0] == nullValue {
+			buf, row = append(buf, '\\', 'N'), row[1:]
+			continue
+		}
+		n, head := valueLength(row)
+		if head == 0 || n > uint64(len(row)-head) {
+			return errTorn
+		}
+		var err error
+		if buf, err = f.append(buf, row[head:head+int(n)]); err != nil {
+			return err
+		}
+		row = row[head+int(n):]
+	}
+	l.buf = append(buf, '\n')
+	if len(l.buf) < flushAt {
+		return nil
+	}
+	return l.flush()
+}
+
+func (l *lines) flush() error {
+	_, err := l.to.Write(l.buf)
+	l.buf = l.buf[:0]
+	return err
+}
+
+// valueLength reads the length of a value, and how many bytes that takes: none when it is cut off.
+func valueLength(row []byte) (n uint64, head int) {
+	switch first := row[0]; {
+	case first < nullValue:
+		return uint64(first), 1
+	case first == 0xfc && len(row) >= 3:
+		return uint64(binary.LittleEndian.Uint16(row[1:])), 3
+	case first == 0xfd && len(row) >= 4:
+		return uint64(row[1]) | uint64(row[2])<<8 | uint64(row[3])<<16, 4
+	case first == 0xfe && len(row) >= 9:
+		return binary.LittleEndian.Uint64(row[1:]), 9
+	}
+	return 0, 0
+}
+
+func (f form) append(buf, v []byte) ([]byte, error) {
+	switch f {
+	case wholeForm:
+		for len(v) > 1 && v[0] == '0' {
+			v = v[1:]
+		}
+		return append(buf, v...), nil
+	case doubleForm, floatForm:
+		size := 64
+		if f == floatForm {
+			size = 32
+		}
+		number, err := strconv.ParseFloat(string(v), size)
+		return strconv.AppendFloat(buf, number, 'g', -1, size), err
+	}
+	return appendEscaped(buf, v), nil
+}
+
+// writeRows writes rows that the driver has made values of.
 func writeRows(rows driver.Rows, to io.Writer) error {
 	values := make([]driver.Value, len(rows.Columns()))
 	buf := make([]byte, 0, 2*flushAt)
@@ -201,15 +343,30 @@ func appendValue(buf []byte, v driver.Value) ([]byte, error) {
 // escapes are the letters behind the backslash.
 var escapes = [256]byte{0: '0', '\t': 't', '\n': 'n', '\\': '\\'}
 
+// appendEscaped passes over eight bytes at once when none of them may need the backslash.
 func appendEscaped(buf, v []byte) []byte {
 	begun := 0
-	for i, b := range v {
-		if e := escapes[b]; e != 0 {
-			buf = append(append(buf, v[begun:i]...), '\\', e)
-			begun = i + 1
+	for i := 0; i < len(v); {
+		end := min(i+8, len(v))
+		if end-i == 8 && !mayNeedEscape(binary.LittleEndian.Uint64(v[i:])) {
+			i = end
+			continue
+		}
+		for ; i < end; i++ {
+			if e := escapes[v[i]]; e != 0 {
+				buf = append(append(buf, v[begun:i]...), '\\', e)
+				begun = i + 1
+			}
 		}
 	}
 	return append(buf, v[begun:]...)
+}
+
+// mayNeedEscape tells whether one of eight bytes is the backslash, or less than 11, as the others are that need one.
+func mayNeedEscape(x uint64) bool {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	backslash := x ^ '\\'*each
+	return ((x-11*each)&^x|(backslash-each)&^backslash)&high != 0
 }
 
 // load is the statement that loads rows of these columns of a table from a reader of the driver.

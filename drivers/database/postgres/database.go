@@ -126,6 +126,22 @@ func (d *Database) IsFull(err error) bool { return slices.Contains(full, code(er
 // IsMissing implements migrate.Database.
 func (d *Database) IsMissing(err error) bool { return slices.Contains(undefined, code(err)) }
 
+// IsRulePresent implements migrate.RuleFinder: an index has the code of a table that is there.
+func (d *Database) IsRulePresent(statement string, err error) bool {
+	switch code(err) {
+	case "42P07":
+		return makesIndex.MatchString(statement)
+	case "42710":
+		return addsConstraint.MatchString(statement)
+	}
+	return false
+}
+
+var (
+	makesIndex     = regexp.MustCompile(`(?i)\bCREATE\s+(?:UNIQUE\s+)?INDEX\b`)
+	addsConstraint = regexp.MustCompile(`(?i)\bADD\s+CONSTRAINT\b`)
+)
+
 // Execute implements migrate.Database. A script's statement is sent by the simple protocol: it is run
 // once, so there is no use in preparing it.
 func (d *Database) Execute(ctx context.Context, conn *sql.Conn, statement string) (int64, error) {

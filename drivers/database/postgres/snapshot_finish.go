@@ -88,7 +88,6 @@ func (s *site) keys(ctx context.Context, workers int) error {
 	}
 	var drops, builds, others []string
 	for _, statement := range statements {
-		statement = strings.Replace(statement, "INDEX CONCURRENTLY ", "INDEX ", 1)
 		if strings.HasPrefix(statement, "DROP ") { // what a build that was cut off has not made a key of yet
 			drops = append(drops, statement)
 			continue
@@ -143,7 +142,7 @@ func (s *site) rest(ctx context.Context, workers int) error {
 			checks = append(checks, statement)
 			continue
 		}
-		others = append(others, strings.Replace(statement, "INDEX CONCURRENTLY ", "INDEX ", 1))
+		others = append(others, statement)
 	}
 	if err := s.sideBySide(ctx, inBatches(others), 1); err != nil {
 		return err

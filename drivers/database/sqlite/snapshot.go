@@ -394,21 +394,31 @@ func hashValue(h hash.Hash, v any) {
 	}
 }
 
-// Swap implements snapshot.Live: it writes the copy into the live database. The session's connection holds
-// our lock, with no transaction open. Other writers are kept out while
+// Swap implements snapshot.Live: it writes the copy into the live database. The session's connection has no transaction
+// open. What is done, in this order:
 //
 //   - the live database is copied to the file displaced;
 //   - our own tables go from the live database into the copy: history is not rolled back with the data;
 //   - amend may add to the copy, the journal's account of what is applied now for instance;
 //   - the copy's pages are written into the live file, in one transaction.
 //
-// Killed at any point, the live file is as it was or as it should be.
+// Other writers are kept out meanwhile, or all of it is done again behind them that they may have changed. Killed at any point,
+// the live file is as it was or as it should be.
 func (d *Database) Swap(ctx context.Context, session *migrate.Session, built snapshot.Beside, displaced string, amend snapshot.Amend) error {
+	swap, err := d.PrepareSwap(ctx, session, built, displaced, amend)
+	if err != nil {
+		return err
+	}
+	return swap(ctx)
+}
+
+// PrepareSwap implements snapshot.Preparer: the live database is copied, and compared with the copy, while it is used.
+func (d *Database) PrepareSwap(ctx context.Context, session *migrate.Session, built snapshot.Beside, displaced string, amend snapshot.Amend) (func(context.Context) error, error) {
 	copied, ok := built.(Copy)
 	if !ok {
-		return fmt.Errorf("%T was not built beside an SQLite file", built)
+		return nil, fmt.Errorf("%T was not built beside an SQLite file", built)
 	}
-	return d.replace(ctx, session.Conn(), copied.File(), displaced, amend)
+	return d.replacing(ctx, session.Conn(), copied.File(), displaced, amend)
 }
 
 // Return implements snapshot.Live. The displaced file stays where it is: a copy of it becomes live.
@@ -431,20 +441,29 @@ func (d *Database) Return(ctx context.Context, session *migrate.Session, displac
 	if err = errors.Join(err, conn.Close(), old.Close()); err != nil {
 		return fmt.Errorf("copy %s: %w", displaced, err)
 	}
-	return d.replace(ctx, session.Conn(), copied.File(), kept, amend)
-}
-
-// replace writes a file into the live database and keeps what was there.
-func (d *Database) replace(ctx context.Context, conn *sql.Conn, file, displaced string, amend snapshot.Amend) error {
-	var mode string
-	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
+	swap, err := d.replacing(ctx, session.Conn(), copied.File(), kept, amend)
+	if err != nil {
 		return err
 	}
+	return swap(ctx)
+}
+
+// replacing returns what writes a file into the live database, and keeps what was there.
+func (d *Database) replacing(ctx context.Context, conn *sql.Conn, file, displaced string, amend snapshot.Amend) (func(context.Context) error, error) {
 	r := restoration{database: d, conn: conn, file: file, displaced: displaced, amend: amend}
-	if mode == "wal" {
-		return r.besideReaders(ctx)
+	if fits, err := r.fits(ctx); err != nil {
+		return nil, err
+	} else if fits {
+		return r.byPages(ctx)
 	}
-	return r.alone(ctx)
+	var mode string
+	if err := conn.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
+		return nil, err
+	}
+	if mode == "wal" {
+		return r.besideReaders, nil
+	}
+	return r.alone, nil
 }
 
 // restoration is a restore under way.
