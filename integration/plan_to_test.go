@@ -153,6 +153,34 @@ CREATE TABLE events (id bigint PRIMARY KEY, what text) PARTITION BY HASH (id);
 CREATE TABLE events_b PARTITION OF events FOR VALUES WITH (MODULUS 2, REMAINDER 0);
 CREATE TABLE events_a PARTITION OF events FOR VALUES WITH (MODULUS 2, REMAINDER 1)`,
 		},
+		"anew": {
+			from: `
+CREATE TABLE customers (id bigint PRIMARY KEY);
+CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, code text NOT NULL UNIQUE, name varchar(40), free text, net numeric NOT NULL, gross numeric GENERATED ALWAYS AS (net * 1.19) STORED, customer bigint REFERENCES customers, note text DEFAULT '-', CONSTRAINT noted CHECK (note <> ''));
+CREATE TABLE lines (id bigint PRIMARY KEY, of bigint REFERENCES orders ON DELETE CASCADE);
+CREATE UNLOGGED TABLE events (id bigint PRIMARY KEY, what text);
+CREATE TABLE logs (line text COLLATE "C", size integer GENERATED ALWAYS AS (length(line)) STORED);
+CREATE INDEX orders_name ON orders (name) WHERE gross > 0;
+CREATE INDEX orders_gross ON orders (gross);
+CREATE VIEW recent AS SELECT id, name, gross FROM orders;
+GRANT SELECT ON orders TO PUBLIC;
+COMMENT ON COLUMN orders.gross IS 'with tax';
+INSERT INTO customers SELECT n FROM generate_series(1, 5) AS n;
+INSERT INTO orders (code, name, net, customer) SELECT 'c' || n, 'Łódź ' || n, n, n % 5 + 1 FROM generate_series(1, 60) AS n;
+INSERT INTO lines SELECT n, n FROM generate_series(1, 60) AS n;
+INSERT INTO logs VALUES ('a'), ('b')`,
+			to: `
+DROP VIEW recent;
+ALTER TABLE orders DROP COLUMN gross;
+ALTER TABLE orders ALTER name TYPE varchar(40) COLLATE "C", ALTER free TYPE text COLLATE "C", ADD COLUMN gross numeric GENERATED ALWAYS AS (round(net * 1.07, 2)) STORED;
+CREATE INDEX orders_name ON orders (name) WHERE gross > 0;
+CREATE INDEX orders_gross ON orders (gross);
+CREATE VIEW recent AS SELECT id, name, gross FROM orders;
+COMMENT ON COLUMN orders.gross IS 'with the other tax';
+ALTER TABLE events SET LOGGED;
+ALTER TABLE logs DROP size;
+ALTER TABLE logs ADD size integer GENERATED ALWAYS AS (octet_length(line)) STORED`,
+		},
 		"others": {
 			from: `
 CREATE TYPE state AS ENUM ('new', 'done');
@@ -288,6 +316,26 @@ ALTER TABLE limited ADD CONSTRAINT positive CHECK (n > 0);
 CREATE TABLE items (id integer PRIMARY KEY, n integer, CONSTRAINT some CHECK (n > 0));
 CREATE VIEW births AS SELECT born, age FROM users`,
 	}
+	anew := planTo{
+		from: `
+CREATE TABLE users (id integer PRIMARY KEY, name varchar(40) CHARACTER SET latin1 NOT NULL, nick varchar(40) COLLATE utf8mb4_bin, net integer NOT NULL, gross integer GENERATED ALWAYS AS (net * 2) STORED, shown integer GENERATED ALWAYS AS (gross + 1) VIRTUAL) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_general_ci;
+CREATE TABLE codes (id integer PRIMARY KEY, code varchar(40) NOT NULL, CONSTRAINT codes_code UNIQUE (code)) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_general_ci;
+CREATE TABLE parts (id integer PRIMARY KEY, shown integer GENERATED ALWAYS AS (id + 1) VIRTUAL);
+CREATE INDEX users_gross ON users (gross, name);
+CREATE VIEW sums AS SELECT id, gross, shown FROM users;
+INSERT INTO parts (id) VALUES (1), (2);
+INSERT INTO codes VALUES (1, 'a');
+INSERT INTO users (id, name, nick, net) VALUES (1, 'Ada', 'é', 36), (2, 'Alan', NULL, 41)`,
+		to: `
+DROP VIEW sums;
+DROP TABLE users;
+CREATE TABLE users (id integer PRIMARY KEY, name varchar(40) NOT NULL, nick varchar(40), net integer NOT NULL, gross integer GENERATED ALWAYS AS (net * 3) STORED, shown integer GENERATED ALWAYS AS (gross + 2) VIRTUAL) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_unicode_ci;
+CREATE INDEX users_gross ON users (gross, name);
+CREATE VIEW sums AS SELECT id, gross, shown FROM users;
+ALTER TABLE codes MODIFY code varchar(40) COLLATE utf8mb4_bin NOT NULL;
+ALTER TABLE parts MODIFY shown integer GENERATED ALWAYS AS (id + 2) VIRTUAL;
+ALTER TABLE parts PARTITION BY HASH (id) PARTITIONS 3`,
+	}
 	run := func(name string, c planTo, database func(testing.TB) string) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -300,6 +348,7 @@ CREATE VIEW births AS SELECT born, age FROM users`,
 		fresh := func(t testing.TB) string { return servers.URL(t, kind) }
 		run(kind.Name+"/checks", checks, fresh)
 		run(kind.Name+"/table", renamed, fresh)
+		run(kind.Name+"/anew", anew, fresh)
 		run(kind.Name, onTable, fresh)
 	}
 	run("sqlite/table", renamed, servers.SQLite)

@@ -239,7 +239,8 @@ func (s *Session) failedByStatement(ctx context.Context, step Step, phase *Entry
 	return s.stepError(step, at, err, state, next)
 }
 
-// undo runs the rollback script of a step that is half done. What it finds missing was not there yet.
+// undo runs the rollback script of a step that is half done. What it finds missing was not there yet; a rule that is there already
+// stands in for one that was about to go.
 func (s *Session) undo(ctx context.Context, step Step, phase *Entry) error {
 	now, err := s.db.Fingerprint(ctx, s.conn)
 	if err != nil || now == phase.Before {
@@ -315,8 +316,19 @@ func (s *Session) undoStatement(ctx context.Context, st *Statement) error {
 	} else {
 		_, err = s.db.Execute(ctx, s.conn, st.Text)
 	}
-	if err != nil && s.db.IsMissing(err) {
+	if err != nil && (s.db.IsMissing(err) || s.ruled(st, err)) {
 		return nil
 	}
 	return err
+}
+
+// RuleFinder is a database that can tell whether err means that a constraint or an index is there already that a statement wants to
+// make. It holds no rows: a rollback script that adds it, and is run as its step came half of the way, goes on.
+type RuleFinder interface {
+	IsRulePresent(statement string, err error) bool
+}
+
+func (s *Session) ruled(st *Statement, err error) bool {
+	f, ok := s.db.(RuleFinder)
+	return ok && f.IsRulePresent(st.Text, err)
 }

@@ -70,7 +70,7 @@ func compatibilityRules() []Rule {
 					return nil
 				}
 				a = a[1:].skip("COLUMN", "IF", "EXISTS")
-				if !isColumn(append(a[:len(a):len(a)], a...)) || ours(a[0].Name) || anyOf(a[:1], "DEFAULT", "INDEX", "KEY", "PRIMARY", "EXPRESSION", "IDENTITY") {
+				if !isColumn(append(a[:len(a):len(a)], a...)) || ours(a[0].Name) || anyOf(a[:1], "DEFAULT", "INDEX", "KEY", "PRIMARY", "EXPRESSION", "IDENTITY") || s.computedAgain(a[0].Name) {
 					return nil
 				}
 				return one("column "+s.table+"."+a[0].Name, "drops column "+a[0].Name+" with its values")
@@ -106,6 +106,24 @@ func (s *statement) comesBack(table string) bool {
 		for _, a := range later.actions {
 			if what, _, name := renamed(a); what == "table" && sameName(name, table) {
 				return true
+			}
+		}
+	}
+	return false
+}
+
+// computedAgain tells whether the column is made again, by this statement or a later one, as one that is computed from the
+// others: no value of its own is lost with it.
+func (s *statement) computedAgain(name string) bool {
+	for _, later := range s.script.statements[s.number:] {
+		if !sameName(later.table, s.table) {
+			continue
+		}
+		for _, c := range later.columns {
+			for i, w := range c.rest {
+				if strings.EqualFold(c.name, name) && w.Is("AS") && i+1 < len(c.rest) && c.rest[i+1].IsSign("(") {
+					return true
+				}
 			}
 		}
 	}

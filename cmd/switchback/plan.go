@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -232,6 +234,9 @@ func (p *project) draft(c *cli.Context, from *schema.Database, operations []reci
 	if o.Sizes, err = database.Sizes(c.Context, db); err != nil {
 		return nil, err
 	}
+	if o.Unfinished, err = p.unfinished(c.Context, db, o.ID); err != nil {
+		return nil, err
+	}
 	draft, err := recipe.Plan(from, operations, o)
 	if err != nil || c.Bool("no-check") {
 		return draft, err
@@ -241,6 +246,39 @@ func (p *project) draft(c *cli.Context, from *schema.Database, operations []reci
 		p.out.printf("note: %s", n)
 	}
 	return draft, err
+}
+
+// unfinished are the changes other than one that are not contracted on a target, with the operations that can be read.
+func (p *project) unfinished(ctx context.Context, db migrate.Database, except string) ([]recipe.Unfinished, error) {
+	entries, err := os.ReadDir(p.config.Changes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the changes: %w", err)
+	}
+	state, err := migrate.NewRunner(db, migrate.Options{}).State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []recipe.Unfinished
+	for _, e := range entries {
+		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") || e.Name() == except || state.Of(e.Name(), migrate.Contract) != nil {
+			continue
+		}
+		meta, err := migrate.ReadMeta(filepath.Join(p.config.Changes, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		u := recipe.Unfinished{Change: e.Name()}
+		for _, text := range meta.Operations {
+			if op, err := recipe.Parse(text); err == nil { // what comes from a schema has no spelling
+				u.Operations = append(u.Operations, op)
+			}
+		}
+		list = append(list, u)
+	}
+	return list, nil
 }
 
 func readOperations(texts []string) ([]recipe.Operation, error) {

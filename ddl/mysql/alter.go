@@ -58,6 +58,7 @@ func (s *script) addTable(a *alteration) {
 		}
 		out = append(out, ddl.Statement{SQL: "ALTER TABLE " + name + lock + "REMOVE PARTITIONING", Comment: "Copies the table; writes to it wait. No row is lost."})
 	}
+	a.atOnce()
 	if len(a.first) > 0 {
 		if a.losesWrites() {
 			a.first = append(a.first, "LOCK=SHARED")
@@ -80,17 +81,61 @@ func (s *script) addTable(a *alteration) {
 	s.add(phaseTable, id(a.to.Name), nil, out...)
 }
 
+// atOnce has generated columns go and come again in one statement, so that nobody finds them missing between two: the servers
+// take that of columns and indexes, though not of constraints.
+func (a *alteration) atOnce() {
+	computed := func(clause string) bool {
+		for name := range a.remade {
+			if after := a.to.Column(name); clause == "DROP COLUMN "+Quote(name) {
+				return a.from.Column(name).Generated != "" && (after == nil || after.Generated != "")
+			}
+		}
+		return strings.HasPrefix(clause, "DROP INDEX ")
+	}
+	if slices.ContainsFunc(a.first, func(clause string) bool { return !computed(clause) }) || len(a.first) == 0 {
+		return
+	}
+	if a.onlyVirtual() {
+		a.how = instant
+	}
+	a.clauses, a.first = append(a.first, a.clauses...), nil
+}
+
+// onlyVirtual tells whether all that is done is that columns which are computed when they are read are computed otherwise.
+func (a *alteration) onlyVirtual() bool {
+	for name := range a.remade {
+		_, before := generated(a.from.Column(name))
+		after := a.to.Column(name)
+		if after == nil || before != "virtual" || after.NotNull {
+			return false
+		}
+		if _, kind := generated(after); kind != "virtual" {
+			return false
+		}
+	}
+	return len(a.first) == len(a.remade) && len(a.clauses) == len(a.remade) && !a.special(a.from)
+}
+
 // partition is the statement that changes the partitions. New ones at the end are added; else the rows are put
 // into the new ones, so that none is lost.
 func (a *alteration) partition(before, after string, more bool) ddl.Statement {
 	name := Quote(a.to.Name)
-	if added, ok := strings.CutPrefix(after, strings.TrimSuffix(before, ")")+", "); ok && !more && strings.HasPrefix(before, "BY RANGE") {
+	if added, ok := AddedPartitions(before, after); ok && !more {
 		return ddl.Statement{SQL: "ALTER TABLE " + name + " ADD PARTITION (" + added, Comment: "Adds empty partitions at the end; no row is moved."}
 	}
 	if a.losesWrites() {
 		name += "\n  LOCK=SHARED"
 	}
 	return ddl.Statement{SQL: "ALTER TABLE " + name + "\n  PARTITION " + after, Comment: "Copies the table into its new partitions; writes to it wait. Fails when a row fits none of them."}
+}
+
+// AddedPartitions returns the partitions that are added behind those of a range, which moves no row, and whether
+// nothing else differs between two texts of what a table is partitioned by.
+func AddedPartitions(before, after string) (added string, only bool) {
+	if !strings.HasPrefix(before, "BY RANGE") {
+		return "", false
+	}
+	return strings.CutPrefix(after, strings.TrimSuffix(before, ")")+", ")
 }
 
 // losesWrites tells whether the table is one that MariaDB must not copy beside writers, as it does from 11.2 on unless told
@@ -304,11 +349,18 @@ func (a *alteration) columns(c diff.Change) {
 	_, order := c.Property("column order")
 	recollated := schema.Value(a.from.Options, "collation") != schema.Value(a.to.Options, "collation")
 	a.explicit = recollated
-	place := " FIRST"
-	for _, x := range a.to.Columns {
+	place, last := " FIRST", len(a.to.Columns)
+	added := func(x *schema.Column) bool { return a.from.Column(x.Name) == nil || a.remade[x.Name] }
+	for last > 0 && added(a.to.Columns[last-1]) {
+		last--
+	}
+	for i, x := range a.to.Columns {
 		old := a.from.Column(x.Name)
+		if i >= last && !order { // it comes last anyway, whatever the others are called by then
+			place = ""
+		}
 		switch {
-		case old == nil || a.remade[x.Name]:
+		case added(x):
 			a.do(a.addCost(x), "ADD COLUMN "+a.column(a.to, x)+place)
 		case order:
 			a.do(unknown, "MODIFY COLUMN "+a.column(a.to, x)+place)
@@ -360,6 +412,9 @@ func (a *alteration) addCost(c *schema.Column) cost {
 func (a *alteration) modifyCost(old, now *schema.Column) cost {
 	same := *old
 	same.Default, same.NotNull = now.Default, now.NotNull
+	if a.mariadb || !slices.ContainsFunc(a.to.Constraints, func(k *schema.Constraint) bool { return k.Type == schema.Check }) {
+		same.Comment = now.Comment
+	}
 	if equal(&same, now) && !a.explicit && now.Generated == "" && !a.special(a.from) && schema.Value(now.Options, "check") == "" {
 		switch {
 		case old.NotNull == now.NotNull:
@@ -368,6 +423,9 @@ func (a *alteration) modifyCost(old, now *schema.Column) cost {
 			return copying // MariaDB builds no table beside writers whose NULLs would become what each session reads otherwise
 		}
 		return inplace
+	}
+	if before, after := schema.Value(old.Options, "auto_increment"), schema.Value(now.Options, "auto_increment"); before != after && (!a.mariadb || after != "") {
+		return copying
 	}
 	if old.Type != now.Type && !strings.HasPrefix(now.Type, "varchar") && !strings.HasPrefix(now.Type, "enum") {
 		return copying
@@ -415,7 +473,11 @@ func (a *alteration) options(c diff.Change) {
 				}
 			}
 		case schema.PropertyComment:
-			a.do(unknown, "COMMENT="+Literal(p.To))
+			how := inplace
+			if a.special(a.from) || a.special(a.to) {
+				how = unknown
+			}
+			a.do(how, "COMMENT="+Literal(p.To))
 		case "period":
 			if p.From != "" && !strings.HasPrefix(p.From, "SYSTEM_TIME") {
 				name, _, _ := strings.Cut(p.From, " (")

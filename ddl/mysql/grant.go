@@ -37,6 +37,9 @@ func (s *script) grants(on string, c diff.Change) {
 		}
 		if gone := without(old, new); len(gone) > 0 {
 			s.add(phaseRevoke, "revoke "+id, nil, ddl.Statement{SQL: fmt.Sprintf("REVOKE %s ON %s FROM %s", privileges(gone, column), on, to), Comment: "The account loses these rights at once."})
+			if column == "" && c.After != nil {
+				s.columnGrants(on, to, c.After, gone)
+			}
 		}
 		more := without(new, old)
 		if newGrantable != oldGrantable && newGrantable != "" {
@@ -44,6 +47,19 @@ func (s *script) grants(on string, c diff.Change) {
 		}
 		if len(more) > 0 {
 			s.add(phaseGrant, id, nil, grant(more, column, on, to, newGrantable != ""))
+		}
+	}
+}
+
+// columnGrants gives an account its rights to columns again: they go with the right to the table.
+func (s *script) columnGrants(on, to string, table schema.Object, gone []string) {
+	for _, x := range table.Children() {
+		g, ok := x.(*schema.Grant)
+		if !ok || g.To != to || g.Column == "" {
+			continue
+		}
+		if again := without(gone, without(gone, list(g.Privileges))); len(again) > 0 {
+			s.add(phaseGrant, "grant again "+on+" "+g.ObjectName(), nil, grant(again, g.Column, on, to, g.Grantable != ""))
 		}
 	}
 }

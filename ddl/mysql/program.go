@@ -24,19 +24,27 @@ func definer(owner string) string {
 	return "DEFINER=`" + strings.ReplaceAll(owner[:i], "`", "``") + "`@`" + owner[i+1:] + "` "
 }
 
-func create(definition, owner string) string {
-	return "CREATE " + definer(owner) + strings.TrimPrefix(definition, "CREATE ")
+func create(definition, owner string) string { return begun("CREATE ", definition, owner) }
+
+// begun is a definition that begins with another word than CREATE.
+func begun(word, definition, owner string) string {
+	return word + definer(owner) + strings.TrimPrefix(definition, "CREATE ")
 }
 
 func (s *script) routine(c diff.Change) {
 	kind, name, _ := strings.Cut(c.Name, " ")
 	on := strings.ToUpper(kind) + " " + Quote(name)
-	onlyGrants := c.Action == diff.Modify && len(c.Properties) == 0
-	if onlyGrants {
+	switch {
+	case c.Action == diff.Modify && s.mariadb:
+		s.replaced(on, c)
+		return
+	case c.Action == diff.Modify && !slices.ContainsFunc(c.Properties, func(p diff.PropertyChange) bool { return p.Name != schema.PropertyComment }):
+		if len(c.Properties) > 0 {
+			s.add(phaseRoutine, c.Name, nil, s.comment(on, c.After.(*schema.Routine)))
+		}
 		s.grants(on, c)
 		return
-	}
-	if c.Action != diff.Add {
+	case c.Action != diff.Add:
 		s.add(phaseDropProgram, "drop "+c.Name, nil, ddl.Statement{SQL: "DROP " + on, Comment: lostDefinition, Destroys: true})
 	}
 	if c.Action == diff.Drop {
@@ -45,7 +53,7 @@ func (s *script) routine(c diff.Change) {
 	r := c.After.(*schema.Routine)
 	statements := []ddl.Statement{{SQL: create(r.Definition, r.Owner)}}
 	if r.Comment != "" {
-		statements = append(statements, ddl.Statement{SQL: "ALTER " + on + " COMMENT " + Literal(r.Comment)})
+		statements = append(statements, s.comment(on, r))
 	}
 	s.sessions[c.Name] = s.of(r.Options)
 	s.add(phaseRoutine, c.Name, nil, statements...)
@@ -55,8 +63,33 @@ func (s *script) routine(c diff.Change) {
 	}
 }
 
+func (s *script) comment(on string, r *schema.Routine) ddl.Statement {
+	return ddl.Statement{SQL: "ALTER " + on + " COMMENT " + Literal(r.Comment)}
+}
+
+// replaced replaces a routine at once, where the server can: who calls it has the old one or the new one.
+func (s *script) replaced(on string, c diff.Change) {
+	r := c.After.(*schema.Routine)
+	var statements []ddl.Statement
+	if slices.ContainsFunc(c.Properties, func(p diff.PropertyChange) bool { return p.Name != schema.PropertyComment }) {
+		statements = append(statements, ddl.Statement{SQL: begun("CREATE OR REPLACE ", r.Definition, r.Owner), Comment: "Replaces it at once; its grants stay."})
+		s.sessions[c.Name] = s.of(r.Options)
+	}
+	if _, ok := c.Property(schema.PropertyComment); ok || r.Comment != "" && len(statements) > 0 {
+		statements = append(statements, s.comment(on, r))
+	}
+	if len(statements) > 0 {
+		s.add(phaseRoutine, c.Name, nil, statements...)
+	}
+	s.grants(on, c)
+}
+
 func (s *script) event(c diff.Change) {
-	if c.Action != diff.Add {
+	word := "CREATE "
+	switch {
+	case c.Action == diff.Modify && s.mariadb:
+		word = "CREATE OR REPLACE "
+	case c.Action != diff.Add:
 		s.add(phaseDropProgram, "drop event "+c.Name, nil, ddl.Statement{SQL: "DROP EVENT " + Quote(c.Name), Comment: lostDefinition, Destroys: true})
 	}
 	if c.Action == diff.Drop {
@@ -69,7 +102,7 @@ func (s *script) event(c diff.Change) {
 	}
 	id := "event " + c.Name
 	s.sessions[id] = s.of(e.Options)
-	s.add(phaseEvent, id, nil, ddl.Statement{SQL: create(definition, e.Owner), Comment: "Runs by the server's event scheduler from the moment it is made."})
+	s.add(phaseEvent, id, nil, ddl.Statement{SQL: begun(word, definition, e.Owner), Comment: "Runs by the server's event scheduler from the moment it is made."})
 }
 
 func (s *script) packageOf(c diff.Change) {
@@ -186,9 +219,12 @@ func (s *script) triggers(name string, from, to *schema.Table) {
 	for _, g := range sortedKeys(before, after) {
 		old, new := before[g], after[g]
 		stay := common(old, new)
+		replaced := func(t *schema.Trigger) bool {
+			return s.mariadb && !stay[t.Name] && slices.ContainsFunc(old, func(x *schema.Trigger) bool { return x.Name == t.Name }) && slices.ContainsFunc(new, func(x *schema.Trigger) bool { return x.Name == t.Name })
+		}
 		last := "" // of those that are dropped: it fired after the others, which need it least
 		for _, t := range slices.Backward(old) {
-			if stay[t.Name] {
+			if stay[t.Name] || replaced(t) {
 				continue
 			}
 			var first []string
@@ -200,7 +236,7 @@ func (s *script) triggers(name string, from, to *schema.Table) {
 		}
 		for i, t := range new {
 			if !stay[t.Name] {
-				s.createTrigger(name, t, new[:i], new[i+1:], stay)
+				s.createTrigger(name, t, new[:i], new[i+1:], stay, replaced(t))
 			}
 		}
 	}
@@ -208,9 +244,13 @@ func (s *script) triggers(name string, from, to *schema.Table) {
 
 // createTrigger makes a trigger that fires behind those before it in its group. A new one fires last: it names another
 // only where there is one that it has to go before, so that the script also runs where others are gone by then.
-func (s *script) createTrigger(table string, t *schema.Trigger, before, behind []*schema.Trigger, stay map[string]bool) {
+func (s *script) createTrigger(table string, t *schema.Trigger, before, behind []*schema.Trigger, stay map[string]bool, replaces bool) {
 	event, body, _ := strings.Cut(t.Definition, " FOR EACH ROW ")
-	sql := "CREATE " + definer(schema.Value(t.Options, schema.PropertyOwner)) + "TRIGGER " + Quote(t.Name) + " " + event + " ON " + Quote(table) + " FOR EACH ROW"
+	word, comment := "CREATE ", ""
+	if replaces {
+		word, comment = "CREATE OR REPLACE ", "Replaces the trigger at once: each write fires the old one or the new one."
+	}
+	sql := word + definer(schema.Value(t.Options, schema.PropertyOwner)) + "TRIGGER " + Quote(t.Name) + " " + event + " ON " + Quote(table) + " FOR EACH ROW"
 	var after []string
 	if len(before) > 0 {
 		after = []string{"trigger " + before[len(before)-1].Name}
@@ -220,7 +260,7 @@ func (s *script) createTrigger(table string, t *schema.Trigger, before, behind [
 	}
 	id := "trigger " + t.Name
 	s.sessions[id] = s.of(t.Options)
-	s.add(phaseTrigger, id, after, ddl.Statement{SQL: sql + "\n" + body})
+	s.add(phaseTrigger, id, after, ddl.Statement{SQL: sql + "\n" + body, Comment: comment})
 }
 
 // common are the triggers that are the same in both lists, whatever they follow, and in the same order: as many as can be.

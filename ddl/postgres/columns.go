@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -244,7 +245,12 @@ func (p *plan) alterColumn(n, c *node, before, after *schema.Column, to *schema.
 	}
 	switch {
 	case c.differs("identity") && after.Identity != "" && before.Identity == "":
+		table := qualified(n.key.Schema, n.key.Name)
 		list = append(list, one(head+" ADD GENERATED "+strings.ToUpper(after.Identity)+" AS IDENTITY"+identityOptions(after))...)
+		list = append(list, ddl.Statement{
+			SQL:     NumbersBehind(table, after.Name, "pg_get_serial_sequence("+Literal(table)+", "+Literal(after.Name)+")::regclass"),
+			Comment: "The numbers go on behind those that rows have. Reads the end of the column's index; without one, the table.",
+		})
 	case after.Identity != "" && (c.differs("identity") || c.differs("sequence")):
 		list = append(list, changeIdentity(before, after, head)...)
 	}
@@ -311,6 +317,17 @@ func changeNotNull(n *node, after *schema.Column, to *schema.Table, head string)
 		{SQL: head + " SET NOT NULL", Comment: "The check proves it: the table is not read again."},
 		{SQL: table + " DROP CONSTRAINT " + check, Comment: "The check has done its work."},
 	}
+}
+
+// NumbersBehind is a query that moves a sequence behind the numbers that a column has, never back.
+func NumbersBehind(table, column, sequence string) string {
+	c := Identifier(column)
+	return fmt.Sprintf(`SELECT setval(q.seqrelid::regclass, CASE WHEN q.seqincrement > 0 THEN n.highest ELSE n.lowest END)
+FROM (SELECT max(%[1]s) AS highest, min(%[1]s) AS lowest FROM %[2]s) AS n, pg_sequence AS q
+WHERE q.seqrelid = %[3]s
+  AND CASE WHEN q.seqincrement > 0
+    THEN n.highest >= greatest(q.seqstart, pg_sequence_last_value(q.seqrelid))
+    ELSE n.lowest <= least(q.seqstart, pg_sequence_last_value(q.seqrelid)) END`, c, table, sequence)
 }
 
 func changeIdentity(before, after *schema.Column, head string) []ddl.Statement {

@@ -60,7 +60,7 @@ func (p *plan) createConstraint(n *node, k *schema.Constraint) []ddl.Statement {
 			{SQL: alterTable(n) + " VALIDATE CONSTRAINT " + Identifier(k.Name), Comment: "Reads the table while others write to it. It fails when a row is against it."},
 		}, comment...)
 	case (k.Type == schema.PrimaryKey || k.Type == schema.Unique) && !partitioned && !strings.Contains(k.Definition, "WITHOUT OVERLAPS") && option(t, "of type") == "" && !isPartition(t):
-		return append(byIndex(n, k, add), comment...)
+		return append(p.byIndex(n, k, add), comment...)
 	}
 	return append([]ddl.Statement{{SQL: add + withStorage(k), Comment: "The table is locked while it is read: there is no way around it for this kind."}}, comment...)
 }
@@ -118,7 +118,7 @@ func (p *plan) alreadyNotNull(n *node, k *schema.Constraint) bool {
 }
 
 // byIndex builds the index of a key while others write, then takes it for the constraint.
-func byIndex(n *node, k *schema.Constraint, add string) []ddl.Statement {
+func (p *plan) byIndex(n *node, k *schema.Constraint, add string) []ddl.Statement {
 	kind, rest, _ := strings.Cut(k.Definition, "(")
 	columns, tail := "("+rest, ""
 	for _, word := range []string{" DEFERRABLE", " INITIALLY"} {
@@ -137,8 +137,12 @@ func byIndex(n *node, k *schema.Constraint, add string) []ddl.Statement {
 	if v := schema.Value(k.Options, "tablespace"); v != "" {
 		columns += " TABLESPACE " + Identifier(v)
 	}
+	build := ddl.Statement{SQL: "CREATE UNIQUE INDEX CONCURRENTLY " + Identifier(k.Name) + " ON " + qualified(n.key.Schema, n.parent.key.Name) + " " + columns, Comment: "Built while others read and write. When it fails, drop the invalid index it leaves and run it again.", Outside: true}
+	if p.alone {
+		build = ddl.Statement{SQL: strings.Replace(build.SQL, "CONCURRENTLY ", "", 1)}
+	}
 	return []ddl.Statement{
-		{SQL: "CREATE UNIQUE INDEX CONCURRENTLY " + Identifier(k.Name) + " ON " + qualified(n.key.Schema, n.parent.key.Name) + " " + columns, Comment: "Built while others read and write. When it fails, drop the invalid index it leaves and run it again.", Outside: true},
+		build,
 		{SQL: add + strings.TrimSpace(kind) + " USING INDEX " + Identifier(k.Name) + tail, Comment: "The index is there already: the lock is short."},
 	}
 }
@@ -160,13 +164,14 @@ func (p *plan) createIndex(n *node, o *schema.Index) []ddl.Statement {
 	if t, ok := n.parent.to.(*schema.Table); ok {
 		partitioned = option(t, "partition key") != ""
 	}
+	beside := !n.parent.made() && !p.alone // others write to the table
 	switch {
 	case partitioned:
 		s.SQL = strings.Replace(s.SQL, " ON ONLY ", " ON ", 1)
-		if !n.parent.made() {
+		if beside { // where it cannot be built partition by partition
 			s.Comment = "Of a partitioned table: its partitions cannot be written to meanwhile. Where that takes too long, build the index of each partition CONCURRENTLY first."
 		}
-	case !n.parent.made():
+	case beside:
 		s.SQL = strings.Replace(s.SQL, " INDEX ", " INDEX CONCURRENTLY ", 1)
 		s.Comment, s.Outside = "Built while others read and write. When it fails, drop the invalid index it leaves and run it again.", true
 	}
@@ -180,7 +185,13 @@ func (p *plan) createIndex(n *node, o *schema.Index) []ddl.Statement {
 	if o.Invalid {
 		p.notes = append(p.notes, "Index "+qualified(n.key.Schema, o.Name)+" is invalid in the second schema; the script makes a valid one.")
 	}
-	list := append([]ddl.Statement{s}, indexStatistics(n, nil, o)...)
+	list := []ddl.Statement{s}
+	if partitioned && beside {
+		if each, ok := p.onPartitions(n, o, s.SQL); ok {
+			list = each
+		}
+	}
+	list = append(list, indexStatistics(n, nil, o)...)
 	if o.Comment != "" {
 		list = append(list, commentOn("INDEX "+qualified(n.key.Schema, o.Name), o.Comment))
 	}
@@ -219,9 +230,10 @@ func alterIndex(n *node, from, to *schema.Index) []ddl.Statement {
 	return list
 }
 
-func dropIndex(n *node, o *schema.Index) []ddl.Statement {
+func (p *plan) dropIndex(n *node, o *schema.Index) []ddl.Statement {
 	s := ddl.Statement{SQL: "DROP INDEX CONCURRENTLY " + qualified(n.key.Schema, o.Name), Comment: "Dropped without a lock that stops others; queries that used it become slower" + again(n), Destroys: true, Outside: true}
-	if strings.Contains(o.Definition, " ON ONLY ") || n.parent.gone() {
+	of, _ := n.parent.from.(*schema.Table)
+	if of != nil && option(of, "partition key") != "" || n.parent.gone() || p.alone {
 		s.SQL, s.Outside = strings.Replace(s.SQL, "CONCURRENTLY ", "", 1), false
 		s.Comment = "Queries that used it become slower" + again(n)
 	}

@@ -68,6 +68,7 @@ type plan struct {
 	nodes    map[schema.Key]*node
 	order    []*node // as they were met, so that scripts are the same each time
 	notes    []string
+	alone    bool // nobody else is in the database
 }
 
 func newPlan(r *diff.Result) *plan {

@@ -84,7 +84,7 @@ func (p *plan) dropStatements(n *node) []ddl.Statement {
 	case *schema.Constraint:
 		return p.dropConstraint(n, o)
 	case *schema.Index:
-		return dropIndex(n, o)
+		return p.dropIndex(n, o)
 	case *schema.Trigger, *schema.Policy, *schema.Rule:
 		return []ddl.Statement{{SQL: "DROP " + nounOf(o) + " " + Identifier(o.ObjectName()) + " ON " + qualified(n.key.Schema, n.parent.key.Name), Comment: fmt.Sprintf("The %s no longer acts%s", o.Kind(), again(n)), Destroys: true}}
 	case *schema.Item:

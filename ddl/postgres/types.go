@@ -189,7 +189,7 @@ func domainConstraint(head, full string, c diff.Change) []ddl.Statement {
 		definition := strings.TrimSuffix(after.Definition, notValid)
 		list = append(list, ddl.Statement{SQL: head + " ADD CONSTRAINT " + name + " " + definition + notValid, Comment: "From now on it is kept; values that are there are not read yet."})
 		if definition == after.Definition {
-			list = append(list, ddl.Statement{SQL: head + " VALIDATE CONSTRAINT " + name, Comment: "Reads the tables that have the domain. It fails when a value is against it."})
+			list = append(list, ddl.Statement{SQL: head + " VALIDATE CONSTRAINT " + name, Comment: "Reads the tables that have the domain, while writes to them wait. It fails when a value is against it."})
 		}
 	}
 	if after != nil && (before == nil && after.Comment != "" || before != nil && (before.Comment != after.Comment || changed && after.Comment != "")) {

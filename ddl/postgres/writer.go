@@ -10,7 +10,9 @@ import (
 )
 
 // Writer implements ddl.Writer for PostgreSQL 15 and later.
-type Writer struct{}
+type Writer struct {
+	Alone bool // nobody else is in the database: indexes need not be built so that others can write meanwhile
+}
 
 var _ ddl.Writer = Writer{}
 
@@ -24,7 +26,7 @@ func head() []ddl.Statement {
 }
 
 // Script implements ddl.Writer.
-func (Writer) Script(r *diff.Result) (*ddl.Script, error) {
+func (w Writer) Script(r *diff.Result) (*ddl.Script, error) {
 	script := &ddl.Script{}
 	if r.Same() {
 		return script, nil
@@ -38,6 +40,7 @@ func (Writer) Script(r *diff.Result) (*ddl.Script, error) {
 		script.Statements = append(script.Statements, s)
 	}
 	p := newPlan(r)
+	p.alone = w.Alone
 	p.spread()
 	steps, err := ddl.Order(p.steps())
 	if err != nil {

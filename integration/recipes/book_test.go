@@ -25,11 +25,14 @@ type record struct {
 	blue  values // as the old shape must read
 	green values // as the new shape must read
 	stale bool   // the new shape is not filled yet
+
+	passed []values // what the old shape read before writes that no trigger may have seen
 }
 
 // book keeps what the table must hold. It knows the relations of a case from its functions in Go alone.
 type book struct {
 	c      *matrixCase
+	gaps   bool         // the group that exchanges the shapes is interrupted, and triggers are away meanwhile
 	gate   sync.RWMutex // held by each piece of work; and alone by who wants quiet
 	stage  stage        // changes in quiet
 	number atomic.Int64
@@ -119,6 +122,10 @@ func (b *book) writes(s side, r *record, set values) {
 	for name, v := range set {
 		b.enter(s, r, name, v)
 	}
+	defer b.make(r, set)
+	if b.gaps && b.stage == contracting && !insert {
+		r.passed = append(r.passed, oldBefore)
+	}
 	if b.stage == plain {
 		return
 	}
@@ -127,6 +134,52 @@ func (b *book) writes(s side, r *record, set values) {
 	}
 	if b.stage == expanding {
 		r.stale = true
+	}
+}
+
+// make enters what triggers and functions make of a row that was written: they change at contract.
+func (b *book) make(r *record, set values) {
+	now, row := b.c.blue, r.blue
+	if b.stage == contracted {
+		now, row = b.c.green, r.green
+	}
+	for _, c := range now.columns {
+		if _, written := set[c.name]; c.made != nil && (c.call == "" || written) {
+			r.blue[c.name] = c.made(row)
+			r.green[c.name] = r.blue[c.name]
+		}
+	}
+}
+
+// steady tells whether triggers and functions make the same of a row that green writes, before and after contract.
+func (b *book) steady(r *record, set values) bool {
+	old, now := values{}, values{}
+	if !r.gone {
+		old, now = r.blue.clone(), r.green.clone()
+	}
+	for name, v := range set {
+		old[name], now[name] = v, v
+	}
+	for _, rel := range b.c.relations {
+		if rel.down != nil && !rel.hidden {
+			old.set(rel.down(now), rel.old)
+		}
+	}
+	return !slices.ContainsFunc(b.c.blue.columns, func(c column) bool {
+		return c.made != nil && c.made(old) != b.c.green.column(c.name).made(now)
+	})
+}
+
+// settle enters that an old shape was left as it was by several writes in one gap, after which the new one is again what it was
+// made of: only where they end is seen then, not each of them. From ("Ada", NULL) a merge makes NULL, and does so still after
+// green wrote a name and NULL again.
+func (b *book) settle(r *record, found values) {
+	for _, rel := range b.c.relations {
+		for _, old := range r.passed {
+			if same(found, old, rel.old) && same(rel.up(old), r.green, rel.new) {
+				r.blue.set(old, rel.old)
+			}
+		}
 	}
 }
 
@@ -248,5 +301,5 @@ func (b *book) plainly(r *record, set values) bool {
 			return false
 		}
 	}
-	return true
+	return b.steady(r, set)
 }

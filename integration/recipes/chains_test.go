@@ -132,6 +132,13 @@ func (c *chain) plan() {
 		c.forwardTo(migrate.Backfill)
 	}
 	now := c.model()
+	c.sameChecks(now)
+	c.unfinished = nil
+	for _, x := range c.planned {
+		if !c.at(x, migrate.Contract) {
+			c.unfinished = append(c.unfinished, recipe.Unfinished{Change: strconv.Itoa(x.number), Operations: c.parse(strings.Join(x.operations, "\n"))})
+		}
+	}
 	for range 20 {
 		x := c.maker.change(c.versions[len(c.versions)-1], len(c.planned)+1)
 		last := c.last
@@ -157,6 +164,22 @@ func (c *chain) plan() {
 		}
 	}
 	c.forwardTo(migrate.Purge)
+}
+
+// sameChecks enters that a second table has other names for its checks, as the plan's note says: on MySQL they are unique in
+// a whole database.
+func (c *chain) sameChecks(now *schema.Database) {
+	if c.maker.engine != "mysql" {
+		return
+	}
+	for _, t := range c.versions[len(c.versions)-1].tables {
+		there := now.Schemas[0].Table(t.name)
+		for _, k := range t.keys {
+			if k.kind == "check" && there != nil && there.Constraint(k.name) == nil && there.Constraint(k.name+"_2") != nil {
+				k.name += "_2"
+			}
+		}
+	}
 }
 
 // mayRefuse tells whether a plan may be refused: not when nothing is on its way, and nothing in the attic.
@@ -217,11 +240,23 @@ func (c *chain) forwardTo(to migrate.Phase) {
 		return
 	}
 	for _, x := range c.planned {
+		c.underlay(x)
 		for p, more := c.pending(x); more && slices.Index(migrate.Phases(), p) <= slices.Index(migrate.Phases(), to); p, more = c.pending(x) {
 			c.forward1(x, p)
 		}
 	}
 	c.look()
+}
+
+// underlay takes the changes before one to where they were when it was planned, if they were taken back since.
+func (c *chain) underlay(x *chainChange) {
+	c.t.Helper()
+	for _, y := range c.planned {
+		for c.count(y) < x.base[y] {
+			p, _ := c.pending(y)
+			c.forward1(y, p)
+		}
+	}
 }
 
 // forward1 runs a phase of a change.
@@ -458,6 +493,7 @@ func (c *chain) end() {
 	c.forwardTo(migrate.Purge)
 	c.write()
 	c.look()
+	c.sameChecks(c.model())
 	wanted := open(c.t, fresh(c.t, c.maker.engine))
 	wanted.exec(c.versions[len(c.versions)-1].script(c.maker.engine))
 	alike(c.t, wanted.model(), c.model(), "after purge the schema is not the one that was wanted")

@@ -198,8 +198,8 @@ func (c *client) piece(ctx context.Context) error {
 // given is what became of a write. MySQL and MariaDB end transactions that hold the gaps between each other's
 // keys: what an application there does again is not done here.
 func (w *work) given(err error) error {
-	var deadlock *mysql.MySQLError
-	if errors.As(err, &deadlock) && deadlock.Number == 1213 {
+	var back *mysql.MySQLError
+	if errors.As(err, &back) && (back.Number == 1213 || back.Number == 1305 && w.book.c.missing) {
 		w.restore(0)
 		return nil
 	}
@@ -365,6 +365,9 @@ func (w *work) some(insert bool, all bool) values {
 	set := values{}
 	columns := w.book.shape(w.side).columns
 	for _, c := range columns {
+		if c.values == nil {
+			continue
+		}
 		if all || w.book.stage == contracting || insert && w.book.definition(w.side, c.name).required || w.rand.IntN(3) > 0 {
 			set[c.name] = w.value(c)
 		}
@@ -444,7 +447,7 @@ func (w *work) insertInto(table, key string, rows []*record, names []string, set
 		places = append(places, w.tongue.parameter(len(args)))
 		for _, n := range names {
 			args = append(args, sets[i][n])
-			places = append(places, w.tongue.parameter(len(args)))
+			places = append(places, w.written(n, len(args)))
 		}
 		tuples = append(tuples, "("+strings.Join(places, ", ")+")")
 	}
@@ -454,6 +457,14 @@ func (w *work) insertInto(table, key string, rows []*record, names []string, set
 	}
 	_, err := w.exec(fmt.Sprintf("INSERT INTO %s (%s) VALUES %s%s", w.tongue.quote(table), strings.Join(quoted, ", "), strings.Join(tuples, ", "), behind), args...)
 	return err
+}
+
+// written is the expression that a column is written by.
+func (w *work) written(name string, n int) string {
+	if c := w.book.shape(w.side).column(name); c.call != "" {
+		return fmt.Sprintf(c.call, w.tongue.parameter(n))
+	}
+	return w.tongue.parameter(n)
 }
 
 // upsert writes a row that is there, as one that may not be.
@@ -502,7 +513,7 @@ func (w *work) updateHere(rows []*record, names []string, set values) error {
 	var args []any
 	for _, n := range names {
 		args = append(args, set[n])
-		sets = append(sets, w.tongue.quote(n)+" = "+w.tongue.parameter(len(args)))
+		sets = append(sets, w.tongue.quote(n)+" = "+w.written(n, len(args)))
 	}
 	where, args := w.where("id", rows, args)
 	_, err := w.exec(fmt.Sprintf("UPDATE %s SET %s WHERE %s", w.tongue.quote(w.book.shape(w.side).table), strings.Join(sets, ", "), where), args...)
@@ -555,7 +566,11 @@ func (w *work) read(rows []*record) error {
 			return errors.New(problem)
 		}
 	}
-	return nil
+	problem, err := w.book.c.view.read(w.ctx, w.conn, w.tongue, w.book, w.side, rows, where, args...)
+	if err == nil && problem != "" {
+		err = errors.New(problem)
+	}
+	return err
 }
 
 // compare tells what is wrong with a row as a side reads it.
@@ -570,6 +585,9 @@ func (b *book) compare(s side, r *record, found values) string {
 		return ""
 	case found == nil || want == nil:
 		return fmt.Sprintf("%s, stage %d, id %d: read %v, want %v", s, b.stage, r.id, found, want)
+	}
+	if s == blue {
+		b.settle(r, found)
 	}
 	filled := r.blue.clone()
 	if b.c.back != nil {

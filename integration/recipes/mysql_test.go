@@ -41,21 +41,24 @@ func onLockers(t *testing.T, test func(t *testing.T, g *locker)) {
 		t.Skip("not in short mode")
 	}
 	for _, k := range lockers {
-		t.Run(k.Name, func(t *testing.T) {
-			url := servers.URL(t, k)
-			before := servers.Open(t, url)
-			_, err := before.ExecContext(t.Context(), "ALTER DATABASE CHARACTER SET utf8mb4")
-			require.NoError(t, err)
-			require.NoError(t, before.Close()) // what connects from here on sees it
-			db, err := database.Open(t.Context(), url, database.Options{})
-			require.NoError(t, err)
-			t.Cleanup(func() { require.NoError(t, db.Close()) })
-			plain := servers.Open(t, url)
-			t.Cleanup(func() { require.NoError(t, plain.Close()) })
-			g := &locker{t: t, url: url, plain: plain, db: db, runner: migrate.NewRunner(db, migrate.Options{}), changes: filepath.Join(t.TempDir(), "changes")}
-			test(t, g)
-		})
+		t.Run(k.Name, func(t *testing.T) { test(t, newLocker(t, k)) })
 	}
+}
+
+// newLocker is a fresh database of a server.
+func newLocker(t *testing.T, k servers.Kind) *locker {
+	t.Helper()
+	url := servers.URL(t, k)
+	before := servers.Open(t, url)
+	_, err := before.ExecContext(t.Context(), "ALTER DATABASE CHARACTER SET utf8mb4")
+	require.NoError(t, err)
+	require.NoError(t, before.Close()) // what connects from here on sees it
+	db, err := database.Open(t.Context(), url, database.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	plain := servers.Open(t, url)
+	t.Cleanup(func() { require.NoError(t, plain.Close()) })
+	return &locker{t: t, url: url, plain: plain, db: db, runner: migrate.NewRunner(db, migrate.Options{}), changes: filepath.Join(t.TempDir(), "changes")}
 }
 
 func (g *locker) exec(script string) {

@@ -69,7 +69,7 @@ func clean(t *testing.T, server scratch.Server, c *matrixCase, engine string) {
 	require.NoError(t, c.begin(t.Context(), engine, db.DB()))
 	m, err := db.Inspect(t.Context())
 	require.NoError(t, err)
-	_, err = g.planOn(m, c.operations.on(engine))
+	_, err = g.draftOn(m, c, engine)
 	require.NoError(t, err)
 	folder, err := migrate.LoadFolder(g.changes, migrate.Engine(engine))
 	require.NoError(t, err)
@@ -87,7 +87,7 @@ func clean(t *testing.T, server scratch.Server, c *matrixCase, engine string) {
 	}
 }
 
-// said tells whether the comment of a statement says that the table is copied.
+// said tells whether the comment of a statement says that the table is copied, or that writes to it wait.
 func said(t *testing.T, f check.Finding) bool {
 	t.Helper()
 	text, err := os.ReadFile(f.Place.File)
@@ -97,7 +97,7 @@ func said(t *testing.T, f check.Finding) bool {
 		if !strings.HasPrefix(line, "--") {
 			return false
 		}
-		if strings.Contains(line, "is copied") || strings.Contains(line, "Copies the table") {
+		if strings.Contains(line, "is copied") || strings.Contains(line, "Copies the table") || strings.Contains(line, "while writes to them wait") {
 			return true
 		}
 	}
@@ -133,7 +133,7 @@ func (c *matrixCase) begin(ctx context.Context, engine string, db *sql.DB) error
 func proven(t *testing.T, server scratch.Server, c *matrixCase, engine string) {
 	g := open(t, fresh(t, engine))
 	g.exec(c.before.on(engine))
-	_, err := g.plan(c.operations.on(engine))
+	_, err := g.draft(c, engine)
 	require.NoError(t, err)
 	folder, err := migrate.LoadFolder(g.changes, migrate.Engine(engine))
 	require.NoError(t, err)

@@ -18,11 +18,13 @@ type shape struct {
 // column is a column that a version of the application writes and reads.
 type column struct {
 	name     string
-	values   func(n int) any // what it writes; n is another one each time
-	late     func(n int) any // what only the new type can hold: written once the old one is in the attic
-	initial  any             // what a row gets that is written without it
-	required bool            // no row is written without it
-	unique   bool            // no two rows are written with the same
+	values   func(n int) any  // what it writes; n is another one each time
+	late     func(n int) any  // what only the new type can hold: written once the old one is in the attic
+	initial  any              // what a row gets that is written without it
+	required bool             // no row is written without it
+	unique   bool             // no two rows are written with the same
+	call     string           // the expression around the parameter that it is written by
+	made     func(values) any // what the expression, or a trigger, makes of a row that is written; without call no version writes the column
 }
 
 func (s shape) column(name string) *column {

@@ -8,11 +8,16 @@ import (
 	"github.com/switchbackdb/switchback/schema"
 )
 
+// settles tells whether the change ends at a schema that is wanted as a whole.
+func (p *planner) settles() bool {
+	return slices.ContainsFunc(p.draft.Operations, func(op Operation) bool { _, is := op.(Settle); return is })
+}
+
 // apart refuses operations that one change cannot hold together: each is planned on the schema before the change,
 // so one of them would go by names that another takes away. A difference has been made into operations that go
 // together, and is not asked.
 func (p *planner) apart(operations []Operation) error {
-	if slices.ContainsFunc(operations, func(op Operation) bool { _, is := op.(Settle); return is }) {
+	if p.settles() {
 		return nil
 	}
 	const next = "make changes of their own of them, one after the other"

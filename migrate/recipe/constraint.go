@@ -48,10 +48,8 @@ func (o AddConstraint) recipe(p *planner) (recipe, error) {
 		return &addUniqueKey{key: addConstraint{op: o, table: table}, unique: addIndex{op: AddIndex{o.Table, x}, table: table}}, nil
 	}
 	if o.Constraint.Type == schema.PrimaryKey {
-		for _, c := range o.Constraint.Columns {
-			if t.Column(c) != nil && !t.Column(c).NotNull {
-				return nil, &Error{o, fmt.Sprintf("column %s may be NULL", word(c)), "set not null first, in a change of its own"}
-			}
+		if err := demandsValues(o, t, o.Constraint.Columns); err != nil {
+			return nil, err
 		}
 	}
 	if o.Constraint.Type == schema.Check && p.engine.name() == "mysql" {
@@ -65,6 +63,16 @@ func (o AddConstraint) recipe(p *planner) (recipe, error) {
 		p.note("MySQL copies %s for the check %s while writes wait. A second table is no way out: %s.", table, word(o.Constraint.Name), err.Reason)
 	}
 	return &addConstraint{op: o, table: table}, nil
+}
+
+// demandsValues refuses a primary key over columns that may be NULL.
+func demandsValues(op Operation, t *schema.Table, columns []string) error {
+	for _, c := range columns {
+		if t.Column(c) != nil && !t.Column(c).NotNull {
+			return &Error{op, fmt.Sprintf("column %s may be NULL", word(c)), "set not null first, in a change of its own"}
+		}
+	}
+	return nil
 }
 
 // together are the checks that the change adds to a table, which one second table has all of.
@@ -83,10 +91,6 @@ func (o AddConstraint) together(p *planner, table Table) (list []AddConstraint) 
 
 // beside adds a check by a second table, with the others that the change adds to it, or says why that cannot be.
 func (o AddConstraint) beside(p *planner, table Table) (recipe, *Error) {
-	t := p.now.Schema(table.Schema).Table(table.Name)
-	if p.target != nil && slices.ContainsFunc(t.Constraints, func(k *schema.Constraint) bool { return k.Type == schema.Check }) {
-		return nil, &Error{o, "its checks would have other names afterwards than the schema that is wanted says", ""}
-	}
 	r, err := newSecond(p, o, table, func(t *schema.Table) error {
 		for _, other := range o.together(p, table) {
 			t.Constraints = append(t.Constraints, &other.Constraint)
@@ -116,15 +120,8 @@ func (r *addConstraint) fill(p *planner) error {
 		t := e.table(r.table)
 		t.Constraints = append(t.Constraints, &k)
 	}
-	if k.Type == schema.Check && p.engine.name() == "mariadb" {
-		switch t := p.now.Schema(r.table.Schema).Table(r.table.Name); {
-		case !copiesOnline(p.begun.Version):
-			p.note("MariaDB copies %s for the check %s while writes wait; from version 11.2 on it does not have them wait.", r.table, word(k.Name))
-		case cascades(t) || schema.Value(t.Options, "partitions") != "" || schema.Value(t.Options, "system versioning") != "" || schema.Value(t.Options, "engine") != "InnoDB":
-			p.note("MariaDB copies %s for the check %s while writes wait, as it has partitions or a past, its rows change by foreign keys, or it is not in InnoDB.", r.table, word(k.Name))
-		default:
-			return p.besideWriters(r.table, change)
-		}
+	if k.Type == schema.Check && p.engine.name() == "mariadb" && p.copiesForChecks(r.table, k.Name) {
+		return p.besideWriters(r.table, change)
 	}
 	return p.step(nil, change)
 }

@@ -7,7 +7,7 @@ import (
 // Draft is a planned change that is not written yet.
 type Draft struct {
 	Operations []Operation
-	Notes      []string // what the reader has to know; they stand in change.yaml and at the head of expand.sql
+	Notes      []string // what the reader has to know; they stand at the head of the first script
 	Checks     []Check  // questions to the target's rows
 	scripts    map[migrate.Phase]*Scripts
 }

@@ -100,6 +100,11 @@ func (e *edit) dropRoutine(in, routine string) {
 	s.Routines = slices.DeleteFunc(s.Routines, func(r *schema.Routine) bool { return r.Name == routine })
 }
 
+func (e *edit) replaceRoutine(in string, routine *schema.Routine) {
+	s := e.schema(in)
+	s.Routines[slices.IndexFunc(s.Routines, func(r *schema.Routine) bool { return r.Name == routine.Name })] = routine
+}
+
 func (e *edit) dropView(in, view string) {
 	s := e.schema(in)
 	s.Views = slices.DeleteFunc(s.Views, func(v *schema.View) bool { return v.Name == view })

@@ -20,6 +20,8 @@ func (*mysql) effects() []kind {
 		is(`ALTER TABLE .*\bRENAME INDEX`, moment, catalogue),
 		is(`ALTER TABLE .*\bADD (UNIQUE )?INDEX .*ALGORITHM=INPLACE`, moment+"; then they go on", indexes),
 		is(`ALTER TABLE \S+\s+DROP INDEX [^,]+,\s*ALGORITHM=INPLACE`, moment, catalogue),
+		is(`ALTER TABLE \S+\s+DROP FOREIGN KEY`, moment, catalogue),
+		is(`ALTER TABLE .*\bADD CONSTRAINT .*\bFOREIGN KEY .*ALGORITHM=INPLACE`, moment+"; then they go on while an index is built, where the columns have none", catalogue),
 		is(`ALTER TABLE .*ALGORITHM=INPLACE`, moment+"; then they go on while the table is written anew", copies),
 		is(`ALTER TABLE .*\bDROP FOREIGN KEY`, moment, catalogue),
 		is(`ALTER TABLE .*\bADD CONSTRAINT`, "SHARED, writers wait until the table is copied", copies),

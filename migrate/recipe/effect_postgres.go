@@ -20,8 +20,11 @@ func (*postgres) effects() []kind {
 		is(`UPDATE`, "the rows of a batch, for as long as the batch takes", batches),
 		is(`CREATE (UNIQUE )?INDEX CONCURRENTLY`, beside, indexes),
 		is(`DROP INDEX CONCURRENTLY`, beside, catalogue),
+		is(`CREATE (UNIQUE )?INDEX [^(]* ON ONLY `, "SHARE, writers wait for the moment it takes", catalogue),
 		is(`CREATE (UNIQUE )?INDEX`, "SHARE, writers wait until it is built", indexes),
+		is(`ALTER DOMAIN .* VALIDATE CONSTRAINT`, "SHARE on the tables that have it, writers wait until all rows are read", reads),
 		is(`ALTER TABLE .* VALIDATE CONSTRAINT`, beside, reads),
+		is(`ALTER TABLE .*\bDROP CONSTRAINT .* ADD CONSTRAINT .* FOREIGN KEY .* NOT VALID`, exclusive+"; on both tables", catalogue),
 		is(`ALTER TABLE .* ADD CONSTRAINT .* FOREIGN KEY .* NOT VALID`, writers+"; on both tables", catalogue),
 		is(`ALTER TABLE .* ADD CONSTRAINT .* (NOT VALID|USING INDEX)`, exclusive, catalogue),
 		is(`ALTER TABLE .* ADD CONSTRAINT`, "ACCESS EXCLUSIVE, readers and writers wait until all rows are read", reads),
@@ -30,6 +33,6 @@ func (*postgres) effects() []kind {
 		is(`ALTER TABLE`, exclusive, catalogue),
 		is(`ALTER INDEX`, beside, catalogue),
 		is(`CREATE TRIGGER`, writers, catalogue),
-		is(`DROP (TRIGGER|TABLE|VIEW)`, exclusive, catalogue),
+		is(`DROP (TRIGGER|TABLE|VIEW|INDEX)`, exclusive, catalogue),
 	}
 }

@@ -195,7 +195,7 @@ func (p *planner) boundTriggers(moves []move) []placed[*schema.Trigger] {
 }
 
 // ourTrigger is the name of a trigger that a recipe has made.
-var ourTrigger = regexp.MustCompile(`^zz_switchback_`)
+var ourTrigger = regexp.MustCompile(`^(zz|00)_switchback_`)
 
 // rebound writes a trigger's definition with the successor's name, and tells whether the column is in it.
 func (p *planner) rebound(definition string, m move) (text string, bound bool) {

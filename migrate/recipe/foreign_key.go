@@ -16,7 +16,7 @@ func (p *planner) online(table Table, k *schema.Constraint) (list []Statement, o
 	if !ok {
 		return nil, false
 	}
-	add := inPlace(p.engine, table, "ADD CONSTRAINT "+p.engine.quote(k.Name)+" "+k.Definition)
+	add := addedInPlace(p.engine, table, k.Name, k)
 	add.Why = "From now on it is kept; rows that are there are not read yet."
 	found.Why = "Rows that were there before it was: none can come any more. Reads both tables without a lock."
 	return append(unchecked(add), found), true
@@ -68,6 +68,11 @@ func (p *planner) dropForeignKeys(table Table, keys []*schema.Constraint) error 
 // inPlace is an ALTER TABLE that works beside readers and writers, or is refused.
 func inPlace(e engine, table Table, clauses ...string) Statement {
 	return Statement{SQL: fmt.Sprintf("ALTER TABLE %s\n  %s,\n  ALGORITHM=INPLACE,\n  LOCK=NONE", e.table(table), strings.Join(clauses, ",\n  "))}
+}
+
+// addedInPlace adds a foreign key, under a name, that is checked for no row that is there.
+func addedInPlace(e engine, table Table, name string, k *schema.Constraint) Statement {
+	return inPlace(e, table, "ADD CONSTRAINT "+e.quote(name)+" "+k.Definition)
 }
 
 // unchecked are statements during which MySQL and MariaDB check no foreign key.

@@ -302,6 +302,7 @@ func (d *differ) table(in string, c diff.Change, settled *[]string) error {
 	t.split = t.partitions()
 	t.constraints(c)
 	t.indexes(c)
+	t.remake()
 	rest := len(c.Properties) > 0
 	for _, child := range c.Children {
 		rest = rest || child.Kind != schema.KindColumn && child.Kind != schema.KindConstraint && child.Kind != schema.KindIndex ||
@@ -470,7 +471,7 @@ func (t *tableDiffer) constraints(c diff.Change) {
 		switch child.Action {
 		case diff.Add:
 			k := t.after.Constraint(child.Name)
-			if k == nil || k.Type == schema.NotNull || inherited(k.Options) {
+			if k == nil || k.Type == schema.NotNull || inherited(k.Options) || t.numbered(k, t.before) {
 				continue
 			}
 			also := *k
@@ -478,19 +479,40 @@ func (t *tableDiffer) constraints(c diff.Change) {
 			t.add(AddConstraint{Table: t.name, Constraint: also})
 		case diff.Drop:
 			k := t.before.Constraint(child.Name)
-			if k == nil || k.Type == schema.NotNull || inherited(k.Options) || k.Type != schema.ForeignKey && t.goes(k.Columns) {
+			if k == nil || k.Type == schema.NotNull || inherited(k.Options) || k.Type != schema.ForeignKey && t.goes(k.Columns) || t.numbered(k, t.after) {
 				continue
 			}
 			t.add(DropConstraint{Table: t.name, Name: k.Name})
 		default:
 			old, k := t.before.Constraint(child.Name), t.after.Constraint(child.Name)
-			_, named := t.engine.renameConstraint(t.name, "", "")
-			if _, differs := child.Property("definition"); named && differs && old != nil && k != nil && k.Type == old.Type && !inherited(k.Options) &&
-				slices.Contains([]string{schema.Check, schema.ForeignKey, schema.Unique}, k.Type) && !t.moves(old.Definition) {
+			if _, differs := child.Property("definition"); differs && old != nil && k != nil && !inherited(k.Options) && t.replaceable(old, k) && !t.moves(old.Definition) {
 				t.add(ReplaceConstraint{Table: t.name, Constraint: *k})
 			}
 		}
 	}
+}
+
+// replaceable tells whether a constraint is replaced by an operation. SQLite writes the table anew for it as for all else.
+func (t *tableDiffer) replaceable(old, k *schema.Constraint) bool {
+	if k.Type != old.Type {
+		return false
+	}
+	switch t.engine.name() {
+	case "postgres":
+		return slices.Contains([]string{schema.Check, schema.ForeignKey, schema.Unique}, k.Type) || keyReplaceable(t.engine, t.from, t.name, t.before, old, k)
+	case "mysql", "mariadb":
+		return k.Type == schema.Check || k.Type == schema.ForeignKey && slices.Equal(k.Columns, old.Columns)
+	}
+	return false
+}
+
+// numbered tells whether a primary key is the other table's but for AUTOINCREMENT, which is no constraint: SQLite writes it
+// behind the key.
+func (t *tableDiffer) numbered(k *schema.Constraint, other *schema.Table) bool {
+	bare := func(k *schema.Constraint) string { return strings.Replace(k.Definition, " AUTOINCREMENT", "", 1) }
+	return t.engine.name() == "sqlite" && k.Type == schema.PrimaryKey && slices.ContainsFunc(other.Constraints, func(o *schema.Constraint) bool {
+		return o.Type == k.Type && bare(o) == bare(k)
+	})
 }
 
 func (t *tableDiffer) indexes(c diff.Change) {

@@ -67,6 +67,7 @@ func TestGolden(t *testing.T) {
 		"keys":        nil,
 		"labels":      nil,
 		"partitions":  nil,
+		"anew":        nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			from, to := load(t, name+".from.json"), load(t, name+".to.json")

@@ -215,10 +215,13 @@ func (r *moveColumns) keep(p *planner, st state) error {
 	})
 }
 
-// release drops the triggers of a state.
-func (r *moveColumns) release(p *planner, st state) error {
+// release drops the triggers of a state that are on some tables.
+func (r *moveColumns) release(p *planner, st state, on ...Table) error {
 	return r.saying(p, func(e *edit) {
 		for _, k := range p.engine.keepers(r, st) {
+			if !slices.Contains(on, k.on) {
+				continue
+			}
 			e.dropTrigger(k.on, k.trigger.Name)
 			if k.function != nil {
 				e.dropRoutine(r.to.Schema, k.function.Name)
@@ -354,10 +357,9 @@ func (r *moveColumns) ready(p *planner) error {
 }
 
 func (r *moveColumns) contract(p *planner) error {
-	if err := r.release(p, before); err != nil {
+	if err := r.releaseBefore(p); err != nil {
 		return err
 	}
-	p.mend(r, before, false)
 	var renames []diff.Rename
 	for _, c := range r.columns {
 		renames = append(renames, diff.Rename{Kind: schema.KindColumn, Schema: r.from.Schema, Parent: r.from.Name, From: c.here, To: c.attic})
@@ -365,35 +367,56 @@ func (r *moveColumns) contract(p *planner) error {
 	if err := p.rename(renames); err != nil {
 		return err
 	}
+	if err := r.keep(p, after); err != nil {
+		return err
+	}
 	p.mend(r, after, true)
-	return r.keep(p, after)
+	return nil
+}
+
+// releaseBefore drops the triggers that there are before contract. Where an interrupted group is taken up, the way back
+// has the rows mended when all triggers of the new table are there, so that nothing is missed from then on, and none of
+// the old one, which would write to the table that is read.
+func (r *moveColumns) releaseBefore(p *planner) error {
+	if !p.engine.locksGroups() {
+		return r.release(p, before, r.from, r.to)
+	}
+	if err := r.release(p, before, r.from); err != nil {
+		return err
+	}
+	p.mend(r, before, false)
+	return r.release(p, before, r.to)
 }
 
 // mend adds what has the old table say what the new one does when a group that was interrupted is taken up: in the
 // scripts forward, or in those back. What the new version wrote while there was no trigger is in the new table only.
+//
+// Both tables are locked by their names, so they have no others here, and each is named once. The new one is only read, also
+// by its foreign key, as what its triggers name may not be locked. The index is forced, as the server may still take a table that was just filled for an
+// empty one, and read all of it for each row.
 func (p *planner) mend(r *moveColumns, st state, forward bool) {
 	if !p.engine.locksGroups() {
 		return
 	}
 	e := p.engine
-	sets := r.each(func(c movedColumn) string { return "o." + e.quote(c.named(st)) + " = " + r.told(e, c) })
-	differs := r.each(func(c movedColumn) string {
-		return e.distinct("o."+e.quote(c.named(st)), r.told(e, c), c.typ)
-	})
-	statement := Statement{
-		SQL:     fmt.Sprintf("UPDATE %s AS o\nLEFT JOIN %s AS n ON %s\nSET %s\nWHERE %s", e.table(r.from), e.table(r.to), r.matches(e, "n.", "o."), strings.Join(sets, ", "), strings.Join(differs, "\n   OR ")),
-		Why:     "Only after a crash: what was written while the triggers were not there.",
-		Resumed: true, Together: p.together, Locks: p.locks,
-	}
-	if forward {
-		p.scripts.step([]Statement{statement}, nil)
-	} else {
-		p.scripts.step(nil, []Statement{statement})
+	here, there := e.table(r.from)+".", e.table(r.to)+"."
+	for _, c := range r.columns {
+		statement := Statement{
+			SQL: fmt.Sprintf("UPDATE /*+ SET_VAR(foreign_key_checks = OFF) */ %s\nSET %s = (SELECT CASE WHEN count(*) = 0 THEN %s ELSE any_value(%s) END FROM %s FORCE INDEX (PRIMARY) WHERE %s)", e.table(r.from), e.quote(c.named(st)),
+				c.initial, there+e.quote(c.there), e.table(r.to), r.matches(e, there, here)),
+			Why:     "Only after a crash: what was written while the triggers were not there.",
+			Resumed: true, Together: p.together, Locks: p.locks,
+		}
+		if forward {
+			p.scripts.step([]Statement{statement}, nil)
+		} else {
+			p.scripts.step(nil, []Statement{statement})
+		}
 	}
 }
 
 func (r *moveColumns) purge(p *planner) error {
-	if err := r.release(p, after); err != nil {
+	if err := r.release(p, after, r.from, r.to); err != nil {
 		return err
 	}
 	names := r.each(func(c movedColumn) string { return c.attic })

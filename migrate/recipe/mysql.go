@@ -58,11 +58,11 @@ func (*mysql) same(a, b, typ string) string {
 // half is a pass over a row for one event: one trigger.
 type half struct {
 	number int    // sorts it among its four: those for UPDATE come first, so that no row is filled that is not kept in step
-	pass   string // up or down
+	pass   string // ahead, up or down
 	event  string // UPDATE or INSERT
 }
 
-var halves = []half{{1, "up", "UPDATE"}, {2, "up", "INSERT"}, {3, "down", "UPDATE"}, {4, "down", "INSERT"}}
+var halves = []half{{0, "ahead", "UPDATE"}, {0, "ahead", "INSERT"}, {1, "up", "UPDATE"}, {2, "up", "INSERT"}, {3, "down", "UPDATE"}, {4, "down", "INSERT"}}
 
 func (g *mysql) trigger(s *sync, h half) string {
 	return fit(64, fmt.Sprintf("switchback_%s_%d_%s_%s_", g.id, h.number, h.pass, strings.ToLower(h.event)), s.table.Name)
@@ -80,9 +80,16 @@ func (g *mysql) addTriggers(e *edit, s *sync, st state) {
 }
 
 func (g *mysql) dropTriggers(e *edit, s *sync, st state) {
-	for _, h := range halves {
-		if g.body(s, st, h) != "" {
-			e.dropTrigger(s.table, g.trigger(s, h))
+	g.dropPasses("ahead", "up", "down")(e, s, st)
+}
+
+// dropPasses removes the triggers of some passes.
+func (g *mysql) dropPasses(passes ...string) func(*edit, *sync, state) {
+	return func(e *edit, s *sync, st state) {
+		for _, h := range halves {
+			if slices.Contains(passes, h.pass) && g.body(s, st, h) != "" {
+				e.dropTrigger(s.table, g.trigger(s, h))
+			}
 		}
 	}
 }
@@ -94,6 +101,11 @@ var passOf = regexp.MustCompile(`^switchback_(\d+)_\d_(up|down)_`)
 // the changes, then down passes in the reverse one.
 func (g *mysql) insert(t *schema.Table, x *schema.Trigger) {
 	event := func(x *schema.Trigger) string { return strings.Join(strings.Fields(x.Definition)[:2], " ") }
+	if firesAhead(x.Name) {
+		at := slices.IndexFunc(t.Triggers, func(other *schema.Trigger) bool { return event(other) == event(x) })
+		t.Triggers = slices.Insert(t.Triggers, max(at, 0), x)
+		return
+	}
 	at := slices.IndexFunc(t.Triggers, func(other *schema.Trigger) bool {
 		return event(other) == event(x) && firesBefore(x.Name, other.Name)
 	})
@@ -102,6 +114,11 @@ func (g *mysql) insert(t *schema.Table, x *schema.Trigger) {
 	}
 	t.Triggers = slices.Insert(t.Triggers, at, x)
 }
+
+// aheadOf are the names of triggers that fire before those of the application.
+var aheadOf = regexp.MustCompile(`^switchback_\d+_0_ahead_`)
+
+func firesAhead(name string) bool { return aheadOf.MatchString(name) }
 
 // firesBefore tells whether a trigger of ours has to fire before another.
 func firesBefore(name, other string) bool {
@@ -122,13 +139,20 @@ func firesBefore(name, other string) bool {
 // body is what a trigger does, or nothing where a state has no use for it.
 func (g *mysql) body(s *sync, st state, h half) string {
 	var parts []string
-	if h.pass == "up" {
+	switch h.pass {
+	case "ahead":
+		for _, r := range s.rules {
+			if r.ahead(st) {
+				parts = append(parts, g.ahead(r, st, h.event))
+			}
+		}
+	case "up":
 		for _, r := range s.rules {
 			if text := g.up(r, st, h.event); r.ups(st) && text != "" {
 				parts = append(parts, text)
 			}
 		}
-	} else {
+	default:
 		for _, r := range slices.Backward(s.rules) {
 			if r.downs(st) {
 				parts = append(parts, g.down(r, st, h.event))
@@ -183,6 +207,27 @@ func (g *mysql) down(r *rule, st state, event string) string {
 		}
 	}
 	return block(comment, condition, sets)
+}
+
+// ahead is a rule's part of the pass ahead of the application's triggers: the new shape alone was written, and is not what
+// up makes of the old one.
+func (g *mysql) ahead(r *rule, st state, event string) string {
+	unwritten := g.each(r, r.old, st, " AND ", func(c, q string) string { return g.same("NEW."+q, or(r.begins[c], "NULL"), r.types[c]) })
+	if event == "UPDATE" {
+		unwritten = g.each(r, r.old, st, " AND ", func(c, q string) string { return g.same("NEW."+q, "OLD."+q, r.types[c]) }) +
+			"\n    AND (" + g.each(r, r.new, st, " OR ", g.changed(r)) + ")"
+	}
+	differs := g.each(r, r.new, st, " OR ", func(c, q string) string {
+		return g.distinct("NEW."+q, r.expression(g, r.up[c], st, "NEW."), r.types[c])
+	})
+	comment := fmt.Sprintf("%s from %s, for the triggers that read it", strings.Join(r.old, ", "), strings.Join(r.new, ", "))
+	var sets []string
+	for _, c := range r.old {
+		if x, ok := r.down[c]; ok {
+			sets = append(sets, fmt.Sprintf("SET NEW.%s = %s;", g.quote(c), r.expression(g, x, st, "NEW.")))
+		}
+	}
+	return block(comment, unwritten+"\n    AND ("+differs+")", sets)
 }
 
 // block writes assignments under a condition, if there is one.
@@ -253,14 +298,53 @@ func (g *mysql) resync(s *sync, r *rule, st state) (Statement, bool) {
 		return strings.Join(any, " OR ")
 	}
 	where := differ(r.new, r.up)
-	if !r.hidden || st == after {
-		where = "(" + where + ")\n  AND (" + differ(r.old, r.down) + ")"
+	switch back := differ(r.old, r.down); {
+	case !r.hidden || st == after:
+		where = "(" + where + ")\n  AND (" + back + ")"
+	case back != "": // what the old type cannot say was written before a rollback of contract, and stays
+		where = "(" + where + ")\n  AND (" + joinBy(r.new, "", func(c string) string { return g.quote(r.name(c, st)) + " IS NULL OR " }) + back + ")"
 	}
 	return Statement{
 		SQL:     fmt.Sprintf("UPDATE %s\nSET %s\nWHERE %s", g.table(s.table), strings.Join(sets, ",\n    "), where),
 		Why:     "Only after a crash: what was written while the triggers were not there.",
 		Resumed: true,
 	}, true
+}
+
+// demanding are the columns of a table that has two shapes which no row can do without, though a version of the
+// application that runs does not write them: triggers do.
+func (g *mysql) demanding(d *schema.Database, s *sync, st state) []*schema.Column {
+	var list []*schema.Column
+	t := d.Schema(s.table.Schema).Table(s.table.Name)
+	for _, r := range s.rules {
+		columns := r.old
+		if r.hidden {
+			columns = slices.Concat(r.old, r.new)
+		}
+		for _, name := range r.names(columns, st) {
+			c := t.Column(name)
+			if c != nil && c.NotNull && c.Default == "" && c.Generated == "" && schema.Value(c.Options, "auto_increment") == "" && g.silence(c.Type) != "" && !slices.Contains(list, c) {
+				list = append(list, c)
+			}
+		}
+	}
+	return list
+}
+
+// silence is a default that says nothing, if need be one that is computed.
+func (g *mysql) silence(typ string) string {
+	zero := g.zero(typ)
+	switch {
+	case zero != "":
+		return zero
+	case strings.HasPrefix(typ, "binary"), strings.HasPrefix(typ, "varbinary"):
+		return "''"
+	case typ == "json":
+		return "(CAST('null' AS JSON))"
+	case inBytes(typ), strings.HasSuffix(typ, "blob"):
+		return "(concat(''))"
+	}
+	return ""
 }
 
 // updatable has rights checked for who writes, not for who made the view.

@@ -41,6 +41,22 @@ func (p *planner) besideWriters(table Table, change func(*edit)) error {
 	return nil
 }
 
+// copiesForChecks tells whether MariaDB copies a table beside writers for a check; a note says why it does not.
+func (p *planner) copiesForChecks(table Table, check string) bool {
+	t := p.now.Schema(table.Schema).Table(table.Name)
+	var reason string
+	switch {
+	case !copiesOnline(p.begun.Version):
+		reason = "from version 11.2 on it does not have them wait"
+	case cascades(t) || schema.Value(t.Options, "partitions") != "" || schema.Value(t.Options, "system versioning") != "" || schema.Value(t.Options, "engine") != "InnoDB":
+		reason = "as it has partitions or a past, its rows change by foreign keys, or it is not in InnoDB"
+	default:
+		return true
+	}
+	p.note("MariaDB copies %s for the check %s while writes wait: %s.", table, word(check), reason)
+	return false
+}
+
 // copied is contract where the server copies the table by itself.
 func (r *second) copied(p *planner) error {
 	if err := p.besideWriters(r.table, func(e *edit) {

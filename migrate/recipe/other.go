@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -49,7 +50,10 @@ func (o Introduce) recipe(p *planner) (recipe, error) {
 	return &introduce{op: o}, nil
 }
 
-func (r *introduce) expand(p *planner) error { return p.takeOver(widening) }
+// expand leaves views alone of which the model does not know what they need: a column may come with an operation.
+func (r *introduce) expand(p *planner) error {
+	return p.take(&taker{planner: p, stage: widening, blind: p.engine.name() != "postgres"})
+}
 
 type settle struct {
 	nothing
@@ -58,6 +62,7 @@ type settle struct {
 
 func (o Settle) recipe(p *planner) (recipe, error) {
 	p.target, p.renames = o.To, o.Renames
+	p.interrupted(o.To)
 	return &settle{op: o}, p.remade(o)
 }
 
@@ -73,6 +78,9 @@ func (p *planner) remade(o Settle) error {
 			if old == nil || p.partitions(Table{in.Name, t.Name}) {
 				continue
 			}
+			if numbers(old) != numbers(t) {
+				return &Error{o, fmt.Sprintf("AUTOINCREMENT of table %s is not what it was: SQLite takes it only where a table is made", t.Name), "a key of type integer draws its numbers without it: leave it as it is, or write the change by hand: switchback new"}
+			}
 			for _, name := range []string{"partition key", "foreign", "server", "of type"} {
 				if a, b := schema.Value(old.Options, name), schema.Value(t.Options, name); a != b {
 					return &Error{o, fmt.Sprintf("the %s of table %s is %q and is to be %q: that is another table", name, Table{in.Name, t.Name}, a, b), "make a table of another name, or use an operation for it: switchback plan --help"}
@@ -86,6 +94,13 @@ func (p *planner) remade(o Settle) error {
 		}
 	}
 	return nil
+}
+
+// numbers tells whether a table of SQLite draws no number twice.
+func numbers(t *schema.Table) bool {
+	return slices.ContainsFunc(t.Constraints, func(k *schema.Constraint) bool {
+		return k.Type == schema.PrimaryKey && strings.HasSuffix(k.Definition, " AUTOINCREMENT")
+	})
 }
 
 // partitions tells whether an operation of the change partitions a table.
@@ -175,8 +190,10 @@ const (
 
 // takeOver takes the model to the wanted schema, as far as the stage allows and what is there already makes
 // possible.
-func (p *planner) takeOver(st stage) error {
-	next := (&taker{planner: p, stage: st}).database()
+func (p *planner) takeOver(st stage) error { return p.take(&taker{planner: p, stage: st}) }
+
+func (p *planner) take(k *taker) error {
+	next := k.database()
 	forward, back := len(p.scripts.Forward), len(p.scripts.Back)
 	if err := p.step(nil, func(e *edit) { e.database = next }); err != nil {
 		return err
@@ -188,13 +205,44 @@ func (p *planner) takeOver(st stage) error {
 	return nil
 }
 
-// asOne has neighbours take effect together where that can be: nobody is to be without a privilege, a view or a policy
-// between the statement that takes it away and the one that gives it again.
+// asOne has statements take effect together where that can be: nobody is to be without a privilege, a view or a policy
+// between the statement that takes it away and the one that gives it again. What cannot, as it reads all rows while others go
+// on, comes behind them.
 func asOne(list []Statement) {
-	for i := range list {
-		list[i].Together = len(list) > 1 && !list[i].Outside && !strings.Contains(list[i].SQL, " VALIDATE CONSTRAINT ")
+	type ranked struct {
+		Statement
+		rank int
+	}
+	later := make([]ranked, len(list))
+	for i, s := range list {
+		later[i].Statement = s
+		switch v := validates.FindStringSubmatch(s.SQL); {
+		case later[i].rank > 0:
+		case v == nil && builtBeside.MatchString(s.SQL), addsConstraint.MatchString(s.SQL) && slices.ContainsFunc(later[:i], func(o ranked) bool { return o.rank == 2 }):
+			later[i].rank = 2 // a foreign key may be on the key that is built
+		case v != nil:
+			later[i].rank = 3
+			last := slices.IndexFunc(list, func(o Statement) bool { return strings.HasPrefix(o.SQL, v[1]+" DROP CONSTRAINT "+v[2]) })
+			for j := i; j <= last; j++ { // a check that proves that a column has values, which a key may need
+				if strings.HasPrefix(list[j].SQL, v[1]+" ") {
+					later[j].rank = 1
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(later, func(a, b ranked) int { return a.rank - b.rank })
+	for i, s := range later {
+		list[i] = s.Statement
+		list[i].Together = len(list) > 1 && !s.Outside && !validates.MatchString(s.SQL)
 	}
 }
+
+// What reads all rows while others go on, what builds an index so and takes it for a constraint, and what adds constraints.
+var (
+	validates      = regexp.MustCompile(`^(ALTER \S+ .+) VALIDATE CONSTRAINT (.+)$`)
+	builtBeside    = regexp.MustCompile(`^CREATE (UNIQUE )?INDEX CONCURRENTLY |^ALTER TABLE .* USING INDEX |^ALTER INDEX .* ATTACH PARTITION `)
+	addsConstraint = regexp.MustCompile(`^ALTER TABLE .* ADD CONSTRAINT `)
+)
 
 // keeps tells whether an object holds what its definition does not say, such as the number a sequence is at, or
 // a password: it goes at purge only.
@@ -210,6 +258,7 @@ type taker struct {
 	fresh  map[schema.Key]bool // what is made in this step
 	attic  map[schema.Key]bool // what the attic needs
 	leaves []move
+	blind  bool // views wait, as the model does not know what columns they need
 }
 
 func (k *taker) database() *schema.Database {
@@ -295,7 +344,7 @@ func (k *taker) late(key schema.Key, o schema.Object) bool {
 	case *schema.Item:
 		return o.Of == schema.KindDefaultPrivileges || o.Of == schema.KindEventTrigger || o.Of == schema.KindSubscription
 	case *schema.View: // a table that is renamed at contract has a view of that name before
-		return k.now.Schema(key.Schema) != nil && k.now.Schema(key.Schema).Table(o.Name) != nil
+		return k.blind || k.now.Schema(key.Schema) != nil && k.now.Schema(key.Schema).Table(o.Name) != nil
 	case *schema.Table:
 		return k.now.Schema(key.Schema) != nil && k.now.Schema(key.Schema).View(o.Name) != nil
 	case *schema.Rule:
@@ -413,21 +462,6 @@ func (k *taker) sequences(in string, now, to []*schema.Sequence) []*schema.Seque
 		}
 		return &out
 	})
-}
-
-// widerView takes a view over at once when it keeps its columns and gets more behind them.
-func (k *taker) widerView(in string, a, b *schema.View) *schema.View {
-	more := !a.Materialized && !b.Materialized && len(b.Columns) > len(a.Columns) && len(a.Columns) > 0 && slices.Equal(a.Options, b.Options)
-	for i := range a.Columns {
-		more = more && a.Columns[i].Name == b.Columns[i].Name && a.Columns[i].Type == b.Columns[i].Type
-	}
-	out := *a
-	if more && k.ready(schema.Key{Schema: in, Kind: schema.KindView, Name: b.Name}, b) {
-		out = *b
-		out.Owner = a.Owner
-	}
-	out.Comment, out.Grants = b.Comment, k.widen(a.Grants, b.Grants, nil)
-	return &out
 }
 
 func (k *taker) tables(in string, now, to []*schema.Table) []*schema.Table {

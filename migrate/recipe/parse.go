@@ -48,7 +48,7 @@ func forms() []form {
 		{"drop constraint", "drop constraint TABLE.NAME", "at contract", readDropConstraint},
 		{"add index", "add index TABLE.NAME CREATE INDEX …", "built while others write", readAddIndex},
 		{"drop index", "drop index TABLE.NAME", "at contract", readDropIndex},
-		{"replace constraint", "replace constraint TABLE.NAME CHECK (…) | UNIQUE (…) | FOREIGN KEY (…) REFERENCES TABLE (…)", "both have to be obeyed until contract", readReplaceConstraint},
+		{"replace constraint", "replace constraint TABLE.NAME CHECK (…) | UNIQUE (…) | PRIMARY KEY (…) | FOREIGN KEY (…) REFERENCES TABLE (…)", "what differs of it holds from contract on, or both until then", readReplaceConstraint},
 		{"replace index", "replace index TABLE.NAME CREATE INDEX …", "built while others write; the old one goes at contract", readReplaceIndex},
 		{"rename table", "rename table TABLE NAME", "a view has the new name until contract", readRenameTable},
 		{"drop table", "drop table TABLE", "into the attic", readDropTable},

@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -18,6 +19,8 @@ type Options struct {
 	Writer ddl.Writer     // of the engine
 	ID     string         // of the change: its digits tell its triggers from those of other changes
 	Sizes  map[Table]Size // of the target's tables, for the reviewer; may be empty
+
+	Unfinished []Unfinished // changes that are not contracted on the target; may be empty
 }
 
 // Plan plans operations on a schema, in their order; later ones see what earlier ones do. The error is an
@@ -32,6 +35,9 @@ func Plan(from *schema.Database, operations []Operation, o Options) (*Draft, err
 		return nil, err
 	}
 	if err := p.apart(operations); err != nil {
+		return nil, err
+	}
+	if err := p.overtakes(operations, o.Unfinished); err != nil {
 		return nil, err
 	}
 	var recipes []recipe
@@ -122,6 +128,7 @@ func (p *planner) expand(recipes []recipe) error {
 	p.together = !p.engine.locksGroups()
 	defer func() { p.together = false }()
 	for _, s := range p.syncs {
+		p.foresee(s)
 		if err := p.triggers(p.engine.addTriggers, s, before); err != nil {
 			return err
 		}
@@ -169,6 +176,9 @@ func (p *planner) contract(recipes []recipe) error {
 			return err
 		}
 		if err := p.instead(o.readers); err != nil {
+			return err
+		}
+		if err := p.rewrite(); err != nil {
 			return err
 		}
 	}
@@ -219,9 +229,12 @@ func (p *planner) exchange(recipes []recipe, o onlookers) error {
 			return err
 		}
 	}
-	p.resyncAll(before, false)
+	p.demand(before, false)
+	if err := p.turn(p.turned()); err != nil {
+		return err
+	}
 	for _, s := range p.syncs {
-		if err := p.triggers(p.engine.dropTriggers, s, before); err != nil {
+		if err := p.release(s); err != nil {
 			return err
 		}
 	}
@@ -233,6 +246,7 @@ func (p *planner) exchange(recipes []recipe, o onlookers) error {
 			return err
 		}
 	}
+	p.demand(after, true)
 	if !p.engine.locksGroups() {
 		if err := p.again(o.readers); err != nil {
 			return err
@@ -240,9 +254,41 @@ func (p *planner) exchange(recipes []recipe, o onlookers) error {
 		if err := p.comeBack(o.aside); err != nil {
 			return err
 		}
+		if err := p.rewrite(); err != nil {
+			return err
+		}
 	}
-	p.resyncAll(after, true)
+	for _, s := range p.syncs {
+		for _, r := range s.rules {
+			p.resync(s, r, after, true)
+		}
+	}
 	return p.flush()
+}
+
+// release drops the triggers of a table that has two shapes.
+//
+// Where a group that was interrupted is taken up on its way back, rows are mended that were written to the new shape alone.
+// That is done when the triggers are there that bring it to the old one, so that nothing is missed from then on, and those
+// are not that take the old shape for the newer one. What is hidden is mended last: it follows the old shape.
+func (p *planner) release(s *sync) error {
+	g, ok := p.engine.(*mysql)
+	if !ok {
+		return p.triggers(p.engine.dropTriggers, s, before)
+	}
+	mend := func(hidden bool) {
+		for _, r := range s.rules {
+			if r.hidden == hidden {
+				p.resync(s, r, before, false)
+			}
+		}
+	}
+	mend(true)
+	if err := p.triggers(g.dropPasses("ahead", "up"), s, before); err != nil {
+		return err
+	}
+	mend(false)
+	return p.triggers(g.dropPasses("down"), s, before)
 }
 
 // reform runs what recipes do at contract. Where tables are written anew, all that is left is done with it.
@@ -263,11 +309,32 @@ func (p *planner) reform(recipes []recipe) error {
 	return nil
 }
 
-func (p *planner) resyncAll(st state, forward bool) {
+// demand lets columns demand a value again that a group did not demand, or not any more: those that only triggers
+// write. A group that is interrupted leaves none behind, and the application must be able to add rows all the same.
+func (p *planner) demand(st state, again bool) {
+	g, ok := p.engine.(*mysql)
+	if !ok {
+		return
+	}
+	const why = "If it ends here, no trigger writes it, and the application goes on. Changes the catalogue only."
 	for _, s := range p.syncs {
-		for _, r := range s.rules {
-			p.resync(s, r, st, forward)
+		var less, more []string
+		for _, c := range g.demanding(p.now, s, st) {
+			head := "ALTER COLUMN " + g.quote(c.Name)
+			less = append(less, head+" SET DEFAULT "+g.silence(c.Type))
+			more = append(more, head+" DROP DEFAULT")
 		}
+		if len(less) == 0 {
+			continue
+		}
+		alter := func(list []string, why string) []Statement {
+			return []Statement{{SQL: fmt.Sprintf("ALTER TABLE %s %s, ALGORITHM=INSTANT", g.table(s.table), strings.Join(list, ", ")), Why: why}}
+		}
+		forward, back := alter(less, why), alter(more, "The triggers are there.")
+		if again {
+			forward, back = back, forward
+		}
+		p.raw(forward, back, func(*edit) {})
 	}
 }
 
@@ -345,8 +412,25 @@ func (p *planner) write(from *schema.Database, renames []diff.Rename) error {
 	if err != nil {
 		return err
 	}
-	p.scripts.step(forward, back)
+	p.scripts.step(forward, append(back, p.unattached(forward)...))
 	return nil
+}
+
+// attaches is what makes an index of a partition a part of its parent's.
+var attaches = regexp.MustCompile(`^ALTER INDEX .+ ATTACH PARTITION (.+)$`)
+
+// unattached drops the indexes of partitions that a script has built and not attached, as it did not come so far.
+func (p *planner) unattached(script []Statement) []Statement {
+	var names []string
+	for _, s := range script {
+		if m := attaches.FindStringSubmatch(s.SQL); m != nil {
+			names = append(names, m[1])
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return []Statement{{SQL: "DROP INDEX IF EXISTS " + strings.Join(names, ",\n  "), Why: "They went with the one before. One is left only where it was built and not attached.", Together: p.together}}
 }
 
 func (p *planner) edited(change func(*edit)) *schema.Database {
@@ -420,6 +504,11 @@ func (p *planner) locked() []string {
 					list = append(list, name)
 				}
 			}
+		}
+	}
+	for _, t := range p.turned() {
+		if !slices.Contains(list, t.Name) {
+			list = append(list, t.Name)
 		}
 	}
 	if len(list) == 0 {
@@ -500,13 +589,11 @@ func (p *planner) purgeColumns(table Table, names ...string) error {
 // resync adds what brings the rows of a rule in step again when a group that was interrupted is taken up: in
 // the scripts forward, or in those back.
 func (p *planner) resync(s *sync, r *rule, st state, forward bool) {
-	e, ok := p.engine.(interface {
-		resync(*sync, *rule, state) (Statement, bool)
-	})
+	g, ok := p.engine.(*mysql)
 	if !ok {
 		return
 	}
-	statement, ok := e.resync(s, r, st)
+	statement, ok := g.resync(s, r, st)
 	if !ok {
 		return
 	}

@@ -38,19 +38,26 @@ func (*postgres) distinct(a, b, typ string) string {
 type pass struct {
 	suffix string // of its function
 	number string // sorts its trigger: triggers fire in the order of their names
+	first  string // what the trigger's name begins with
 }
 
 // passes are the two of a change. They sort behind the triggers of most applications, up in the order
 // of the changes, down in the reverse one.
 func (g *postgres) passes() (up, down pass) {
-	return pass{"up", "1_" + g.id}, pass{"down", "2_" + complement(g.id)}
+	return pass{"up", "1_" + g.id, late}, pass{"down", "2_" + complement(g.id), late}
 }
+
+// late sorts triggers behind those of most applications.
+const late = "zz_switchback_"
+
+// aheadPass comes before the triggers of most applications, that of the newest change first.
+func (g *postgres) aheadPass() pass { return pass{"ahead", "0_" + complement(g.id), early} }
 
 // A pass has a trigger for each event, with the same function. That for UPDATE has a condition, so that a write which
 // has nothing to bring in step calls no function, as those of the walk do: only that of UPDATE can name OLD.
-func (p pass) trigger() string { return "zz_switchback_" + p.number }
+func (p pass) trigger() string { return p.first + p.number }
 
-func (p pass) inserted() string { return "zz_switchback_" + p.number[:1] + "_insert" + p.number[1:] }
+func (p pass) inserted() string { return p.first + p.number[:1] + "_insert" + p.number[1:] }
 
 func (g *postgres) function(s *sync, p pass) string {
 	return fit(63, "switchback_"+g.id+"_"+p.suffix+"_", s.table.Name)
@@ -65,7 +72,8 @@ type written struct {
 // written are the passes of a table that have something to do.
 func (g *postgres) written(s *sync, st state) (list []written) {
 	up, down := g.passes()
-	for _, w := range []written{{up, g.up(s, st), g.upWhen(s, st)}, {down, g.down(s, st), g.downWhen(s, st)}} {
+	ahead, when := g.ahead(s, st)
+	for _, w := range []written{{g.aheadPass(), ahead, when}, {up, g.up(s, st), g.upWhen(s, st)}, {down, g.down(s, st), g.downWhen(s, st)}} {
 		if w.body != "" {
 			list = append(list, w)
 		}
@@ -91,7 +99,7 @@ func (g *postgres) addPass(e *edit, s *sync, w written) {
 		t := e.table(s.table)
 		t.Triggers = append(t.Triggers, &schema.Trigger{
 			Name: trigger, Enabled: "always", // also for rows that replication brings
-			Definition: fmt.Sprintf("CREATE TRIGGER %s BEFORE %s ON %s FOR EACH ROW %sEXECUTE FUNCTION %s()", trigger, event, g.table(s.table), when, name),
+			Definition: fmt.Sprintf("CREATE TRIGGER %s BEFORE %s ON %s FOR EACH ROW %sEXECUTE FUNCTION %s()", g.quote(trigger), event, g.table(s.table), when, name),
 			Needs:      []schema.Key{{Schema: s.table.Schema, Kind: schema.KindRoutine, Name: function + "()"}},
 		})
 	}
@@ -211,6 +219,31 @@ func (g *postgres) down(s *sync, st state) string {
 		parts = append(parts, text.String())
 	}
 	return strings.Join(parts, "\n")
+}
+
+// ahead is the body of the pass ahead of the application's triggers, and the condition under which it has something to do
+// for an UPDATE: the new shape alone was written, and is not what up makes of the old one.
+func (g *postgres) ahead(s *sync, st state) (body, when string) {
+	var parts, any []string
+	for _, r := range s.rules {
+		if !r.ahead(st) {
+			continue
+		}
+		unwritten := g.each(r, r.old, st, " AND ", func(c, q string) string {
+			return "NOT " + g.bracket(g.distinct("NEW."+q, or(r.begins[c], "NULL"), r.types[c]))
+		})
+		kept := g.each(r, r.old, st, " AND ", func(c, q string) string { return "NOT " + g.bracket(g.changed(r)(c, q)) })
+		written := kept + " AND (" + g.each(r, r.new, st, " OR ", g.changed(r)) + ")"
+		text := fmt.Sprintf("  -- %s from %s, for the triggers that read it\n  IF (TG_OP = 'INSERT' AND %s\n    OR TG_OP = 'UPDATE' AND %s)\n    AND (%s) THEN\n",
+			strings.Join(r.old, ", "), strings.Join(r.new, ", "), unwritten, written, g.notUp(r, st))
+		for _, c := range r.old {
+			if x, ok := r.down[c]; ok {
+				text += fmt.Sprintf("    NEW.%s := %s;\n", g.quote(c), r.expression(g, x, st, "NEW."))
+			}
+		}
+		parts, any = append(parts, text+"  END IF;"), append(any, written)
+	}
+	return strings.Join(parts, "\n"), alternatives(any)
 }
 
 func (g *postgres) bracket(condition string) string { return "(" + condition + ")" }

@@ -9,7 +9,8 @@ import (
 )
 
 // ReplaceConstraint gives a constraint another definition: the new one is added under a temporary name, and
-// takes the name of the old one at contract. Until then rows have to obey both.
+// takes the name of the old one at contract. Until then rows have to obey both. Where no constraint can be renamed, and
+// where a foreign key only acts otherwise, the two are exchanged at contract.
 type ReplaceConstraint struct {
 	Table      Table
 	Constraint schema.Constraint
@@ -37,11 +38,20 @@ func (o ReplaceConstraint) recipe(p *planner) (recipe, error) {
 	switch {
 	case old == nil:
 		return nil, &Error{o, fmt.Sprintf("table %s has no constraint %s", table, word(o.Constraint.Name)), "switchback schema show " + table.String()}
-	case !named || old.Type == schema.PrimaryKey:
+	case old.Type == schema.PrimaryKey && keyReplaceable(p.engine, p.now, table, t, old, &o.Constraint):
+		return newReplaceKey(p, o, table, t, old)
+	case old.Type == schema.PrimaryKey:
 		return nil, &Error{o, "there cannot be two of it for a time", "drop it and add it, each in a change of its own"}
 	}
 	if err := p.replaced(o, table, ruled(p.engine, t, o.Constraint)...); err != nil {
 		return nil, err
+	}
+	partitioned := schema.Value(t.Options, "partition key") != "" // a foreign key of it is validated as it is added
+	if !named || sameReference(table, old, &o.Constraint) && !partitioned {
+		if err := exchangeable(o, old); err != nil {
+			return nil, err
+		}
+		return &exchangeConstraint{addConstraint: addConstraint{op: AddConstraint(o), table: table}, old: old}, nil
 	}
 	r := &replaceConstraint{name: old.Name, temp: fit(p.engine.limit(), newPrefix, old.Name), attic: fit(p.engine.limit(), oldPrefix, old.Name)}
 	if err := p.vacant(o, table, o.Constraint.Name, r.temp, r.attic); err != nil {
@@ -84,7 +94,7 @@ func (r *replaceConstraint) settle(p *planner) error {
 }
 
 // ReplaceIndex gives an index another definition: the new one is built under a temporary name while others
-// write, and takes the name of the old one at contract.
+// write, and takes the name of the old one at contract. SQLite exchanges them at contract, in one transaction.
 type ReplaceIndex struct {
 	Table Table
 	Index schema.Index
@@ -108,14 +118,14 @@ func (o ReplaceIndex) recipe(p *planner) (recipe, error) {
 		return nil, err
 	}
 	old := t.Index(o.Index.Name)
-	switch {
-	case old == nil:
+	if old == nil {
 		return nil, &Error{o, fmt.Sprintf("table %s has no index %s", table, word(o.Index.Name)), "switchback schema show " + table.String()}
-	case p.rebuilds():
-		return nil, &Error{o, "an index cannot be renamed there", "drop it and add it, each in a change of its own"}
 	}
 	if err := p.replaced(o, table, named(p.engine, t, behind(o.Index.Definition))...); err != nil {
 		return nil, err
+	}
+	if p.rebuilds() { // an index cannot be renamed there
+		return &exchangeIndex{op: o, table: table}, nil
 	}
 	r := &replaceIndex{name: old.Name, temp: fit(p.engine.limit(), newPrefix, old.Name), attic: fit(p.engine.limit(), oldPrefix, old.Name)}
 	if err := p.vacant(o, table, o.Index.Name, r.temp, r.attic); err != nil {
@@ -140,5 +150,24 @@ func (r *replaceIndex) settle(p *planner) error {
 	return p.step(nil, func(e *edit) {
 		t := e.table(r.table)
 		t.Indexes = slices.DeleteFunc(t.Indexes, func(x *schema.Index) bool { return x.Name == r.attic })
+	})
+}
+
+// exchangeIndex drops an index and builds it in its other form, in the transaction of contract.
+type exchangeIndex struct {
+	nothing
+	op    ReplaceIndex
+	table Table
+}
+
+func (r *exchangeIndex) settle(p *planner) error {
+	return p.step(nil, func(e *edit) {
+		t := e.table(r.table)
+		for i, x := range t.Indexes {
+			if x.Name == r.op.Index.Name {
+				next := r.op.Index
+				t.Indexes[i] = &next
+			}
+		}
 	})
 }

@@ -35,7 +35,8 @@ type second struct {
 	there    map[string]string // column: its value in the new table, over the old one's columns
 	back     map[string]string // and the other way round
 	types    [2]map[string]string
-	online   bool // the server copies beside readers and writers by itself: there is no second table
+	apart    map[string]bool // columns of PostgreSQL whose collations differ, so that neither could compare them
+	online   bool            // the server copies beside readers and writers by itself: there is no second table
 }
 
 // newSecond plans a second table, whose form is that of the first but for what form does to it. The error is an
@@ -67,8 +68,8 @@ func newSecond(p *planner, op Operation, name Table, form func(*schema.Table) er
 	}
 	if r.online {
 		next.Name, next.Grants = t.Name, t.Grants
-	} else {
-		r.checks(p, t, &next)
+	} else if err := r.checks(p, t, &next); err != nil {
+		return nil, err
 	}
 	r.next = &next
 	r.types = [2]map[string]string{{}, {}}
@@ -133,8 +134,9 @@ func (r *second) possible(p *planner, t *schema.Table) error {
 	return nil
 }
 
-// checks gives the checks of the second table names of their own: they are unique in a whole database of MySQL.
-func (r *second) checks(p *planner, t, next *schema.Table) {
+// checks gives the checks of the second table names of their own: they are unique in a whole database of MySQL. To have them
+// called as the schema that is wanted says the server would copy the table once more, while writes wait.
+func (r *second) checks(p *planner, t, next *schema.Table) error {
 	taken := func(name string) bool {
 		for _, other := range p.now.Schema(r.table.Schema).Tables {
 			if other.Constraint(name) != nil {
@@ -147,6 +149,9 @@ func (r *second) checks(p *planner, t, next *schema.Table) {
 		if k.Type != schema.Check || t.Constraint(k.Name) == nil {
 			continue
 		}
+		if p.settles() {
+			return &Error{r.op, fmt.Sprintf("check %s would have another name afterwards than the schema that is wanted says, as names of checks are unique in a whole database", word(k.Name)), ""}
+		}
 		also := *k
 		for n := 2; taken(also.Name); n++ {
 			also.Name = fit(p.engine.limit(), "", fmt.Sprintf("%s_%d", k.Name, n))
@@ -154,6 +159,7 @@ func (r *second) checks(p *planner, t, next *schema.Table) {
 		next.Constraints[i] = &also
 		p.note("Check %s of %s is called %s afterwards: the names of checks are unique in a whole database, and MySQL cannot change them.", word(k.Name), r.table, word(also.Name))
 	}
+	return nil
 }
 
 // direction is from the table that is written to, by its name then, to the other one.
@@ -161,15 +167,16 @@ type direction struct {
 	way    string
 	on, to Table
 	values map[string]string
+	invert map[string]string // the values the other way round
 	types  map[string]string // of the columns of to
 }
 
 func (r *second) forth() direction {
-	return direction{"there", r.table, r.new, r.there, r.types[1]}
+	return direction{"there", r.table, r.new, r.there, r.back, r.types[1]}
 }
 
 func (r *second) forBack() direction {
-	return direction{"back", r.table, r.old, r.back, r.types[0]}
+	return direction{"back", r.table, r.old, r.back, r.there, r.types[0]}
 }
 
 func (r *second) expand(p *planner) error {
@@ -188,7 +195,7 @@ func (r *second) expand(p *planner) error {
 	})
 	for i := range p.scripts.Back { // what became of them in a contract that failed must not be in the way
 		st := &p.scripts.Back[i]
-		if name, ok := strings.CutPrefix(st.SQL, "DROP TRIGGER "); ok && strings.Contains(name, "_"+d.way+"_") {
+		if name, ok := strings.CutPrefix(st.SQL, "DROP TRIGGER "); ok && !strings.HasPrefix(name, "IF EXISTS ") && strings.Contains(name, "_"+d.way+"_") {
 			st.SQL, st.Why = "DROP TRIGGER IF EXISTS "+name, "Writes are no longer taken to the second table."
 		}
 	}
@@ -290,7 +297,7 @@ func (r *second) fill(p *planner) error {
 		Why:   "Copies the rows that were there before the triggers were, a batch a transaction. It holds the rows that it reads, so none of them is changed or deleted before it is in the second table. What is there already is newer, and stays.",
 		Batch: &Batch{Table: e.walkName(r.table), Key: r.key},
 	}}, nil)
-	p.scripts.step(r.compare(p, d), nil)
+	p.scripts.step(r.faithful(p, d), nil)
 	return nil
 }
 
@@ -304,7 +311,11 @@ func (r *second) compare(p *planner, d direction) []Statement {
 		if slices.Contains(r.key, c) && d.values[c] == e.quote(c) && !byBytes.MatchString(d.types[c]) {
 			continue
 		}
-		differs = append(differs, e.distinct(that+"."+e.quote(c), r.value(p, d, c, this+"."), d.types[c]))
+		value := r.value(p, d, c, this+".")
+		if r.apart[c] {
+			value += ` COLLATE "C"`
+		}
+		differs = append(differs, e.distinct(that+"."+e.quote(c), value, d.types[c]))
 	}
 	first := e.quote(r.key[0])
 	const why = "Reads both tables as they were at one moment, without a lock."
@@ -326,7 +337,7 @@ func (r *second) settle(p *planner) error {
 		return r.copied(p)
 	}
 	forth, back := r.forth(), r.forBack()
-	p.scripts.step(append([]Statement{r.assertTriggers(p, forth)}, r.compare(p, forth)...), nil)
+	p.scripts.step(append([]Statement{r.assertTriggers(p, forth)}, r.faithful(p, forth)...), nil)
 	next, err := r.swapped(p)
 	if err != nil {
 		return err
@@ -425,36 +436,53 @@ func (r *second) creates(p *planner, d *schema.Database, begins direction) ([]St
 
 // mend makes the other table say what the one that was written to says. Each statement names each table once, as
 // locked tables have to be named.
+//
+// Others wait for it, so it must not take longer for each row the more rows there are: the index is forced, as the
+// server still takes a table that was just filled for an empty one, not worth one, and the key is given both ways
+// round, as an index finds a column and not what becomes of it. What is deleted without need is written again.
 func (r *second) mend(p *planner, d direction) []Statement {
 	e := p.engine
 	this, that := e.table(d.on), e.table(d.to)
-	var same []string
+	same := []string{r.keyIs(p, d, this+".", " = ")}
+	for _, c := range r.key {
+		if d.values[c] != e.quote(c) {
+			same = append(same, this+"."+e.quote(c)+" = "+(&rule{old: r.columns}).expression(e, d.invert[c], before, that+"."))
+		}
+	}
 	for _, c := range r.columns {
 		same = append(same, r.engine.same(that+"."+e.quote(c), r.value(p, d, c, this+"."), d.types[c]))
 	}
 	const why = "Only after a crash: what was written while no triggers were there."
 	return []Statement{
-		{SQL: fmt.Sprintf("DELETE FROM %s\nWHERE NOT EXISTS (SELECT 1 FROM %s WHERE %s)", that, this, strings.Join(append([]string{r.keyIs(p, d, this+".", " = ")}, same...), " AND ")), Why: why, Resumed: true},
+		{SQL: fmt.Sprintf("DELETE FROM %s\nWHERE NOT EXISTS (SELECT 1 FROM %s FORCE INDEX (PRIMARY) WHERE %s)", that, this, strings.Join(same, " AND ")), Why: why, Resumed: true},
 		{SQL: r.write(p, d, this+".", this), Why: why, Resumed: true},
 	}
 }
 
-// faithful asserts that the old table has all that was written to the new one, so that nothing is lost by the way back.
+// faithful asserts that the other table has all that was written to this one, so that nothing is lost on the way.
 func (r *second) faithful(p *planner, d direction) []Statement {
 	list := r.compare(p, d)
+	types := r.types[1]
+	if d.way == "there" {
+		types = r.types[0]
+	}
 	var lost []string
-	there := r.forth()
 	for _, c := range r.columns {
 		if d.values[c] == p.engine.quote(c) {
 			continue
 		}
-		there := (&rule{old: r.columns}).expression(p.engine, there.values[c], before, p.engine.table(d.to)+".")
-		lost = append(lost, p.engine.distinct(p.engine.table(d.on)+"."+p.engine.quote(c), there, r.types[1][c]))
+		value := (&rule{old: r.columns}).expression(p.engine, d.invert[c], before, p.engine.table(d.to)+".")
+		lost = append(lost, p.engine.distinct(p.engine.table(d.on)+"."+p.engine.quote(c), value, types[c]))
 	}
 	if len(lost) > 0 {
 		list[0].SQL = strings.Replace(list[0].SQL, "\nLIMIT 5", "\n   OR "+strings.Join(lost, "\n   OR ")+"\nLIMIT 5", 1)
 	}
-	list[0].Assert = fmt.Sprintf("rows of %s cannot be in %s as they are: the way back would lose them", d.on, d.to)
+	switch {
+	case d.way != "there":
+		list[0].Assert = fmt.Sprintf("rows of %s cannot be in %s as they are: the way back would lose them", d.on, d.to)
+	case len(lost) > 0:
+		list[0].Assert = fmt.Sprintf("rows of %s cannot be in %s as they are: something of them would be lost", d.on, d.to)
+	}
 	return list
 }
 

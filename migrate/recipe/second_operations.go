@@ -114,10 +114,7 @@ func (o ConvertTable) recipe(p *planner) (recipe, error) {
 			}
 		}
 		if key := uniqueOver(t, converted); key != "" {
-			return &Error{
-				o, fmt.Sprintf("the unique key %s compares texts by the collation that changes: two that differ may be the same afterwards, or the other way round, and then one of the two tables could not hold both", word(key)),
-				"take the column out of the table's conversion by giving it the new collation in a change of its own, or drop the key first and add it again afterwards",
-			}
+			return recollated(o, key, "take the column out of the table's conversion by giving it the new collation in a change of its own, or drop the key first and add it again afterwards")
 		}
 		setOption(t, "collation", o.Collation)
 		for i, c := range t.Columns {
@@ -136,16 +133,36 @@ func (o ConvertTable) recipe(p *planner) (recipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	if charsetOf(before) == o.Charset {
-		return r, nil
-	}
+	sets := map[string][2]string{}
 	for _, c := range converted {
-		if _, written := r.there[c]; written {
-			r.there[c] = "CONVERT(" + p.engine.quote(c) + " USING " + o.Charset + ")"
-			r.back[c] = "CONVERT(" + p.engine.quote(c) + " USING " + charsetOf(before) + ")"
+		sets[c] = [2]string{charsetOf(before), o.Charset}
+	}
+	r.converts(p, sets)
+	return r, nil
+}
+
+// converts has columns written in another character set, and asks for rows that it has no letters for.
+func (r *second) converts(p *planner, sets map[string][2]string) {
+	e := p.engine
+	var lost []string
+	for _, c := range r.columns {
+		from, to := sets[c][0], sets[c][1]
+		if from == to {
+			continue
+		}
+		q := e.quote(c)
+		r.there[c], r.back[c] = "CONVERT("+q+" USING "+to+")", "CONVERT("+q+" USING "+from+")"
+		if to != "utf8mb4" { // which has all letters
+			lost = append(lost, e.distinct(q, "CONVERT("+r.there[c]+" USING "+from+")", r.types[0][c]))
 		}
 	}
-	return r, nil
+	if len(lost) > 0 {
+		from := fmt.Sprintf("FROM %s\nWHERE %s", e.table(r.table), strings.Join(lost, "\n   OR "))
+		p.draft.Checks = append(p.draft.Checks, Check{
+			What: fmt.Sprintf("rows of %s have letters that the new character set has not", r.table), Fatal: true,
+			Count: "SELECT count(*)\n" + from, Rows: "SELECT *\n" + from + "\nLIMIT 5",
+		})
+	}
 }
 
 // charsetOf is the character set of a collation: its name begins with it.
@@ -168,6 +185,11 @@ func longer(typ string) string {
 		return "longtext"
 	}
 	return typ
+}
+
+// recollated refuses a second table where a unique key is over texts whose collation changes.
+func recollated(op Operation, key, next string) error {
+	return &Error{op, fmt.Sprintf("the unique key %s compares texts by the collation that changes: two that differ may be the same afterwards, or the other way round, and then one of the two tables could not hold both", word(key)), next}
 }
 
 // uniqueOver is the name of a unique key over one of some columns, if there is any.

@@ -44,7 +44,20 @@ func planOn(engine migrate.Engine, d *schema.Database, operations ...string) (*r
 		}
 		list = append(list, op)
 	}
+	return planAllOn(engine, d, list)
+}
+
+func planAllOn(engine migrate.Engine, d *schema.Database, list []recipe.Operation) (*recipe.Draft, error) {
 	return recipe.Plan(d, list, recipe.Options{Engine: engine, Writer: ddl.Writer{}, ID: "20261124093000_second"})
+}
+
+// scriptsOf is a draft as a file that is reviewed has it.
+func scriptsOf(d *recipe.Draft, engine migrate.Engine) string {
+	var text strings.Builder
+	for _, f := range d.Files(engine) {
+		text.WriteString("=== " + f.Name + "\n" + f.Text)
+	}
+	return text.String()
 }
 
 // TestSecondGolden: the scripts of a second table are those that were reviewed.
@@ -56,11 +69,7 @@ func TestSecondGolden(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			draft, err := planOn(migrate.MySQL, mysqlModel(migrate.MySQL, nil), operation)
 			require.NoError(t, err)
-			var text strings.Builder
-			for _, f := range draft.Files(migrate.MySQL) {
-				text.WriteString("=== " + f.Name + "\n" + f.Text)
-			}
-			asReviewed(t, name, text.String())
+			asReviewed(t, name, scriptsOf(draft, migrate.MySQL))
 		})
 	}
 }
@@ -139,9 +148,7 @@ func TestOnlineGolden(t *testing.T) {
 		d.Version = "11.2.1-MariaDB"
 		draft, err := planOn(migrate.MariaDB, d, operation)
 		require.NoError(t, err)
-		for _, f := range draft.Files(migrate.MariaDB) {
-			text.WriteString("=== " + f.Name + "\n" + f.Text)
-		}
+		text.WriteString(scriptsOf(draft, migrate.MariaDB))
 	}
 	asReviewed(t, "online", text.String())
 

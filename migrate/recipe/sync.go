@@ -35,6 +35,7 @@ type rule struct {
 	up       map[string]string // new column: expression over the old ones
 	down     map[string]string // old column: expression over the new ones; none where old ones are not kept in step
 	initial  map[string]string // new column: its default, where that is a constant
+	begins   map[string]string // old column: the same; nil where no trigger of the application has to find it in step
 	hidden   bool              // no version of the application knows the new columns before contract
 	once     bool              // up gives a first value only: the old columns do not rule the new ones
 	renamed  map[string]string // names that change at contract

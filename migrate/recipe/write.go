@@ -35,18 +35,19 @@ func (d *Draft) Files(engine migrate.Engine) []File {
 		if s == nil {
 			continue
 		}
-		files = append(files, d.file(engine, string(phase)+".sql", s.Forward))
+		files = append(files, d.file(engine, string(phase)+".sql", s.Forward, len(files) == 0))
 		if len(s.Back) > 0 || phase == migrate.Expand || phase == migrate.Contract {
-			files = append(files, d.file(engine, string(phase)+".rollback.sql", s.Back))
+			files = append(files, d.file(engine, string(phase)+".rollback.sql", s.Back, false))
 		}
 	}
 	return files
 }
 
-func (d *Draft) file(engine migrate.Engine, name string, statements []Statement) File {
+// file writes a script. The first one that there is says at its head what all of them are for.
+func (d *Draft) file(engine migrate.Engine, name string, statements []Statement, first bool) File {
 	var b strings.Builder
 	ddl.Comment(&b, titles[name])
-	if name == "expand.sql" {
+	if first {
 		for _, op := range d.Operations {
 			ddl.Comment(&b, "  "+op.String())
 		}

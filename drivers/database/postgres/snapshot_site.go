@@ -273,13 +273,13 @@ func (s *site) own(m *snapshot.Manifest, model string) []string {
 	)
 }
 
-// scriptOf are the statements that turn a schema into another, without what sets up a session.
+// scriptOf are the statements that turn a schema into another where nobody else is, without what sets up a session.
 func scriptOf(from, to *schema.Database) ([]string, error) {
 	r, err := diff.Compare(from, to, diff.Options{})
 	if err != nil {
 		return nil, err
 	}
-	script, err := ddlpostgres.Writer{}.Script(r)
+	script, err := ddlpostgres.Writer{Alone: true}.Script(r)
 	if err != nil {
 		return nil, err
 	}

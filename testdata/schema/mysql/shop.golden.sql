@@ -24,7 +24,7 @@ ALTER TABLE customers
   DROP COLUMN gone,
   MODIFY COLUMN id bigint NOT NULL AUTO_INCREMENT,
   MODIFY COLUMN name varchar(40) NOT NULL,
-  ADD COLUMN added timestamp NULL DEFAULT CURRENT_TIMESTAMP AFTER age,
+  ADD COLUMN added timestamp NULL DEFAULT CURRENT_TIMESTAMP,
   ADD CONSTRAINT grown CHECK (age > 0),
   ADD INDEX by_age (age),
   COMMENT='who buys';
@@ -39,7 +39,7 @@ PARTITION BY RANGE (year(at)) (PARTITION p0 VALUES LESS THAN (2030), PARTITION r
 -- Converts the column customer from int to bigint; in strict mode it fails where a value does not fit.
 ALTER TABLE orders
   MODIFY COLUMN customer bigint,
-  ADD COLUMN note varchar(20) AFTER customer;
+  ADD COLUMN note varchar(20);
 
 CREATE DEFINER=`root`@`localhost` FUNCTION doubled(n int) RETURNS int
     DETERMINISTIC
