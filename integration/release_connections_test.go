@@ -118,7 +118,7 @@ func testSwarmConnections(t *testing.T) {
 	s := newSwarmStage(t)
 	s.set(fmt.Sprintf(`  application: %s
   strategy: bluegreen
-  healthy: 30s
+  healthy: 2m
   drain: 30s
   grace: 5s
   service:
@@ -128,7 +128,7 @@ func testSwarmConnections(t *testing.T) {
     volumes: [".:/data"]
     ports: 28300-28399
     publish_mode: host
-    healthcheck: {command: [/program, --probe, "http://127.0.0.1:8080/healthz"], interval: 100ms, timeout: 5s, retries: 2}
+    healthcheck: {command: [/program, --probe, "http://127.0.0.1:8080/healthz"], interval: 2s, timeout: 5s, retries: 2}
 `, s.application, connectionsImage(t, s.engine)))
 	s.proxied()
 	s.outAndBackBesideAll(&http.Client{Timeout: time.Minute})

@@ -17,6 +17,7 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/stretchr/testify/require"
 
+	"github.com/switchbackdb/switchback/drivers/service/engine"
 	"github.com/switchbackdb/switchback/drivers/service/swarm"
 	"github.com/switchbackdb/switchback/integration/servers"
 	"github.com/switchbackdb/switchback/strategies"
@@ -34,7 +35,7 @@ const swarmConfig = `  application: %[1]s
     volumes: [".:/data", "./extra:/extra:ro"]
     network: %[3]s
     endpoint: dnsrr
-    healthcheck: {command: [/program, shop, --probe, "http://127.0.0.1:%[6]d/healthz"], interval: 100ms, start_period: 1h}
+    healthcheck: {command: [/program, shop, --probe, "http://127.0.0.1:%[6]d/healthz"], interval: 2s, start_period: 1h}
   rolling: {%[4]s, monitor: 100ms}
 `
 
@@ -80,9 +81,8 @@ func newSwarmStage(t *testing.T) *swarmStage {
 func (s *swarmStage) extra() string { return filepath.Join(s.dir, "extra") }
 
 // endShops has the shops end, so that their network can be removed.
-func endShops(ctx context.Context, engine *client.Client, application string) error {
-	_, err := engine.ServiceRemove(ctx, application, client.ServiceRemoveOptions{})
-	return err
+func endShops(ctx context.Context, c *client.Client, application string) error {
+	return engine.RemoveService(ctx, c, application)
 }
 
 // paced configures the release.
@@ -160,15 +160,15 @@ func TestReleaseSwarm(t *testing.T) {
 // candidates out that do not come up.
 func testSwarmOutAndBack(t *testing.T) {
 	s := newSwarmStage(t)
-	s.paced("replicas: 2", "15s", 8080)
+	s.paced("replicas: 2", "1m", 8080)
 	s.first()
 	s.is("v1", "at first")
 	s.asked()
-	s.paced("surge: 1", "15s", 8080)
+	s.paced("surge: 1", "1m", 8080)
 	s.refused("release.rolling.surge is \"1\": a swarm does not know it; it knows parallelism and order")
-	s.paced("replicas: 2", "15s\n  analysis: [{http: {path: /}}]", 8080)
+	s.paced("replicas: 2", "1m\n  analysis: [{http: {path: /}}]", 8080)
 	s.refused("next: set release.service.publish on a swarm, or make it a gate of the kind sql")
-	s.paced("replicas: 2", "15s", 8080)
+	s.paced("replicas: 2", "1m", 8080)
 	plan := run(t, s.dir, "release", "plan", "--version", "v2")
 	require.Contains(t, plan, "roll: 2 instances, 1 at a time, start-first, each watched for 100ms\n  image: sha256:")
 	said := plan + run(t, s.dir, "release", "start", "--version", "v2")
@@ -184,10 +184,10 @@ func testSwarmOutAndBack(t *testing.T) {
 	require.Contains(t, c.Out.String(), `there is no version "v3" of the shop`)
 	s.is("v1", "a version that ends")
 	// This one runs, and is never healthy: no swarm finds that out.
-	s.paced("replicas: 2", "1s", 8081)
+	s.paced("replicas: 2", "8s", 8081)
 	c2 := start(t, s.dir, nil, "release", "start", "--version", "v2", "--name", "mute")
 	require.Equal(t, 3, c2.End(t), c2.Out.String())
-	require.Contains(t, c2.Out.String(), "0 of 2 are v2, and nothing has moved for 8.1s: ")
+	require.Contains(t, c2.Out.String(), "0 of 2 are v2, and nothing has moved for 15.1s: ")
 	require.Contains(t, c2.Out.String(), " is starting; its healthcheck has not succeeded yet: exit code 1")
 	s.is("v1", "a version that is never healthy")
 
@@ -206,11 +206,11 @@ func (s *swarmStage) refused(says string) {
 // testSwarmPaused stops a release in the midst of its instances, goes on with it, and aborts another one there.
 func testSwarmPaused(t *testing.T) {
 	s := newSwarmStage(t)
-	s.paced("replicas: 3, delay: 3s", "30s", 8080)
+	s.paced("replicas: 3, delay: 3s", "2m", 8080)
 	s.first()
 	for _, end := range []string{"resume", "abort"} {
 		c := start(t, s.dir, nil, "release", "start", "--version", "v2", "--name", end)
-		require.Eventually(t, func() bool { return s.rollNote() == "1 of 3 are v2" }, 30*time.Second, 50*time.Millisecond, c.Out.String())
+		require.Eventually(t, func() bool { return s.rollNote() == "1 of 3 are v2" }, 2*time.Minute, 50*time.Millisecond, c.Out.String())
 		if end == "resume" {
 			run(t, s.dir, "release", "pause")
 			require.Zero(t, c.End(t), c.Out.String())
@@ -235,7 +235,7 @@ func testSwarmPaused(t *testing.T) {
 // on its way back.
 func testSwarmForeign(t *testing.T) {
 	s := newSwarmStage(t)
-	s.paced("replicas: 1", "30s", 8080)
+	s.paced("replicas: 1", "2m", 8080)
 	s.first()
 	run(t, s.dir, "release", "start", "--version", "v2")
 	s.byHand("DEBUG=1")
@@ -249,7 +249,7 @@ func testSwarmForeign(t *testing.T) {
 	require.Eventually(t, func() bool {
 		now, err := s.roller.Rollout(t.Context())
 		return err == nil && now.State == strategies.RollDone
-	}, 30*time.Second, 50*time.Millisecond)
+	}, 2*time.Minute, 50*time.Millisecond)
 	c = start(t, s.dir, nil, "release", "resume")
 	require.Equal(t, 3, c.End(t), c.Out.String())
 	s.is("v1", "mended")
@@ -263,9 +263,10 @@ func testSwarmForeign(t *testing.T) {
 // testSwarmStuck has a way back fail: it is not rolled back again, it holds, and goes on once the cause is mended.
 func testSwarmStuck(t *testing.T) {
 	s := newSwarmStage(t)
-	s.paced("replicas: 2", "5s", 8080)
+	s.paced("replicas: 2", "1m", 8080)
 	s.first()
 	run(t, s.dir, "release", "start", "--version", "v2")
+	s.paced("replicas: 2", "5s", 8080)
 	require.NoError(t, os.Remove(s.extra()))
 	for _, says := range []string{"rollback: is rejected", "resume: it does not run yet"} {
 		command, says, _ := strings.Cut(says, ": ")
@@ -282,6 +283,7 @@ func testSwarmStuck(t *testing.T) {
 		require.Equal(t, "turned back", status)
 	}
 	require.NoError(t, os.Mkdir(s.extra(), 0o700))
+	s.paced("replicas: 2", "1m", 8080)
 	c := start(t, s.dir, nil, "release", "resume")
 	require.Equal(t, 3, c.End(t), c.Out.String())
 	s.is("v1", "mended")
@@ -306,7 +308,7 @@ func (s *swarmStage) byHand(variable string) {
 // testSwarmKilled kills the command at every mark between two calls of the swarm.
 func testSwarmKilled(t *testing.T) {
 	s := newSwarmStage(t)
-	s.paced("replicas: 2, parallelism: 2", "30s", 8080)
+	s.paced("replicas: 2, parallelism: 2", "2m", 8080)
 	// The first release's way back removes the service.
 	run(t, s.dir, "release", "start", "--version", "v1")
 	gone := marks(t, s.dir, "release", "rollback")
@@ -359,7 +361,7 @@ func (s *swarmStage) once(when string) {
 // testSwarmStopped stops the command between its look at the service and what it does there.
 func testSwarmStopped(t *testing.T) {
 	s := newSwarmStage(t)
-	s.paced("replicas: 2, parallelism: 2", "30s", 8080)
+	s.paced("replicas: 2, parallelism: 2", "2m", 8080)
 	s.first()
 	s.outlived(marksOf("swarm: "))
 }

@@ -60,6 +60,17 @@ def told(c):
     return i | {"state": "healthy"}
 
 
+def run(args, env, tries=5):
+    """Makes a container and starts it; again, where the engine has chosen a port that somebody else uses."""
+    try:
+        engine(*args, env=env)
+    except Refused as r:
+        if tries == 1 or "address already in use" not in str(r):
+            raise
+        engine("rm", "--force", name(request["instance"]))
+        run(args, env, tries - 1)
+
+
 def start(v):
     c = find(request["instance"])
     if c is None:
@@ -72,7 +83,8 @@ def start(v):
             args += ["--label", f"custom.{key}={value}"]
         for key in v.get("env", {}):
             args += ["--env", key]  # the value goes by the environment: arguments are seen by everybody
-        engine(*args, v["image"], *map(fill, v.get("command", [])), env={k: fill(x) for k, x in v.get("env", {}).items()})
+        args += [v["image"], *map(fill, v.get("command", []))]
+        run(args, {k: fill(x) for k, x in v.get("env", {}).items()})
     elif not c["State"]["Running"]:
         engine("start", c["Id"])
     return {"instance": told(find(request["instance"]))}

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/consul/api"
 	"github.com/stretchr/testify/require"
@@ -64,7 +63,7 @@ func TestRenderFaultsConsul(t *testing.T) {
 	faults := servers.NewFaults(t, url, nil)
 	d, err := consul.New(consul.Options{Address: url, Prefix: "test"})
 	require.NoError(t, err)
-	m, err := d.Agent("one", time.Minute)
+	m, err := d.Agent("one", lease)
 	require.NoError(t, err)
 	c := api.DefaultConfig()
 	c.Address = url

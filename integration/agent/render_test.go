@@ -198,7 +198,7 @@ type served struct {
 
 func (s *stage) serve(names ...string) *served {
 	s.t.Helper()
-	m, err := s.registry.Agent("one", time.Minute)
+	m, err := s.registry.Agent("one", lease)
 	require.NoError(s.t, err)
 	return s.serveIn(m, names...)
 }
@@ -307,7 +307,7 @@ func TestRenderFaults(t *testing.T) {
 		n.follows(t, "a b")
 	})
 	t.Run("another machine's loopback is not this one's", func(t *testing.T) {
-		m, err := s.registry.Agent("two", time.Minute)
+		m, err := s.registry.Agent("two", lease)
 		require.NoError(t, err)
 		_, err = m.Announce(t.Context(), []strategies.Registration{{Key: "shop/two.c", Address: v.address["c"], State: "up"}})
 		require.NoError(t, err)

@@ -55,7 +55,7 @@ func newStage(t *testing.T) *stage {
 	s.image = servers.Image(t, s.engine, application, `EXPOSE 8080
 ENV LISTEN=0.0.0.0:8080
 ENTRYPOINT ["/program"]
-HEALTHCHECK --interval=200ms --timeout=5s --retries=1 CMD ["/program", "probe"]
+HEALTHCHECK --interval=500ms --timeout=5s --retries=1 CMD ["/program", "probe"]
 `)
 	s.label = testLabel + "=" + servers.Application(t, s.engine, testLabel)
 	url, stop, err := servers.StartEtcd(t.Context())
@@ -158,6 +158,9 @@ func (s *stage) registered() (list []string) {
 
 // patience is how long a thing may take on a machine that is busy.
 const patience = 60 * time.Second
+
+// lease is how long what a test announces itself stays registered: longer than the test, for nobody renews it.
+const lease = time.Hour
 
 // shows waits until the registry has these keys and no others.
 func (s *stage) shows(want ...string) {

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/switchbackdb/switchback/internal/filelock"
+
+	"github.com/switchbackdb/switchback/drivers/service/engine"
 )
 
 // SwarmTurn waits until no other test works with the engine's swarm, and has it until the test ends.
@@ -26,34 +28,34 @@ func SwarmTurn(t testing.TB) {
 
 // Swarm has the engine be a swarm's manager until the test and its subtests end. An engine that was none is none again
 // then.
-func Swarm(t testing.TB, engine *client.Client) {
+func Swarm(t testing.TB, c *client.Client) {
 	t.Helper()
 	SwarmTurn(t)
-	info, err := engine.Info(t.Context(), client.InfoOptions{})
+	info, err := c.Info(t.Context(), client.InfoOptions{})
 	require.NoError(t, err)
 	if info.Info.Swarm.LocalNodeState != swarm.LocalNodeStateInactive {
 		return
 	}
-	_, err = engine.SwarmInit(t.Context(), client.SwarmInitOptions{ListenAddr: "127.0.0.1:2377", AdvertiseAddr: "127.0.0.1"})
+	_, err = c.SwarmInit(t.Context(), client.SwarmInitOptions{ListenAddr: "127.0.0.1:2377", AdvertiseAddr: "127.0.0.1"})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		_, err := engine.SwarmLeave(ctx, client.SwarmLeaveOptions{Force: true})
+		_, err := c.SwarmLeave(ctx, client.SwarmLeaveOptions{Force: true})
 		require.NoError(t, err)
 	})
 }
 
 // SwarmApplication returns a name for an application in the swarm. The services with that name or the label of it, their
 // containers, and the configs with the label are removed when the test ends.
-func SwarmApplication(t testing.TB, engine *client.Client, label string) string {
+func SwarmApplication(t testing.TB, c *client.Client, label string) string {
 	t.Helper()
 	name := "test-" + unique()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		services := []string{name}
-		labelled, err := engine.ServiceList(ctx, client.ServiceListOptions{Filters: make(client.Filters).Add("label", label+"="+name)})
+		labelled, err := c.ServiceList(ctx, client.ServiceListOptions{Filters: make(client.Filters).Add("label", label+"="+name)})
 		require.NoError(t, err)
 		for _, s := range labelled.Items {
 			if s.Spec.Name != name {
@@ -61,15 +63,14 @@ func SwarmApplication(t testing.TB, engine *client.Client, label string) string 
 			}
 		}
 		for _, service := range services {
-			if endTasks(ctx, t, engine, service) {
-				_, err := engine.ServiceRemove(ctx, service, client.ServiceRemoveOptions{})
-				require.NoError(t, err)
+			if endTasks(ctx, t, c, service) {
+				require.NoError(t, engine.RemoveService(ctx, c, service))
 			}
 		}
-		configs, err := engine.ConfigList(ctx, client.ConfigListOptions{Filters: make(client.Filters).Add("label", label+"="+name)})
+		configs, err := c.ConfigList(ctx, client.ConfigListOptions{Filters: make(client.Filters).Add("label", label+"="+name)})
 		require.NoError(t, err)
-		for _, c := range configs.Items {
-			_, err := engine.ConfigRemove(ctx, c.ID, client.ConfigRemoveOptions{})
+		for _, one := range configs.Items {
+			_, err := c.ConfigRemove(ctx, one.ID, client.ConfigRemoveOptions{})
 			require.NoError(t, err)
 		}
 	})
@@ -77,30 +78,30 @@ func SwarmApplication(t testing.TB, engine *client.Client, label string) string 
 }
 
 // endTasks ends the tasks of a service, so that none of its containers is left. It tells whether there is that service.
-func endTasks(ctx context.Context, t testing.TB, engine *client.Client, name string) bool {
+func endTasks(ctx context.Context, t testing.TB, c *client.Client, name string) bool {
 	t.Helper()
 	none := uint64(0)
 	require.Eventually(t, func() bool {
-		found, err := engine.ServiceInspect(ctx, name, client.ServiceInspectOptions{})
+		found, err := c.ServiceInspect(ctx, name, client.ServiceInspectOptions{})
 		if err != nil {
 			return true // there is none
 		}
 		spec := found.Service.Spec
 		spec.Mode = swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: &none}}
-		_, err = engine.ServiceUpdate(ctx, name, client.ServiceUpdateOptions{Version: found.Service.Version, Spec: spec})
+		_, err = c.ServiceUpdate(ctx, name, client.ServiceUpdateOptions{Version: found.Service.Version, Spec: spec})
 		return err == nil
 	}, 10*time.Second, 50*time.Millisecond)
 	filters := make(client.Filters).Add("label", "com.docker.swarm.service.name="+name)
 	require.Eventually(t, func() bool {
-		left, err := engine.ContainerList(ctx, client.ContainerListOptions{Filters: filters})
+		left, err := c.ContainerList(ctx, client.ContainerListOptions{Filters: filters})
 		return err == nil && len(left.Items) == 0
 	}, 45*time.Second, 50*time.Millisecond, "its containers do not end")
-	stopped, err := engine.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: filters})
+	stopped, err := c.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: filters})
 	require.NoError(t, err)
-	for _, c := range stopped.Items {
+	for _, one := range stopped.Items {
 		// The swarm removes them as well.
-		_, _ = engine.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+		_, _ = c.ContainerRemove(ctx, one.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
 	}
-	_, err = engine.ServiceInspect(ctx, name, client.ServiceInspectOptions{})
+	_, err = c.ServiceInspect(ctx, name, client.ServiceInspectOptions{})
 	return err == nil
 }

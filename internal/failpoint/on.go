@@ -4,7 +4,7 @@
 // step towards the outside. In this build, the process kills itself with SIGKILL at the mark chosen
 // by the environment:
 //
-//	SWITCHBACK_FAILPOINT_KILL=N    die at the Nth mark that is hit, counted from 1
+//	SWITCHBACK_FAILPOINT_KILL=N    die at the Nth mark that is hit, counted from 1, or at the first of that name
 //	SWITCHBACK_FAILPOINT_STOP=N    stop (SIGSTOP) there instead, until somebody sends SIGCONT
 //	SWITCHBACK_FAILPOINT_TRACE=F   append the name of each mark that is hit to file F
 package failpoint
@@ -26,11 +26,12 @@ func Hit(name string) {
 	if path := os.Getenv("SWITCHBACK_FAILPOINT_TRACE"); path != "" {
 		trace(path, name)
 	}
-	switch strconv.FormatInt(n, 10) {
-	case os.Getenv("SWITCHBACK_FAILPOINT_KILL"):
+	number := strconv.FormatInt(n, 10)
+	switch kill := os.Getenv("SWITCHBACK_FAILPOINT_KILL"); {
+	case kill == number, kill == name:
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
-	case os.Getenv("SWITCHBACK_FAILPOINT_STOP"):
+	case os.Getenv("SWITCHBACK_FAILPOINT_STOP") == number:
 		stop()
 	}
 }

@@ -44,7 +44,7 @@ func (r roller) raw(release, over string) strategies.Replacement {
 	v := r.version
 	v.Release, v.Slot, v.Name = release, strategies.Green, "v-"+release
 	v.Env = map[string]string{"LISTEN": "{{address}}", "NAME": "{{version}}", "SECRET": Secret}
-	return strategies.Replacement{Version: v, Over: over, Pace: r.pace, Grace: patience}
+	return strategies.Replacement{Version: v, Over: over, Pace: r.pace, Grace: Patience}
 }
 
 // await waits until the orchestrator has replaced all instances by those of the release.
@@ -58,7 +58,7 @@ func (r roller) await(t *testing.T, release string) (got strategies.Rollout) {
 		require.Empty(t, got.Foreign)
 		require.NotContains(t, got.Detail, Secret)
 		return got.State == strategies.RollDone
-	}, 2*patience, look, "want %s done", release)
+	}, Patience, look, "want %s done", release)
 	require.Equal(t, []int{got.Wanted, got.Wanted, 0}, []int{got.Updated, got.Healthy, got.Old})
 	require.Equal(t, "v-"+release, got.Version)
 	return got

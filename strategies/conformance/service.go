@@ -26,11 +26,11 @@ func Application(t *testing.T) string {
 	return path
 }
 
-// How long things may take on a busy machine, and how often they are looked at.
-const (
-	patience = 30 * time.Second
-	look     = 20 * time.Millisecond
-)
+// Patience is how long a thing may take on a machine that is busy.
+const Patience = 2 * time.Minute
+
+// look is how often it is looked at meanwhile.
+const look = 20 * time.Millisecond
 
 // Secret is in the environment of every application that the suite starts.
 const Secret = "s3cret-of-the-suite/&+"
@@ -57,7 +57,7 @@ func (s service) await(t *testing.T, id string, want strategies.State) (got stra
 		got, err = s.other.Observe(t.Context(), id)
 		require.NoError(t, err)
 		return got.State == want
-	}, patience, look, "want %s", want)
+	}, Patience, look, "want %s", want)
 	require.NotContains(t, got.Detail, Secret)
 	return got
 }
@@ -168,7 +168,7 @@ func (s service) refusesStale(t *testing.T) {
 	require.ErrorIs(t, s.other.Stop(t.Context(), op("late", 4), "r1-green", 0), strategies.ErrStaleFence)
 	require.ErrorIs(t, s.other.Remove(t.Context(), op("late", 4), "r1-green"), strategies.ErrStaleFence)
 	// Stopping, too, is seen by a run that is late.
-	require.NoError(t, s.s.Stop(t.Context(), op("stop", 7), "r0-green", patience))
+	require.NoError(t, s.s.Stop(t.Context(), op("stop", 7), "r0-green", Patience))
 	_, err = s.other.Start(t.Context(), op("late", 6), s.in("r0", "serve"))
 	require.ErrorIs(t, err, strategies.ErrStaleFence)
 	s.await(t, "r0-green", strategies.StateStopped)
@@ -179,7 +179,7 @@ func (s service) stopsAndStarts(t *testing.T) {
 	before := s.await(t, "r1-green", strategies.StateHealthy)
 	require.Error(t, s.s.Remove(t.Context(), op("remove", 7), "r1-green"), "it runs")
 	for range 2 { // the second time as after a crash
-		require.NoError(t, s.s.Stop(t.Context(), op("stop", 7), "r1-green", patience))
+		require.NoError(t, s.s.Stop(t.Context(), op("stop", 7), "r1-green", Patience))
 	}
 	s.await(t, "r1-green", strategies.StateStopped)
 	s.answers(t, before.Address, "")
@@ -209,7 +209,7 @@ func (s service) tellsIll(t *testing.T) {
 		require.Contains(t, []strategies.State{strategies.StateStarting, strategies.StateFailing}, i.State)
 		require.NotContains(t, i.Detail, Secret)
 		return i.Detail != ""
-	}, patience, look)
+	}, Patience, look)
 	require.NoError(t, s.s.Stop(t.Context(), op("stop", 7), "ill-green", time.Second))
 }
 
@@ -220,7 +220,7 @@ func (s service) tellsEnded(t *testing.T) {
 }
 
 func (s service) removes(t *testing.T) {
-	require.NoError(t, s.s.Stop(t.Context(), op("stop", 7), "r1-green", patience))
+	require.NoError(t, s.s.Stop(t.Context(), op("stop", 7), "r1-green", Patience))
 	list, err := s.s.List(t.Context())
 	require.NoError(t, err)
 	require.Len(t, list, 5)

@@ -19,6 +19,7 @@ import (
 	"net/url"
 	"regexp"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -130,7 +131,7 @@ func (s *Service) Start(ctx context.Context, op strategies.Operation, v strategi
 		if err := s.enter(ctx, op); err != nil {
 			return fail(err)
 		}
-		if _, err := s.engine.ContainerStart(ctx, c.ID, client.ContainerStartOptions{}); err != nil {
+		if err := s.run(ctx, c.ID); err != nil {
 			return fail(explainStart(name(c), err))
 		}
 		failpoint.Hit("docker: started")
@@ -140,6 +141,24 @@ func (s *Service) Start(ctx context.Context, op strategies.Operation, v strategi
 		detail = ""
 	}
 	return instance(c, strategies.StateStarting, detail), nil
+}
+
+// portTries is how often a container is started for which the engine finds no port: it goes on behind the ones it tried, which
+// may be those of connections on a busy machine.
+const portTries = 5
+
+func (s *Service) run(ctx context.Context, container string) error {
+	for try := 1; ; try++ {
+		_, err := s.engine.ContainerStart(ctx, container, client.ContainerStartOptions{})
+		if err == nil || try == portTries || !strings.Contains(err.Error(), "address already in use") {
+			return err
+		}
+		select {
+		case <-time.After(time.Duration(try) * 100 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // Observe implements strategies.Service.
@@ -186,6 +205,10 @@ func (s *Service) Stop(ctx context.Context, op strategies.Operation, id string, 
 		return fail(err)
 	}
 	failpoint.Hit("docker: stopping")
+	// The engine takes no condition along with a request, so the last thing before it is to look for a newer run again.
+	if err := s.enter(ctx, op); err != nil {
+		return fail(err)
+	}
 	seconds := int(math.Ceil(grace.Seconds()))
 	if _, err := s.engine.ContainerStop(ctx, c.ID, client.ContainerStopOptions{Timeout: &seconds}); err != nil && !errdefs.IsNotFound(err) {
 		return fail(engine.Explain(err))

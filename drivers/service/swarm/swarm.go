@@ -238,7 +238,7 @@ func (o *Orchestrator) Withdraw(ctx context.Context, op strategies.Operation, re
 		return fail(err)
 	}
 	failpoint.Hit("swarm: emptied")
-	if _, err := o.engine.ServiceRemove(ctx, s.ID, client.ServiceRemoveOptions{}); err != nil && !errdefs.IsNotFound(err) {
+	if err := engine.RemoveService(ctx, o.engine, s.ID); err != nil {
 		return fail(explain(err))
 	}
 	failpoint.Hit("swarm: removed")
@@ -302,8 +302,8 @@ const (
 	emptyLooks = 10
 )
 
-// settleWait is how long a task may take to run: longer than a swarm waits before it starts one again.
-const settleWait = 15 * time.Second
+// settleWait is how long a task may take to run: longer than a swarm waits before it starts one again, and than a busy engine takes.
+const settleWait = 30 * time.Second
 
 // alone does something that looks at the service and then changes it. Where somebody else has changed it in
 // between, be it the swarm itself, it looks again.

@@ -17,16 +17,19 @@ import (
 	"github.com/moby/moby/client"
 	"github.com/stretchr/testify/require"
 
+	"github.com/switchbackdb/switchback/drivers/service/engine"
 	"github.com/switchbackdb/switchback/integration/servers"
 	"github.com/switchbackdb/switchback/internal/freeport"
 	"github.com/switchbackdb/switchback/strategies"
 	"github.com/switchbackdb/switchback/strategies/conformance"
 )
 
-// TestMain runs tests beside each other on a machine with few processors, too: what takes their time is a swarm that waits.
+// TestMain runs a few tests beside each other on a machine with few processors, too: what takes their time is the engine, and a swarm
+// that waits. With more of them the containers' healthchecks, each of which is a process that the engine starts in one, leave no time for
+// anything else.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "4"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
@@ -34,7 +37,7 @@ func TestMain(m *testing.M) {
 
 const (
 	plain  = "EXPOSE 8080\nENTRYPOINT [\"/program\"]\n"
-	probed = plain + "HEALTHCHECK --interval=100ms --timeout=5s --retries=2 CMD [\"/program\", \"probe\"]\n"
+	probed = plain + "HEALTHCHECK --interval=1s --timeout=5s --retries=2 CMD [\"/program\", \"probe\"]\n"
 )
 
 // bench is an application in the swarm, with an image of the suite's application.
@@ -116,7 +119,7 @@ func await(t *testing.T, o *Orchestrator, want strategies.RollState, see ...func
 			f(now)
 		}
 		return now.State == want
-	}, time.Minute, 20*time.Millisecond, "want %s", want)
+	}, conformance.Patience, 20*time.Millisecond, "want %s", want)
 	return now
 }
 
@@ -230,7 +233,7 @@ func testNeverHealthy(t *testing.T) {
 		require.Equal(t, strategies.RollGoing, now.State)
 		require.NotContains(t, now.Detail, conformance.Secret)
 		return strings.Contains(now.Detail, "non-zero exit (3)")
-	}, time.Minute, 20*time.Millisecond)
+	}, conformance.Patience, 20*time.Millisecond)
 	require.NoError(t, o.Withdraw(t.Context(), operation("00"), "r0"))
 	await(t, o, strategies.RollAbsent)
 
@@ -317,8 +320,7 @@ func testForeign(t *testing.T) {
 	}})
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		_, err := b.engine.ServiceRemove(context.WithoutCancel(t.Context()), made.ID, client.ServiceRemoveOptions{})
-		require.NoError(t, err)
+		require.NoError(t, engine.RemoveService(context.WithoutCancel(t.Context()), b.engine, made.ID))
 	})
 	require.ErrorIs(t, other.Roll(t.Context(), operation("1"), b.to(t, other, "r1", "serve", "", quick)), strategies.ErrForeignChange)
 	require.ErrorIs(t, other.Withdraw(t.Context(), operation("1"), "r1"), strategies.ErrForeignChange)

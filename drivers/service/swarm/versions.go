@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/containerd/errdefs"
 	api "github.com/moby/moby/api/types/swarm"
 	"github.com/moby/moby/client"
 
@@ -434,7 +433,7 @@ func (s *Versions) Remove(ctx context.Context, op strategies.Operation, id strin
 	if i.State != strategies.StateStopped {
 		return fail(fmt.Errorf("its service %s has tasks: stop it first", found.Spec.Name))
 	}
-	if _, err := s.swarm.engine.ServiceRemove(ctx, found.ID, client.ServiceRemoveOptions{}); err != nil && !errdefs.IsNotFound(err) {
+	if err := engine.RemoveService(ctx, s.swarm.engine, found.ID); err != nil {
 		return fail(explain(err))
 	}
 	failpoint.Hit("swarm: removed")

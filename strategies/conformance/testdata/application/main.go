@@ -76,7 +76,7 @@ func load(target string) {
 			all.Wait()
 			fmt.Printf("%d requests, %d failed %s\n", n, failed, last)
 			return
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(25 * time.Millisecond):
 		}
 		all.Go(func() {
 			if err := once(host, port, path, n); err != nil {
