@@ -49,7 +49,7 @@ func resolveCommand() *cli.Command {
 		Name:      "resolve",
 		Usage:     "say what became of a step that failed half way and was mended by hand",
 		ArgsUsage: "CHANGE:PHASE",
-		Flags:     runFlags(&cli.StringFlag{Name: "as", Usage: "`applied` or pending", Required: true}),
+		Flags:     runFlags(&cli.StringFlag{Name: "as", Usage: "`applied` or pending"}),
 		Action: func(c *cli.Context) error {
 			change, phase, ok := strings.Cut(c.Args().First(), ":")
 			if !ok || c.NArg() != 1 {
@@ -57,6 +57,9 @@ func resolveCommand() *cli.Command {
 			}
 			p, err := migrate.ParsePhase(phase)
 			if err != nil {
+				return err
+			}
+			if err := given(c, "as"); err != nil {
 				return err
 			}
 			as := c.String("as")

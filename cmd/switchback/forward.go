@@ -62,7 +62,7 @@ func purgeCommand() *cli.Command {
 			&cli.StringFlag{Name: "snapshot", Usage: "the `ID` of a snapshot that stands behind the purge; it is verified first"},
 			&cli.StringFlag{Name: "no-snapshot", Usage: "purge without one, for a `REASON` that is written to the journal"},
 		)...),
-		Action: purge,
+		Action: pointToList(purge),
 	}
 }
 

@@ -149,6 +149,14 @@ func usageError(c *cli.Context, err error, _ bool) error {
 	return fmt.Errorf("%w\n  next: %s --help", err, name)
 }
 
+// given returns an error where a flag that a command cannot do without is not there.
+func given(c *cli.Context, flag string) error {
+	if c.IsSet(flag) {
+		return nil
+	}
+	return usageError(c, fmt.Errorf("--%s is missing", flag), false)
+}
+
 func commands() []*cli.Command {
 	all := []*cli.Command{
 		initCommand(), newCommand(), planCommand(), sumCommand(), checkCommand(), recordCommand(),

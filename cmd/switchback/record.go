@@ -38,7 +38,7 @@ it is interrupted.
 The file has each statement once, without its constants: they never leave the memory of record. The
 application has to connect without TLS; passwords pass to the server as they come.`,
 		Flags: append(outputFlags(),
-			&cli.StringFlag{Name: "target", Required: true, Usage: "the database: a `URL`, or env:NAME of " + config.FileName},
+			&cli.StringFlag{Name: "target", Usage: "the database: a `URL`, or env:NAME of " + config.FileName},
 			&cli.StringFlag{Name: "listen", Value: "127.0.0.1:0", Usage: "the `ADDRESS` for the application; with port 0 any that is free"},
 			&cli.StringFlag{Name: "out", Value: "workload.sql", Usage: "the `FILE` that is written"},
 			&cli.DurationFlag{Name: "every", Value: 10 * time.Second, Usage: "how often it is written meanwhile"},
@@ -49,6 +49,9 @@ application has to connect without TLS; passwords pass to the server as they com
 }
 
 func runRecord(c *cli.Context) error {
+	if err := given(c, "target"); err != nil {
+		return err
+	}
 	p, err := openProject(c)
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ import (
 )
 
 func snapshotCommand() *cli.Command {
-	return &cli.Command{
+	all := &cli.Command{
 		Name:  "snapshot",
 		Usage: "copies of a database, proven to be restorable",
 		Subcommands: append([]*cli.Command{
@@ -57,6 +57,25 @@ func snapshotCommand() *cli.Command {
 			snapshotDiffCommand(),
 			pruneCommand(),
 		}, pinCommands()...),
+	}
+	for _, c := range all.Subcommands {
+		c.Action = pointToList(c.Action)
+	}
+	return all
+}
+
+// pointToList has a command that is given the ID of a snapshot say where the IDs are, when the store has none of it.
+func pointToList(run cli.ActionFunc) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		err := run(c)
+		if !errors.Is(err, snapshot.ErrNotFound) || strings.Contains(err.Error(), "\n  next: ") {
+			return err
+		}
+		next := "switchback snapshot list"
+		if c.IsSet("store") {
+			next += " --store " + c.String("store")
+		}
+		return fmt.Errorf("%w\n  next: %s", err, next)
 	}
 }
 
@@ -148,6 +167,18 @@ func snapshotID(c *cli.Context) (string, error) {
 	return c.Args().First(), nil
 }
 
+// namedSnapshot is the snapshot that a command's one argument names, with the project and the store that has it.
+func namedSnapshot(c *cli.Context) (p *project, store *snapshot.Store, id string, err error) {
+	if id, err = snapshotID(c); err != nil {
+		return nil, nil, "", err
+	}
+	if p, err = openProject(c); err != nil {
+		return nil, nil, "", err
+	}
+	store, err = p.store(c)
+	return p, store, id, err
+}
+
 // live is the target as something that can be restored over.
 func (t *target) live() (snapshot.Live, error) {
 	live, ok := t.db.(snapshot.Live)
@@ -233,15 +264,7 @@ func verifiedText(v *snapshot.Verification) string {
 }
 
 func snapshotShow(c *cli.Context) error {
-	id, err := snapshotID(c)
-	if err != nil {
-		return err
-	}
-	p, err := openProject(c)
-	if err != nil {
-		return err
-	}
-	store, err := p.store(c)
+	p, store, id, err := namedSnapshot(c)
 	if err != nil {
 		return err
 	}

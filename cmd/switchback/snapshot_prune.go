@@ -42,8 +42,11 @@ func pinCommands() []*cli.Command {
 	return []*cli.Command{
 		{
 			Name: "pin", Usage: "keep a snapshot from being pruned", ArgsUsage: "ID",
-			Flags: append(outputFlags(), storeFlag(), &cli.StringFlag{Name: "reason", Usage: "why, for people", Required: true}),
+			Flags: append(outputFlags(), storeFlag(), &cli.StringFlag{Name: "reason", Usage: "why, for people"}),
 			Action: func(c *cli.Context) error {
+				if err := given(c, "reason"); err != nil {
+					return err
+				}
 				if strings.TrimSpace(c.String("reason")) == "" {
 					return errors.New("--reason is empty: say why the snapshot is kept\n  state: nothing was changed")
 				}
@@ -59,15 +62,7 @@ func pinCommands() []*cli.Command {
 
 // pin pins a snapshot for a reason, or takes its pin away.
 func pin(c *cli.Context, reason string) error {
-	id, err := snapshotID(c)
-	if err != nil {
-		return err
-	}
-	p, err := openProject(c)
-	if err != nil {
-		return err
-	}
-	store, err := p.store(c)
+	p, store, id, err := namedSnapshot(c)
 	if err != nil {
 		return err
 	}

@@ -26,15 +26,7 @@ func snapshotRestore(c *cli.Context) error {
 	if err := tableFlagsFit(c); err != nil {
 		return err
 	}
-	id, err := snapshotID(c)
-	if err != nil {
-		return err
-	}
-	p, err := openProject(c)
-	if err != nil {
-		return err
-	}
-	store, err := p.store(c)
+	p, store, id, err := namedSnapshot(c)
 	if err != nil {
 		return err
 	}

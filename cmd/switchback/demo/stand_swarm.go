@@ -44,7 +44,7 @@ func (s *stand) clearSwarm(ctx context.Context) error {
 		return err
 	}
 	for _, one := range services.Items {
-		if _, err := s.engine.ServiceRemove(ctx, one.ID, client.ServiceRemoveOptions{}); err != nil {
+		if err := engine.RemoveService(ctx, s.engine, one.ID); err != nil {
 			return err
 		}
 	}
