@@ -29,6 +29,7 @@ type bencher struct {
 	part    string        // of a case, by its name
 	tables  []int         // how many tables these have
 	limit   time.Duration // for each peer that reads one
+	patient time.Duration // with each peer that changes a table
 }
 
 func main() {
@@ -54,6 +55,7 @@ func run(ctx context.Context) error {
 	engines := flag.String("engines", "postgres,mysql,sqlite", "those of the cases inspect, recipes, snapshots and swap")
 	part := flag.String("part", "", "of the case recipes what has this in its name: a kind of operation, or rollback")
 	limit := flag.Duration("limit", time.Minute, "for each reading and comparison by the peers of the case inspect")
+	patience := flag.Duration("patience", 20*time.Minute, "for each peer of the case recipes; of one that takes longer counts what it has copied by then")
 	flag.Parse()
 	switch flag.Arg(0) {
 	case "once":
@@ -61,7 +63,7 @@ func run(ctx context.Context) error {
 	case "serve":
 		return serveVersion(flag.Arg(1))
 	}
-	b := &bencher{rounds: *rounds, scale: *scale, report: &report{out: os.Stdout}, limit: *limit, engines: strings.Split(*engines, ","), part: *part}
+	b := &bencher{rounds: *rounds, scale: *scale, report: &report{out: os.Stdout}, limit: *limit, patient: *patience, engines: strings.Split(*engines, ","), part: *part}
 	for _, text := range strings.Split(*tables, ",") {
 		n, err := strconv.Atoi(text)
 		if err != nil {

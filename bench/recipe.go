@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -104,33 +106,18 @@ func people(ctx context.Context, k servers.Kind, n int) (url string, db *sql.DB,
 	return url, db, drop, nil
 }
 
+// beside are the figures of contenders that change a table of their own of n rows, by turns, while point updates go on.
+type beside struct {
+	kind     servers.Kind
+	n        int
+	rates    []*figure // rows a second
+	tails    []*figure // of an update, milliseconds
+	failures []string
+}
+
 func recipeOn(ctx context.Context, b *bencher, k servers.Kind, o recipeOperation) error {
-	n := b.amount(recipeRows)
-	var rates, tails []*figure
-	var failures []string
-	measure := func(who string, change func(url string) error) (err error) {
-		url, db, drop, err := people(ctx, k, n)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, drop()) }()
-		var took time.Duration
-		busy, err := underUpdates(ctx, db, k.Engine, n, func() (err error) {
-			took, err = timed(func() error { return change(url) })
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		rates = append(rates, &figure{who: who, values: []float64{float64(n) / took.Seconds()}})
-		tails = append(tails,
-			&figure{who: who + ", p50", values: []float64{busy.percentile(50)}},
-			&figure{who: who + ", p99", values: []float64{busy.percentile(99)}},
-			&figure{who: who + ", longest", values: []float64{busy.percentile(100)}})
-		failures = append(failures, fmt.Sprintf("%s: %d of %d updates failed", who, busy.failed, busy.failed+len(busy.latencies)))
-		return nil
-	}
-	if err := measure("switchback", func(url string) error {
+	c := &beside{kind: k, n: b.amount(recipeRows)}
+	if err := c.measure(ctx, "switchback", func(url string) error {
 		_, err := changeWith(ctx, url, o.operation, migrate.Contract)
 		return err
 	}); err != nil {
@@ -138,13 +125,45 @@ func recipeOn(ctx context.Context, b *bencher, k servers.Kind, o recipeOperation
 	}
 	peer := map[string]recipePeer{"postgres": {"pgroll", o.pgroll, pgrollWith}, "mysql": {"gh-ost", o.ghost, ghostWith}}[k.Engine]
 	if path, err := exec.LookPath(peer.program); err == nil {
-		if err := measure(peer.program, func(url string) error { return peer.run(ctx, path, url, peer.change) }); err != nil {
+		if err := c.measure(ctx, peer.program, func(url string) error {
+			limited, cancel := context.WithTimeout(ctx, b.patient)
+			defer cancel()
+			return peer.run(limited, path, url, peer.change)
+		}); err != nil {
 			return err
 		}
 	}
-	b.report.table(fmt.Sprintf("%s, %d rows on %s, expand to contract, updates going on", o.operation, n, k.Engine), "rows/s", rates)
-	b.report.table(fmt.Sprintf("a point update on %s meanwhile", k.Engine), "ms", tails)
-	fmt.Fprintln(b.report.out, strings.Join(failures, "; "))
+	b.report.table(fmt.Sprintf("%s, %d rows on %s, expand to contract, updates going on", o.operation, c.n, k.Engine), "rows/s", c.rates)
+	b.report.table(fmt.Sprintf("a point update on %s meanwhile", k.Engine), "ms", c.tails)
+	fmt.Fprintln(b.report.out, strings.Join(c.failures, "; "))
+	return nil
+}
+
+// measure has a contender change a table. Of one that was ended counts what it had copied.
+func (c *beside) measure(ctx context.Context, who string, change func(url string) error) (err error) {
+	url, db, drop, err := people(ctx, c.kind, c.n)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, drop()) }()
+	var took time.Duration
+	rows := c.n
+	busy, err := underUpdates(ctx, db, c.kind.Engine, c.n, func() (err error) {
+		took, err = timed(func() error { return change(url) })
+		if cut, ok := errors.AsType[unfinished](err); ok {
+			rows, who, err = cut.rows, who+", ended after "+took.Round(time.Second).String(), nil
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	c.rates = append(c.rates, &figure{who: who, values: []float64{float64(rows) / took.Seconds()}})
+	c.tails = append(c.tails,
+		&figure{who: who + ", p50", values: []float64{busy.percentile(50)}},
+		&figure{who: who + ", p99", values: []float64{busy.percentile(99)}},
+		&figure{who: who + ", longest", values: []float64{busy.percentile(100)}})
+	c.failures = append(c.failures, fmt.Sprintf("%s: %d of %d updates failed", who, busy.failed, busy.failed+len(busy.latencies)))
 	return nil
 }
 
@@ -215,6 +234,14 @@ type recipePeer struct {
 	run             func(ctx context.Context, path, url, change string) error
 }
 
+// unfinished says that a peer was ended, and how many rows it had copied.
+type unfinished struct{ rows int }
+
+func (u unfinished) Error() string { return fmt.Sprintf("ended when it had copied %d rows", u.rows) }
+
+// copied is what gh-ost says of its progress.
+var copied = regexp.MustCompile(`Copy: (\d+)/`)
+
 // ghostWith runs gh-ost on the server itself, without a replica, as its documentation has it for that, with chunks of the
 // size that our batches begin with.
 func ghostWith(ctx context.Context, path, url, alter string) error {
@@ -222,12 +249,19 @@ func ghostWith(ctx context.Context, path, url, alter string) error {
 	if err != nil {
 		return err
 	}
+	socket := filepath.Join(os.TempDir(), "bench-gh-ost.sock")
+	_ = os.Remove(socket) // of one that was ended
 	password, _ := target.User.Password()
 	command := exec.CommandContext(ctx, path, "--host="+target.Hostname(), "--port="+target.Port(), "--user="+target.User.Username(), "--password="+password,
 		"--database="+strings.Trim(target.Path, "/"), "--table=people", "--alter="+alter, "--approve-renamed-columns",
 		"--allow-on-master", "--assume-rbr", "--aliyun-rds", // its port is not the one that the server knows
-		"--chunk-size=2000", "--ok-to-drop-table", "--serve-socket-file="+filepath.Join(os.TempDir(), "bench-gh-ost.sock"), "--execute")
-	if out, err := command.CombinedOutput(); err != nil {
+		"--chunk-size=2000", "--ok-to-drop-table", "--serve-socket-file="+socket, "--execute")
+	out, err := command.CombinedOutput()
+	if said := copied.FindAllSubmatch(out, -1); ctx.Err() != nil && said != nil {
+		rows, err := strconv.Atoi(string(said[len(said)-1][1]))
+		return errors.Join(unfinished{rows}, err)
+	}
+	if err != nil {
 		return fmt.Errorf("gh-ost: %w: %s", err, out)
 	}
 	return nil
