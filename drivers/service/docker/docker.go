@@ -204,11 +204,6 @@ func (s *Service) Stop(ctx context.Context, op strategies.Operation, id string, 
 	if err != nil {
 		return fail(err)
 	}
-	failpoint.Hit("docker: stopping")
-	// The engine takes no condition along with a request, so the last thing before it is to look for a newer run again.
-	if err := s.enter(ctx, op); err != nil {
-		return fail(err)
-	}
 	seconds := int(math.Ceil(grace.Seconds()))
 	if _, err := s.engine.ContainerStop(ctx, c.ID, client.ContainerStopOptions{Timeout: &seconds}); err != nil && !errdefs.IsNotFound(err) {
 		return fail(engine.Explain(err))
@@ -252,12 +247,20 @@ func (s *Service) find(ctx context.Context, id string) (container.InspectRespons
 	return s.inspect(ctx, found.Items[0].ID)
 }
 
-// held passes the fence of an operation and returns the container of its instance, or ErrNotFound.
+// held returns the container of an operation's instance, or ErrNotFound. The engine takes no condition along with a request, so
+// the last thing before one is to look for a newer run.
 func (s *Service) held(ctx context.Context, op strategies.Operation, id string) (container.InspectResponse, error) {
-	if err := s.enter(ctx, op); err != nil {
-		return container.InspectResponse{}, err
+	c, missing := s.find(ctx, id)
+	if missing != nil && !errors.Is(missing, strategies.ErrNotFound) {
+		return c, missing
 	}
-	return s.find(ctx, id)
+	if missing == nil && c.State.Running {
+		failpoint.Hit("docker: runs")
+	}
+	if err := s.enter(ctx, op); err != nil {
+		return c, err
+	}
+	return c, missing
 }
 
 func (s *Service) inspect(ctx context.Context, containerID string) (container.InspectResponse, error) {
