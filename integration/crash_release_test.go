@@ -157,7 +157,7 @@ func (s *stage) load() {
 			s.requests.Add(1)
 			if err := ask(client, s.url); err != nil {
 				s.fails.Add(1)
-				s.failure.Store(err.Error())
+				s.failure.Store(time.Now().Format(time.TimeOnly) + " " + err.Error())
 			}
 		}
 	}()

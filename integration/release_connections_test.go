@@ -128,7 +128,7 @@ func testSwarmConnections(t *testing.T) {
     volumes: [".:/data"]
     ports: 28300-28399
     publish_mode: host
-    healthcheck: {command: [/program, --probe, "http://127.0.0.1:8080/healthz"], interval: 2s, timeout: 5s, retries: 2}
+    healthcheck: {command: [/program, --probe, "http://127.0.0.1:8080/healthz"], interval: 2s, timeout: 30s, retries: 3}
 `, s.application, connectionsImage(t, s.engine)))
 	s.proxied()
 	s.outAndBackBesideAll(&http.Client{Timeout: time.Minute})

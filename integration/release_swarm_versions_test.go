@@ -11,7 +11,8 @@ import (
 )
 
 // swarmVersionsConfig has two services of the swarm behind the proxy. The machine's ports stand for the swarm's mesh, which
-// not every kernel has.
+// not every kernel has. A swarm ends a task whose checks fail, whoever asks it: they fail late here, since on a busy machine a
+// check takes seconds to start.
 const swarmVersionsConfig = `  application: %[1]s
   strategy: canary
   healthy: 1m
@@ -24,7 +25,7 @@ const swarmVersionsConfig = `  application: %[1]s
     volumes: [".:/data"]
     ports: 28200-28299
     publish_mode: host
-    healthcheck: {command: [/program, shop, --probe, "http://127.0.0.1:8080/healthz"], interval: 2s, timeout: 5s, retries: 2}
+    healthcheck: {command: [/program, shop, --probe, "http://127.0.0.1:8080/healthz"], interval: 2s, timeout: 30s, retries: 3}
 `
 
 // newVersionsStage has v1 released, behind the proxy.

@@ -50,10 +50,10 @@ func (b *Binary) Remove() {
 }
 
 // KillPoints are the marks at which the test of a name kills a command, the nth counted from 1 and the last always among
-// them: each where SWITCHBACK_KILLS says "all", otherwise every fifth from a first one that the name gives, so that tests
+// them: each where SWITCHBACK_KILLS says "all", otherwise every tenth from a first one that the name gives, so that tests
 // of a kind share the marks among them.
 func KillPoints(test string, of int) []int {
-	every, first := 5, 0
+	every, first := 10, 0
 	if os.Getenv("SWITCHBACK_KILLS") == "all" {
 		every = 1
 	}

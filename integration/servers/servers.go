@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -61,7 +62,7 @@ func Main() []Kind { return []Kind{Postgres17, MySQL9, MariaDB118} }
 // Variable is the environment variable that names a running server of the kind.
 func (k Kind) Variable() string { return "SWITCHBACK_TEST_" + strings.ToUpper(k.Name) + "_URL" }
 
-// password is that of the servers, which live on 127.0.0.1 for as long as the tests run.
+// password is that of the servers, which live for as long as the tests run.
 const password = "switchback"
 
 // Each runs a test on SQLite and on one server of each kind given, as subtests. In short mode only
@@ -245,15 +246,31 @@ func StartSmall(ctx context.Context, k Kind, disk int, more ...string) (string, 
 		return "", nil, fmt.Errorf("start %s: %w", k.Image, err)
 	}
 	stop := func() error { return testcontainers.TerminateContainer(c, testcontainers.StopTimeout(0)) }
-	host, err := c.Host(ctx)
+	host, p, err := reach(ctx, c, port)
 	if err != nil {
 		return "", stop, fmt.Errorf("find %s: %w", k.Image, err)
 	}
-	p, err := c.MappedPort(ctx, port)
-	if err != nil {
-		return "", stop, fmt.Errorf("find the port of %s: %w", k.Image, err)
-	}
 	return address(host, p), stop, nil
+}
+
+// reach is where a container's port is reached: at the container itself where this machine has a way to it, as it has on Linux to
+// Docker's own networks, else where the port is published. There Docker's proxy copies each byte, which takes a fifth of what the
+// server takes of the processor.
+func reach(ctx context.Context, c testcontainers.Container, port string) (string, network.Port, error) {
+	if itself, err := network.ParsePort(port); err == nil {
+		if ip, err := c.ContainerIP(ctx); err == nil && ip != "" {
+			dialer := net.Dialer{Timeout: time.Second}
+			if conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(ip, fmt.Sprint(itself.Num()))); err == nil {
+				return ip, itself, conn.Close()
+			}
+		}
+	}
+	host, err := c.Host(ctx)
+	if err != nil {
+		return "", network.Port{}, err
+	}
+	published, err := c.MappedPort(ctx, port)
+	return host, published, err
 }
 
 // command makes the server quick to test on: what it writes need not outlive it.

@@ -51,11 +51,12 @@ func Swarm(t testing.TB, c *client.Client) {
 func SwarmApplication(t testing.TB, c *client.Client, label string) string {
 	t.Helper()
 	name := "test-" + unique()
+	filters := make(client.Filters).Add("label", label+"="+name)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		services := []string{name}
-		labelled, err := c.ServiceList(ctx, client.ServiceListOptions{Filters: make(client.Filters).Add("label", label+"="+name)})
+		labelled, err := c.ServiceList(ctx, client.ServiceListOptions{Filters: filters})
 		require.NoError(t, err)
 		for _, s := range labelled.Items {
 			if s.Spec.Name != name {
@@ -67,14 +68,38 @@ func SwarmApplication(t testing.TB, c *client.Client, label string) string {
 				require.NoError(t, engine.RemoveService(ctx, c, service))
 			}
 		}
-		configs, err := c.ConfigList(ctx, client.ConfigListOptions{Filters: make(client.Filters).Add("label", label+"="+name)})
+		configs, err := c.ConfigList(ctx, client.ConfigListOptions{Filters: filters})
 		require.NoError(t, err)
 		for _, one := range configs.Items {
 			_, err := c.ConfigRemove(ctx, one.ID, client.ConfigRemoveOptions{})
 			require.NoError(t, err)
 		}
 	})
+	t.Cleanup(func() {
+		if t.Failed() {
+			logTasks(context.WithoutCancel(t.Context()), t, c, filters)
+		}
+	})
 	return name
+}
+
+// logTasks says what became of the tasks of services, which the swarm may have ended on its own.
+func logTasks(ctx context.Context, t testing.TB, c *client.Client, of client.Filters) {
+	services, err := c.ServiceList(ctx, client.ServiceListOptions{Filters: of})
+	if err != nil {
+		t.Log(err)
+		return
+	}
+	for _, s := range services.Items {
+		tasks, err := c.TaskList(ctx, client.TaskListOptions{Filters: make(client.Filters).Add("service", s.ID)})
+		if err != nil {
+			t.Log(err)
+		}
+		for _, task := range tasks.Items {
+			t.Logf("%s: a task of %s is %s since %s, to be %s: %s %s", s.Spec.Name, task.CreatedAt.Format(time.TimeOnly), task.Status.State,
+				task.Status.Timestamp.Format(time.TimeOnly), task.DesiredState, task.Status.Message, task.Status.Err)
+		}
+	}
 }
 
 // endTasks ends the tasks of a service, so that none of its containers is left. It tells whether there is that service.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/url"
 	"os/exec"
 	"strings"
@@ -39,7 +40,7 @@ func Command(ctx context.Context, k Kind, rawURL, tool string, args ...string) (
 	}
 	password, _ := u.User.Password()
 	command, host, port := []string{"run", "--rm", "-i", "--network", "host", "--entrypoint", tool}, u.Hostname(), u.Port()
-	container, err := containerOf(ctx, u.Port())
+	container, err := containerOf(ctx, u)
 	if err != nil {
 		return nil, fmt.Errorf("ask Docker for the container of %s: %w", k.Image, err)
 	}
@@ -70,15 +71,38 @@ func Shell(t testing.TB, rawURL, script string) {
 	t.Helper()
 	u, err := url.Parse(rawURL)
 	require.NoError(t, err)
-	container, err := containerOf(t.Context(), u.Port())
+	container, err := containerOf(t.Context(), u)
 	require.NoError(t, err)
 	out, err := exec.CommandContext(t.Context(), "docker", "exec", container, "sh", "-ec", script).CombinedOutput()
 	require.NoError(t, err, "%s: %s", script, out)
 }
 
-// containerOf finds the container that publishes a port for IPv4, or "". For IPv6 another container may
-// have the same one.
-func containerOf(ctx context.Context, port string) (string, error) {
+// containerOf finds the container that a URL leads to, which is its own address or that of a port it publishes, or "".
+func containerOf(ctx context.Context, u *url.URL) (string, error) {
+	if ip := net.ParseIP(u.Hostname()); ip != nil && !ip.IsLoopback() {
+		return containerAt(ctx, u.Hostname())
+	}
+	return containerPublishing(ctx, u.Port())
+}
+
+// containerAt finds the container with an address on Docker's default network.
+func containerAt(ctx context.Context, ip string) (string, error) {
+	const each = `{{range $id, $c := .Containers}}{{$id}} {{$c.IPv4Address}}{{"\n"}}{{end}}`
+	out, err := exec.CommandContext(ctx, "docker", "network", "inspect", "bridge", "--format", each).Output()
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(out)) {
+		id, address, _ := strings.Cut(line, " ")
+		if strings.HasPrefix(address, ip+"/") {
+			return id, nil
+		}
+	}
+	return "", nil
+}
+
+// containerPublishing finds the container that publishes a port for IPv4. For IPv6 another container may have the same one.
+func containerPublishing(ctx context.Context, port string) (string, error) {
 	out, err := exec.CommandContext(ctx, "docker", "ps", "--filter", "publish="+port, "--format", "{{.ID}} {{.Ports}}").Output()
 	if err != nil {
 		return "", err
