@@ -152,11 +152,5 @@ func dropsNote(t *testing.T, engine migrate.Engine) string {
 
 // copySlowLog copies the slow query log out of the container of a server.
 func copySlowLog(t *testing.T, server, to string) {
-	u, err := url.Parse(server)
-	require.NoError(t, err)
-	id, err := exec.CommandContext(t.Context(), "docker", "ps", "--quiet", "--filter", "publish="+u.Port()).Output()
-	require.NoError(t, err)
-	log, err := exec.CommandContext(t.Context(), "docker", "exec", strings.TrimSpace(string(id)), "cat", slowLogFile).Output()
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(to, log, 0o600))
+	require.NoError(t, os.WriteFile(to, []byte(servers.Shell(t, server, "cat "+slowLogFile)), 0o600))
 }

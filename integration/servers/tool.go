@@ -66,8 +66,8 @@ func Command(ctx context.Context, k Kind, rawURL, tool string, args ...string) (
 	return exec.CommandContext(ctx, "docker", command...), nil
 }
 
-// Shell runs a script in the container of a server that runs on this machine.
-func Shell(t testing.TB, rawURL, script string) {
+// Shell runs a script in the container of a server that runs on this machine, and returns what it prints.
+func Shell(t testing.TB, rawURL, script string) string {
 	t.Helper()
 	u, err := url.Parse(rawURL)
 	require.NoError(t, err)
@@ -75,6 +75,7 @@ func Shell(t testing.TB, rawURL, script string) {
 	require.NoError(t, err)
 	out, err := exec.CommandContext(t.Context(), "docker", "exec", container, "sh", "-ec", script).CombinedOutput()
 	require.NoError(t, err, "%s: %s", script, out)
+	return string(out)
 }
 
 // containerOf finds the container that a URL leads to, which is its own address or that of a port it publishes, or "".
