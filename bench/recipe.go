@@ -146,6 +146,12 @@ func (c *beside) measure(ctx context.Context, who string, change func(url string
 		return err
 	}
 	defer func() { err = errors.Join(err, drop()) }()
+	locks, err := watchLocks(ctx, c.kind)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, locks.end(ctx)) }()
+	db.SetMaxIdleConns(0) // what filled the table knows nothing of that
 	var took time.Duration
 	rows := c.n
 	busy, err := underUpdates(ctx, db, c.kind.Engine, c.n, func() (err error) {
@@ -163,6 +169,11 @@ func (c *beside) measure(ctx context.Context, who string, change func(url string
 		&figure{who: who + ", p50", values: []float64{busy.percentile(50)}},
 		&figure{who: who + ", p99", values: []float64{busy.percentile(99)}},
 		&figure{who: who + ", longest", values: []float64{busy.percentile(100)}})
+	waits, err := locks.figures(ctx, db, who)
+	if err != nil {
+		return err
+	}
+	c.tails = append(c.tails, waits...)
 	c.failures = append(c.failures, fmt.Sprintf("%s: %d of %d updates failed", who, busy.failed, busy.failed+len(busy.latencies)))
 	return nil
 }

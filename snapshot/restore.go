@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -233,7 +234,20 @@ func displacedContent(ctx context.Context, session *migrate.Session, displaced s
 		}
 		return c, nil
 	}
-	return Content{}, fmt.Errorf("the journal does not tell of a restore that displaced %s\n  state: nothing was changed\n  next: switchback history", displaced)
+	return Content{}, fmt.Errorf("the journal does not tell of a restore that displaced %s\n  state: nothing was changed\n  next: %s", displaced, nextUndo(entries))
+}
+
+// nextUndo says which command would take the newest restore of the journal back.
+func nextUndo(entries []migrate.Entry) string {
+	for _, e := range slices.Backward(entries) {
+		var d struct {
+			Displaced string `json:"displaced"`
+		}
+		if e.Kind == migrate.RunEntry && json.Unmarshal([]byte(e.Detail), &d) == nil && d.Displaced != "" {
+			return fmt.Sprintf("switchback snapshot restore --undo %s takes back the newest: %s", d.Displaced, e.Action)
+		}
+	}
+	return "switchback history"
 }
 
 func detailOf(displaced string) string { return fmt.Sprintf("{\"displaced\":%q}", displaced) }

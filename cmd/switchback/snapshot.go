@@ -60,9 +60,15 @@ func snapshotCommand() *cli.Command {
 	}
 	for _, c := range all.Subcommands {
 		c.Action = pointToList(c.Action)
+		if strings.HasPrefix(c.ArgsUsage, "ID") {
+			c.Description = latestHelp
+		}
 	}
 	return all
 }
+
+const latestHelp = `The ID ` + latest + ` is the newest snapshot of the store that is not known to be damaged; restore takes the newest of the
+database that it restores over.`
 
 // pointToList has a command that is given the ID of a snapshot say where the IDs are, when the store has none of it.
 func pointToList(run cli.ActionFunc) cli.ActionFunc {
@@ -175,9 +181,41 @@ func namedSnapshot(c *cli.Context) (p *project, store *snapshot.Store, id string
 	if p, err = openProject(c); err != nil {
 		return nil, nil, "", err
 	}
-	store, err = p.store(c)
+	if store, err = p.store(c); err != nil {
+		return nil, nil, "", err
+	}
+	id, err = p.snapshotNamed(c, store, id)
 	return p, store, id, err
 }
+
+// latest names the newest snapshot that is not known to be damaged.
+const latest = "latest"
+
+// snapshotNamed is the ID of what a user calls a snapshot. The latest is that of the database that the flags name, or that
+// would be restored over; else of all that the store has.
+func (p *project) snapshotNamed(c *cli.Context, store *snapshot.Store, name string) (string, error) {
+	if name != latest {
+		return name, nil
+	}
+	list, err := store.List(c.Context)
+	if err != nil {
+		return "", err
+	}
+	if over := c.Command.Name == "restore" && c.String("into") == ""; over || namesDatabase(c) {
+		if list, err = p.ofDatabase(c, list); err != nil {
+			return "", err
+		}
+	}
+	for _, l := range slices.Backward(list) {
+		if l.Manifest != nil && (l.Verified == nil || l.Verified.OK || l.Verified.OnlyAsserted()) {
+			return l.ID, nil
+		}
+	}
+	return "", fmt.Errorf("there is no %s snapshot in %s: none was finished that is not known to be damaged\n  next: switchback snapshot list", latest, store)
+}
+
+// namesDatabase tells whether the flags of a command name one.
+func namesDatabase(c *cli.Context) bool { return c.String("url") != "" || c.String("env") != "" }
 
 // live is the target as something that can be restored over.
 func (t *target) live() (snapshot.Live, error) {
@@ -201,8 +239,10 @@ func snapshotList(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if list, err = p.ofDatabase(c, list); err != nil {
-		return err
+	if namesDatabase(c) {
+		if list, err = p.ofDatabase(c, list); err != nil {
+			return err
+		}
 	}
 	rows := [][]string{{"ID", "SOURCE", "ROWS", "STORED", "VERIFIED", "NOTE"}}
 	for _, l := range list {
@@ -218,18 +258,37 @@ func snapshotList(c *cli.Context) error {
 	} else {
 		p.out.table(rows)
 	}
-	if list == nil {
-		list = []snapshot.Listed{}
+	documents := make([]listedDocument, 0, len(list))
+	for _, l := range list {
+		documents = append(documents, documentOf(l))
 	}
-	return p.out.document(map[string]any{"snapshots": list})
+	return p.out.document(map[string]any{"snapshots": documents})
 }
 
-// ofDatabase are the snapshots of the database that the flags name, or all of them. One that was never finished does not
-// say what it is of.
-func (p *project) ofDatabase(c *cli.Context, list []snapshot.Listed) ([]snapshot.Listed, error) {
-	if c.String("url") == "" && c.String("env") == "" {
-		return list, nil
+// listedDocument is the JSON of a snapshot in a list: what a script chooses one by.
+type listedDocument struct {
+	snapshot.Listed
+	Created *time.Time `json:"created,omitempty"` // this and what follows it: of a snapshot that was finished
+	Source  string     `json:"source,omitempty"`
+	Engine  string     `json:"engine,omitempty"`
+	Rows    int64      `json:"rows"`
+	Stored  int64      `json:"stored_bytes"`
+	Note    string     `json:"note,omitempty"`
+	Tags    []string   `json:"tags,omitempty"`
+}
+
+func documentOf(l snapshot.Listed) listedDocument {
+	m := l.Manifest
+	if m == nil {
+		return listedDocument{Listed: l}
 	}
+	return listedDocument{
+		Listed: l, Created: &m.Created, Source: m.Source, Engine: m.Engine, Rows: m.Rows(), Stored: m.Stored(), Note: m.Note, Tags: m.Tags,
+	}
+}
+
+// ofDatabase are the snapshots of the target. One that was never finished does not say what it is of.
+func (p *project) ofDatabase(c *cli.Context, list []snapshot.Listed) ([]snapshot.Listed, error) {
 	env, err := p.environment(c)
 	if err != nil {
 		return nil, err
@@ -320,37 +379,37 @@ func (p *project) showContent(m *snapshot.Manifest) {
 }
 
 func snapshotVerify(c *cli.Context) error {
-	id, err := snapshotID(c)
-	if err != nil {
-		return err
-	}
-	p, err := openProject(c)
+	p, _, id, err := namedSnapshot(c)
 	if err != nil {
 		return err
 	}
 	if level := c.String("level"); c.IsSet("assert") && level != string(snapshot.LevelRestored) {
 		return fmt.Errorf("--assert asks the restored database, and --level %s restores none\n  state: nothing was done\n  next: the same with --level restored", level)
 	}
-	return p.verify(c, id, c.String("level"), "")
-}
-
-// verify verifies a snapshot and prints the outcome. The scratch is where databases can be made when the
-// flags name no place.
-func (p *project) verify(c *cli.Context, id, levelName, scratch string) error {
-	level, err := snapshot.ParseLevel(levelName)
+	v, err := p.verify(c, id, c.String("level"), "")
 	if err != nil {
 		return err
+	}
+	return p.outcome(v, v)
+}
+
+// verify verifies a snapshot and says the outcome. The scratch is where databases can be made when the
+// flags name no place.
+func (p *project) verify(c *cli.Context, id, levelName, scratch string) (*snapshot.Verification, error) {
+	level, err := snapshot.ParseLevel(levelName)
+	if err != nil {
+		return nil, err
 	}
 	store, err := p.store(c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	v, err := p.verified(c, store, id, level, scratch)
 	if errors.Is(err, snapshot.ErrNoKey) {
-		return fmt.Errorf("%w\n  state: nothing was changed\n  next: the same with --identity FILE, or with --level stored, which needs no key", err)
+		return nil, fmt.Errorf("%w\n  state: nothing was changed\n  next: the same with --identity FILE, or with --level stored, which needs no key", err)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	switch {
 	case v.OK:
@@ -360,7 +419,12 @@ func (p *project) verify(c *cli.Context, id, levelName, scratch string) error {
 	default:
 		p.out.printf("snapshot %s is DAMAGED:\n  %s\n  next: take another one, and keep this for what can be saved of it", id, strings.Join(v.Found, "\n  "))
 	}
-	if err := p.out.document(v); err != nil || v.OK {
+	return v, nil
+}
+
+// outcome prints the JSON of a command that has verified a snapshot, and ends it with what was found.
+func (p *project) outcome(document any, v *snapshot.Verification) error {
+	if err := p.out.document(document); err != nil || v.OK {
 		return err
 	}
 	return findings

@@ -59,11 +59,24 @@ func snapshotCreate(c *cli.Context) error {
 			t.out.printf("  warning: in the source already: %s", b)
 		}
 		if level := c.String("verify"); level != "" {
-			return t.verify(c, m.ID, level, t.url)
+			return t.createdAndVerified(c, m, level)
 		}
 		t.out.printf("  next: switchback snapshot verify %s", m.ID)
 		return t.out.document(m)
 	})
+}
+
+// createdAndVerified verifies a snapshot that was just taken, and prints both in one document.
+func (t *target) createdAndVerified(c *cli.Context, m *snapshot.Manifest, level string) error {
+	v, err := t.verify(c, m.ID, level, t.url)
+	if err != nil {
+		return err
+	}
+	document := struct {
+		*snapshot.Manifest
+		Verified *snapshot.Verification `json:"verified"`
+	}{m, v}
+	return t.outcome(document, v)
 }
 
 // snapshot takes one of the target.

@@ -91,6 +91,9 @@ func (p *project) compared(c *cli.Context, name string) (*compared, error) {
 	if err != nil {
 		return nil, err
 	}
+	if name, err = p.snapshotNamed(c, store, name); err != nil {
+		return nil, err
+	}
 	m, err := store.Manifest(c.Context, name)
 	if errors.Is(err, snapshot.ErrNotFound) && strings.Contains(name, ":") {
 		return p.comparedDatabase(c.Context, name)
