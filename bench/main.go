@@ -53,7 +53,7 @@ func run(ctx context.Context) error {
 	scale := flag.Float64("scale", 1, "scales the amounts, for a quick look")
 	tables := flag.String("tables", "100,1000,10000", "numbers of tables in the catalogues of the case inspect")
 	engines := flag.String("engines", "postgres,mysql,sqlite", "those of the cases inspect, recipes, snapshots and swap")
-	part := flag.String("part", "", "of the case recipes what has this in its name: a kind of operation, or rollback")
+	part := flag.String("part", "", "of the case recipes what has this in its name: a kind of operation, or rollback; of snapshots 1 tables or 200 tables")
 	limit := flag.Duration("limit", time.Minute, "for each reading and comparison by the peers of the case inspect")
 	patience := flag.Duration("patience", 20*time.Minute, "for each peer of the case recipes; of one that takes longer counts what it has copied by then")
 	flag.Parse()

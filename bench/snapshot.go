@@ -34,6 +34,9 @@ func snapshots(ctx context.Context, b *bencher) error {
 			continue
 		}
 		for _, tables := range []int{1, snapshotTables} {
+			if !strings.Contains(fmt.Sprintf("%d tables", tables), b.part) {
+				continue
+			}
 			if err := snapshotsOn(ctx, b, k, tables); err != nil {
 				return fmt.Errorf("%s: %w", k.Name, err)
 			}

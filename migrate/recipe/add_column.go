@@ -35,6 +35,9 @@ type addColumn struct {
 	op    AddColumn
 	table Table
 	rule  *rule // nil when no row has to be filled
+	// loan is the default that the column has until contract, for statements that give a column without one a value before any
+	// trigger does, or are refused: LOAD DATA on MySQL, INSERT … SELECT on MariaDB.
+	loan string
 }
 
 func (o AddColumn) on() Table { return o.Table }
@@ -74,6 +77,13 @@ func (o AddColumn) recipe(p *planner) (recipe, error) {
 	if isConstant(c.Default) {
 		r.rule.initial[c.Name] = c.Default
 	}
+	if g, ok := p.engine.(*mysql); ok && c.NotNull && c.Default == "" {
+		if isConstant(fill) {
+			r.loan = fill
+		} else if g.mariadb {
+			p.note("From the end of backfill to contract, MariaDB refuses INSERT … SELECT of the version that does not write %s of %s, though a trigger gives the value: have it use VALUES, or contract soon.", word(c.Name), table)
+		}
+	}
 	return r, nil
 }
 
@@ -88,8 +98,8 @@ func (r *addColumn) expand(p *planner) error {
 	}); err != nil || r.rule == nil {
 		return err
 	}
-	if r.op.Column.Default != "" {
-		if err := p.step(nil, func(e *edit) { e.column(r.table, c.Name).Default = r.op.Column.Default }); err != nil {
+	if d := or(r.op.Column.Default, r.loan); d != "" {
+		if err := p.step(nil, func(e *edit) { e.column(r.table, c.Name).Default = d }); err != nil {
 			return err
 		}
 	}
@@ -106,4 +116,11 @@ func (r *addColumn) fill(p *planner) error {
 		return nil
 	}
 	return p.step(nil, func(e *edit) { e.column(r.table, r.op.Column.Name).NotNull = true })
+}
+
+func (r *addColumn) settle(p *planner) error {
+	if r.loan == "" {
+		return nil
+	}
+	return p.step(nil, func(e *edit) { e.column(r.table, r.op.Column.Name).Default = "" })
 }

@@ -78,5 +78,6 @@ func (o ChangeType) recipe(p *planner) (recipe, error) {
 		return nil, err
 	}
 	r.total, r.same[o.Column] = total, temp
+	r.rule.plain = total && o.Down == "" && p.engine.zero(c.Type) == "0" && p.engine.zero(o.Type) == "0"
 	return r, nil
 }

@@ -167,7 +167,7 @@ func (g *mysql) up(r *rule, st state, event string) string {
 	if r.once && event == "UPDATE" {
 		return ""
 	}
-	untouched := g.each(r, r.new, st, " AND ", func(c, q string) string { return g.same("NEW."+q, or(r.initial[c], "NULL"), r.types[c]) })
+	untouched := g.each(r, r.new, st, " AND ", func(c, q string) string { return g.unwritten(r, c, "NEW."+q, st) })
 	kept := g.each(r, r.new, st, " AND ", func(c, q string) string { return g.same("NEW."+q, "OLD."+q, r.types[c]) })
 	changed := g.each(r, r.old, st, " OR ", g.changed(r))
 	var condition string
@@ -188,6 +188,22 @@ func (g *mysql) up(r *rule, st state, event string) string {
 		sets = append(sets, fmt.Sprintf("SET NEW.%s = %s;", g.quote(r.name(c, st)), r.expression(g, r.up[c], st, "NEW.")))
 	}
 	return block(comment, condition, sets)
+}
+
+// unwritten is the condition that a row was inserted without a new column. One that is NOT NULL says NULL then; by LOAD DATA,
+// or where it has a default for the time being, what says nothing: which the new version may have written as well, where the
+// old shape has no value.
+func (g *mysql) unwritten(r *rule, column, says string, st state) string {
+	text := g.same(says, or(r.initial[column], "NULL"), r.types[column])
+	z, ok := r.quiet[column]
+	if !ok {
+		return text
+	}
+	value := r.expression(g, r.up[column], st, "NEW.")
+	if !slices.ContainsFunc(r.old, func(c string) bool { return value == "NEW."+g.quote(c) }) {
+		value = "(" + value + ")"
+	}
+	return fmt.Sprintf("(%s OR %s AND %s IS NOT NULL)", text, g.same(says, z, r.types[column]), value)
 }
 
 // down is a rule's part of the second pass.
@@ -317,18 +333,35 @@ func (g *mysql) demanding(d *schema.Database, s *sync, st state) []*schema.Colum
 	var list []*schema.Column
 	t := d.Schema(s.table.Schema).Table(s.table.Name)
 	for _, r := range s.rules {
+		if r.once { // it reads the old columns, and the new version writes the new one
+			continue
+		}
 		columns := r.old
 		if r.hidden {
 			columns = slices.Concat(r.old, r.new)
 		}
 		for _, name := range r.names(columns, st) {
-			c := t.Column(name)
-			if c != nil && c.NotNull && c.Default == "" && c.Generated == "" && schema.Value(c.Options, "auto_increment") == "" && g.silence(c.Type) != "" && !slices.Contains(list, c) {
+			if c := t.Column(name); g.demands(c) && !slices.Contains(list, c) {
 				list = append(list, c)
 			}
 		}
 	}
 	return list
+}
+
+// demands tells whether a row cannot do without a column, and there is a default that says nothing.
+func (g *mysql) demands(c *schema.Column) bool { return c != nil && c.Default == "" && g.demandsBut(c) }
+
+// demandsBut is demands, whatever default the column has.
+func (g *mysql) demandsBut(c *schema.Column) bool {
+	return c.NotNull && c.Generated == "" && schema.Value(c.Options, "auto_increment") == "" && g.silence(c.Type) != ""
+}
+
+// lasting tells whether a column that is NOT NULL, and that a version of the application does not write, has to have a default
+// for as long as there are triggers. MariaDB refuses INSERT … SELECT else, though a trigger gives the value; MySQL has LOAD
+// DATA say a date that is none. The others have none, so that a row without a value in either shape is refused as before.
+func (g *mysql) lasting(typ string) bool {
+	return g.mariadb || typ == "date" || strings.HasPrefix(typ, "datetime") || strings.HasPrefix(typ, "timestamp")
 }
 
 // silence is a default that says nothing, if need be one that is computed.

@@ -133,6 +133,13 @@ func (p *planner) expand(recipes []recipe) error {
 			return err
 		}
 	}
+	for _, r := range recipes {
+		if b, ok := r.(interface{ behindTriggers(*planner) error }); ok {
+			if err := b.behindTriggers(p); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
@@ -229,6 +236,9 @@ func (p *planner) exchange(recipes []recipe, o onlookers) error {
 			return err
 		}
 	}
+	if err := p.lend(); err != nil {
+		return err
+	}
 	p.demand(before, false)
 	if err := p.turn(p.turned()); err != nil {
 		return err
@@ -313,8 +323,8 @@ func (p *planner) reform(recipes []recipe) error {
 // write. A group that is interrupted leaves none behind, and the application must be able to add rows all the same.
 func (p *planner) demand(st state, again bool) {
 	g, ok := p.engine.(*mysql)
-	if !ok {
-		return
+	if !ok || g.mariadb {
+		return // there they have lasting defaults
 	}
 	const why = "If it ends here, no trigger writes it, and the application goes on. Changes the catalogue only."
 	for _, s := range p.syncs {
@@ -336,6 +346,34 @@ func (p *planner) demand(st state, again bool) {
 		}
 		p.raw(forward, back, func(*edit) {})
 	}
+}
+
+// lend gives columns of the attic to be a default that says nothing, until purge, where the engine wants one in spite of
+// triggers.
+func (p *planner) lend() error {
+	g, ok := p.engine.(*mysql)
+	if !ok || !g.mariadb {
+		return nil
+	}
+	for _, s := range p.syncs {
+		if err := p.lendTo(s.table, g.demanding(p.now, s, before)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lendTo gives columns a default that says nothing.
+func (p *planner) lendTo(table Table, columns []*schema.Column) error {
+	g, ok := p.engine.(*mysql)
+	if !ok || len(columns) == 0 {
+		return nil
+	}
+	return p.step(nil, func(e *edit) {
+		for _, c := range columns {
+			e.column(table, c.Name).Default = g.silence(c.Type)
+		}
+	})
 }
 
 func (p *planner) settle(recipes []recipe) error {

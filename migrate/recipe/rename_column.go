@@ -28,6 +28,6 @@ func (o RenameColumn) recipe(p *planner) (recipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.total, r.same[o.Column] = true, o.To
+	r.total, r.rule.plain, r.same[o.Column] = true, true, o.To
 	return r, nil
 }

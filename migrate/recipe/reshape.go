@@ -43,6 +43,9 @@ func (r *reshape) expand(p *planner) error {
 		for _, c := range r.added {
 			bare := *c
 			bare.NotNull, bare.Default = false, ""
+			if start, ok := r.start(p, c); ok {
+				bare.NotNull, bare.Default = true, start
+			}
 			bare.Options = slices.DeleteFunc(slices.Clone(c.Options), func(o schema.Property) bool { return o.Name == "on update" })
 			t.Columns = append(t.Columns, &bare)
 			for _, old := range r.rule.old {
@@ -58,16 +61,8 @@ func (r *reshape) expand(p *planner) error {
 	}); err != nil {
 		return err
 	}
-	if len(r.rule.initial) > 0 {
-		if err := p.step(nil, func(e *edit) {
-			for _, c := range r.added {
-				if d, ok := r.rule.initial[c.Name]; ok {
-					e.column(r.table, c.Name).Default = d
-				}
-			}
-		}); err != nil {
-			return err
-		}
+	if err := r.defaults(p); err != nil {
+		return err
 	}
 	if p.rebuilds() {
 		p.noteTriggers(r.table)
@@ -91,6 +86,70 @@ func (r *reshape) expand(p *planner) error {
 			}
 		}
 		p.check(r.table, s.key, r.rule, required)
+	}
+	return nil
+}
+
+// start is the default with which a new column is NOT NULL from the beginning, in the catalogue only. To set it NOT NULL once
+// its rows are filled MySQL and MariaDB write the table anew, and so does each of their replicas, one after the other.
+func (r *reshape) start(p *planner, c *schema.Column) (string, bool) {
+	g, ok := p.engine.(*mysql)
+	if !ok || !r.rule.plain || !c.NotNull {
+		return "", false
+	}
+	d := or(r.rule.initial[c.Name], g.zero(c.Type))
+	return d, d != ""
+}
+
+// defaults gives the new columns their defaults, and old ones those that they have until purge.
+func (r *reshape) defaults(p *planner) error {
+	if err := p.step(nil, func(e *edit) {
+		for _, c := range r.added {
+			if d, ok := r.rule.initial[c.Name]; ok {
+				e.column(r.table, c.Name).Default = d
+			}
+		}
+	}); err != nil {
+		return err
+	}
+	g, ok := p.engine.(*mysql)
+	if !ok || r.rule.hidden {
+		return nil
+	}
+	var old []*schema.Column
+	for _, name := range r.rule.old {
+		if c := p.now.Schema(r.table.Schema).Table(r.table.Name).Column(name); g.demands(c) && g.lasting(c.Type) {
+			old = append(old, c)
+		}
+	}
+	return p.lendTo(r.table, old)
+}
+
+// behindTriggers gives new columns the defaults that last until contract, and takes those away that they were made with. Before
+// there are triggers, a row with such a default would look as if it were filled.
+func (r *reshape) behindTriggers(p *planner) error {
+	g, ok := p.engine.(*mysql)
+	if !ok {
+		return nil
+	}
+	var lasting []string
+	if err := p.step(nil, func(e *edit) {
+		for _, c := range r.added {
+			z, quiet := r.rule.quiet[c.Name]
+			switch {
+			case !quiet:
+			case g.lasting(c.Type):
+				e.column(r.table, c.Name).Default = z
+				lasting = append(lasting, word(c.Name))
+			default:
+				e.column(r.table, c.Name).Default = ""
+			}
+		}
+	}); err != nil {
+		return err
+	}
+	if len(lasting) > 0 && !r.rule.hidden {
+		p.note("Until contract, a row of %s that is written without %s in either shape gets a value that says nothing, where it was refused.", r.table, strings.Join(lasting, ", "))
 	}
 	return nil
 }
@@ -179,7 +238,7 @@ func (r *reshape) standIn(p *planner, columns []string) error {
 // notNull sets the new columns NOT NULL that have to be.
 func (r *reshape) notNull(p *planner) error {
 	for _, c := range r.added {
-		if !c.NotNull {
+		if !c.NotNull || p.now.Schema(r.table.Schema).Table(r.table.Name).Column(c.Name).NotNull {
 			continue
 		}
 		if p.engine.name() == "mariadb" && strings.HasPrefix(c.Type, "timestamp") {
@@ -566,7 +625,7 @@ func newReshape(p *planner, op Operation, table Table, rule *rule, added []*sche
 // newKeyReshape is newReshape for columns that may be keys.
 func newKeyReshape(p *planner, op Operation, table Table, rule *rule, added []*schema.Column) (*reshape, error) {
 	t := p.now.Schema(table.Schema).Table(table.Name)
-	rule.types, rule.initial = map[string]string{}, map[string]string{}
+	rule.types, rule.initial, rule.quiet = map[string]string{}, map[string]string{}, map[string]string{}
 	if rule.renamed == nil {
 		rule.renamed = map[string]string{}
 	}
@@ -600,6 +659,8 @@ func newKeyReshape(p *planner, op Operation, table Table, rule *rule, added []*s
 		rule.types[c.Name] = c.Type
 		if isConstant(c.Default) && !(p.rebuilds() && unique(t, rule.old)) {
 			rule.initial[c.Name] = c.Default
+		} else if g, ok := p.engine.(*mysql); ok && g.demandsBut(c) {
+			rule.quiet[c.Name] = g.silence(c.Type)
 		}
 	}
 	if _, err := p.walkable(op, table); err != nil {

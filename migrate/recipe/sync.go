@@ -35,7 +35,9 @@ type rule struct {
 	up       map[string]string // new column: expression over the old ones
 	down     map[string]string // old column: expression over the new ones; none where old ones are not kept in step
 	initial  map[string]string // new column: its default, where that is a constant
+	quiet    map[string]string // new column that is NOT NULL without one: what a row may say there that is written without it
 	begins   map[string]string // old column: the same; nil where no trigger of the application has to find it in step
+	plain    bool              // each shape follows from the other, whatever the value: what is not filled is told from what is
 	hidden   bool              // no version of the application knows the new columns before contract
 	once     bool              // up gives a first value only: the old columns do not rule the new ones
 	renamed  map[string]string // names that change at contract
@@ -227,6 +229,9 @@ func (p *planner) unfilled(r *rule) string {
 		stands := q + " IS NULL"
 		if d, ok := r.initial[c]; ok {
 			stands = "(" + stands + " OR NOT " + e.distinct(q, d, r.types[c]) + ")"
+		}
+		if g, ok := e.(*mysql); ok && r.plain && r.quiet[c] != "" {
+			stands = "(" + stands + " OR " + g.same(q, r.quiet[c], r.types[c]) + ")"
 		}
 		differs := e.distinct(q, r.up[c], r.types[c])
 		if r.hidden {
