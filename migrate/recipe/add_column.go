@@ -2,6 +2,7 @@ package recipe
 
 import (
 	"fmt"
+	"regexp"
 
 	"github.com/switchbackdb/switchback/schema"
 )
@@ -39,6 +40,9 @@ type addColumn struct {
 	// trigger does, or are refused: LOAD DATA on MySQL, INSERT … SELECT on MariaDB.
 	loan string
 }
+
+// plainLiteral is a number or a text by itself, which every server takes for a default.
+var plainLiteral = regexp.MustCompile(`^(-?\d+(\.\d+)?|'([^'\\]|'')*')$`)
 
 func (o AddColumn) on() Table { return o.Table }
 
@@ -78,7 +82,7 @@ func (o AddColumn) recipe(p *planner) (recipe, error) {
 		r.rule.initial[c.Name] = c.Default
 	}
 	if g, ok := p.engine.(*mysql); ok && c.NotNull && c.Default == "" {
-		if isConstant(fill) {
+		if plainLiteral.MatchString(fill) {
 			r.loan = fill
 		} else if g.mariadb {
 			p.note("From the end of backfill to contract, MariaDB refuses INSERT … SELECT of the version that does not write %s of %s, though a trigger gives the value: have it use VALUES, or contract soon.", word(c.Name), table)
