@@ -98,10 +98,10 @@ func fill(ctx context.Context, db *sql.DB, engine string, n int) error {
 		"CREATE TABLE people (id integer PRIMARY KEY, first_name varchar(40) NOT NULL, last_name varchar(40) NOT NULL, full_name varchar(81), touched integer NOT NULL DEFAULT 0)",
 	}
 	if engine == "postgres" {
-		statements = append(statements, fmt.Sprintf("INSERT INTO people (id, first_name, last_name) SELECT i, 'first' || i, 'last' || i FROM generate_series(1, %d) AS i", n), "ANALYZE people")
+		statements = append(statements, fmt.Sprintf("INSERT INTO people (id, first_name, last_name, touched) SELECT i, 'first' || i, 'last' || i, i FROM generate_series(1, %d) AS i", n), "ANALYZE people")
 	} else {
 		statements = append(statements, "SET SESSION cte_max_recursion_depth = 10000000",
-			fmt.Sprintf("INSERT INTO people (id, first_name, last_name) WITH RECURSIVE s (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < %d) SELECT i, concat('first', i), concat('last', i) FROM s", n), "ANALYZE TABLE people")
+			fmt.Sprintf("INSERT INTO people (id, first_name, last_name, touched) WITH RECURSIVE s (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < %d) SELECT i, concat('first', i), concat('last', i), i FROM s", n), "ANALYZE TABLE people")
 	}
 	conn, err := db.Conn(ctx)
 	if err != nil {
