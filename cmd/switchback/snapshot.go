@@ -379,14 +379,14 @@ func (p *project) showContent(m *snapshot.Manifest) {
 }
 
 func snapshotVerify(c *cli.Context) error {
-	p, _, id, err := namedSnapshot(c)
+	p, store, id, err := namedSnapshot(c)
 	if err != nil {
 		return err
 	}
 	if level := c.String("level"); c.IsSet("assert") && level != string(snapshot.LevelRestored) {
 		return fmt.Errorf("--assert asks the restored database, and --level %s restores none\n  state: nothing was done\n  next: the same with --level restored", level)
 	}
-	v, err := p.verify(c, id, c.String("level"), "")
+	v, err := p.verify(c, store, id, c.String("level"), "")
 	if err != nil {
 		return err
 	}
@@ -395,12 +395,8 @@ func snapshotVerify(c *cli.Context) error {
 
 // verify verifies a snapshot and says the outcome. The scratch is where databases can be made when the
 // flags name no place.
-func (p *project) verify(c *cli.Context, id, levelName, scratch string) (*snapshot.Verification, error) {
+func (p *project) verify(c *cli.Context, store *snapshot.Store, id, levelName, scratch string) (*snapshot.Verification, error) {
 	level, err := snapshot.ParseLevel(levelName)
-	if err != nil {
-		return nil, err
-	}
-	store, err := p.store(c)
 	if err != nil {
 		return nil, err
 	}

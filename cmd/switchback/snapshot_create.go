@@ -59,7 +59,7 @@ func snapshotCreate(c *cli.Context) error {
 			t.out.printf("  warning: in the source already: %s", b)
 		}
 		if level := c.String("verify"); level != "" {
-			return t.createdAndVerified(c, m, level)
+			return t.createdAndVerified(c, store, m, level)
 		}
 		t.out.printf("  next: switchback snapshot verify %s", m.ID)
 		return t.out.document(m)
@@ -67,8 +67,8 @@ func snapshotCreate(c *cli.Context) error {
 }
 
 // createdAndVerified verifies a snapshot that was just taken, and prints both in one document.
-func (t *target) createdAndVerified(c *cli.Context, m *snapshot.Manifest, level string) error {
-	v, err := t.verify(c, m.ID, level, t.url)
+func (t *target) createdAndVerified(c *cli.Context, store *snapshot.Store, m *snapshot.Manifest, level string) error {
+	v, err := t.verify(c, store, m.ID, level, t.url)
 	if err != nil {
 		return err
 	}

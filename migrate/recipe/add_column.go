@@ -85,7 +85,7 @@ func (o AddColumn) recipe(p *planner) (recipe, error) {
 		if plainLiteral.MatchString(fill) {
 			r.loan = fill
 		} else if g.mariadb {
-			p.note("From the end of backfill to contract, MariaDB refuses INSERT … SELECT of the version that does not write %s of %s, though a trigger gives the value: have it use VALUES, or contract soon.", word(c.Name), table)
+			p.noteRefused(table, c.Name)
 		}
 	}
 	return r, nil

@@ -195,8 +195,8 @@ func (g *mysql) up(r *rule, st state, event string) string {
 // old shape has no value.
 func (g *mysql) unwritten(r *rule, column, says string, st state) string {
 	text := g.same(says, or(r.initial[column], "NULL"), r.types[column])
-	z, ok := r.quiet[column]
-	if !ok {
+	z := r.quiet[column]
+	if z == "" {
 		return text
 	}
 	value := r.expression(g, r.up[column], st, "NEW.")
@@ -357,11 +357,22 @@ func (g *mysql) demandsBut(c *schema.Column) bool {
 	return c.NotNull && c.Generated == "" && schema.Value(c.Options, "auto_increment") == "" && g.silence(c.Type) != ""
 }
 
+// quiet is what a column says in a row that was written without it, where that can be told from what was written. A timestamp is
+// another one for a session in another time zone; a binary column has zeros behind what it was given.
+func (g *mysql) quiet(typ string) string {
+	for _, prefix := range []string{"timestamp", "binary", "bit", "json"} {
+		if strings.HasPrefix(typ, prefix) {
+			return ""
+		}
+	}
+	return g.silence(typ)
+}
+
 // lasting tells whether a column that is NOT NULL, and that a version of the application does not write, has to have a default
 // for as long as there are triggers. MariaDB refuses INSERT … SELECT else, though a trigger gives the value; MySQL has LOAD
 // DATA say a date that is none. The others have none, so that a row without a value in either shape is refused as before.
 func (g *mysql) lasting(typ string) bool {
-	return g.mariadb || typ == "date" || strings.HasPrefix(typ, "datetime") || strings.HasPrefix(typ, "timestamp")
+	return g.quiet(typ) != "" && (g.mariadb || strings.HasPrefix(typ, "date"))
 }
 
 // silence is a default that says nothing, if need be one that is computed.
@@ -372,6 +383,8 @@ func (g *mysql) silence(typ string) string {
 		return zero
 	case strings.HasPrefix(typ, "binary"), strings.HasPrefix(typ, "varbinary"):
 		return "''"
+	case typ == "json" && g.mariadb:
+		return "'null'"
 	case typ == "json":
 		return "(CAST('null' AS JSON))"
 	case inBytes(typ), strings.HasSuffix(typ, "blob"):

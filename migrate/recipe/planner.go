@@ -356,17 +356,21 @@ func (p *planner) lend() error {
 		return nil
 	}
 	for _, s := range p.syncs {
-		if err := p.lendTo(s.table, g.demanding(p.now, s, before)); err != nil {
+		if err := p.lendTo(g, s.table, g.demanding(p.now, s, before)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// noteRefused says that MariaDB does not take rows without a column that is NOT NULL and cannot have a default meanwhile.
+func (p *planner) noteRefused(table Table, column string) {
+	p.note("From the end of backfill to contract, MariaDB refuses INSERT … SELECT of the version that does not write %s of %s, though a trigger gives the value: have it use VALUES, or contract soon.", word(column), table)
+}
+
 // lendTo gives columns a default that says nothing.
-func (p *planner) lendTo(table Table, columns []*schema.Column) error {
-	g, ok := p.engine.(*mysql)
-	if !ok || len(columns) == 0 {
+func (p *planner) lendTo(g *mysql, table Table, columns []*schema.Column) error {
+	if len(columns) == 0 {
 		return nil
 	}
 	return p.step(nil, func(e *edit) {

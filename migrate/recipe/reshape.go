@@ -94,7 +94,7 @@ func (r *reshape) expand(p *planner) error {
 // its rows are filled MySQL and MariaDB write the table anew, and so does each of their replicas, one after the other.
 func (r *reshape) start(p *planner, c *schema.Column) (string, bool) {
 	g, ok := p.engine.(*mysql)
-	if !ok || !r.rule.plain || !c.NotNull {
+	if !ok || !r.rule.plain || !c.NotNull || g.quiet(c.Type) == "" {
 		return "", false
 	}
 	d := or(r.rule.initial[c.Name], g.zero(c.Type))
@@ -122,7 +122,7 @@ func (r *reshape) defaults(p *planner) error {
 			old = append(old, c)
 		}
 	}
-	return p.lendTo(r.table, old)
+	return p.lendTo(g, r.table, old)
 }
 
 // behindTriggers gives new columns the defaults that last until contract, and takes those away that they were made with. Before
@@ -135,14 +135,17 @@ func (r *reshape) behindTriggers(p *planner) error {
 	var lasting []string
 	if err := p.step(nil, func(e *edit) {
 		for _, c := range r.added {
-			z, quiet := r.rule.quiet[c.Name]
+			z, demanded := r.rule.quiet[c.Name]
 			switch {
-			case !quiet:
+			case !demanded:
 			case g.lasting(c.Type):
 				e.column(r.table, c.Name).Default = z
 				lasting = append(lasting, word(c.Name))
 			default:
 				e.column(r.table, c.Name).Default = ""
+				if g.mariadb {
+					p.noteRefused(r.table, c.Name)
+				}
 			}
 		}
 	}); err != nil {
@@ -660,7 +663,7 @@ func newKeyReshape(p *planner, op Operation, table Table, rule *rule, added []*s
 		if isConstant(c.Default) && !(p.rebuilds() && unique(t, rule.old)) {
 			rule.initial[c.Name] = c.Default
 		} else if g, ok := p.engine.(*mysql); ok && g.demandsBut(c) {
-			rule.quiet[c.Name] = g.silence(c.Type)
+			rule.quiet[c.Name] = g.quiet(c.Type)
 		}
 	}
 	if _, err := p.walkable(op, table); err != nil {

@@ -35,7 +35,7 @@ type rule struct {
 	up       map[string]string // new column: expression over the old ones
 	down     map[string]string // old column: expression over the new ones; none where old ones are not kept in step
 	initial  map[string]string // new column: its default, where that is a constant
-	quiet    map[string]string // new column that is NOT NULL without one: what a row may say there that is written without it
+	quiet    map[string]string // new column that is NOT NULL without one: what a row may say there that is written without it; empty where it cannot be told
 	begins   map[string]string // old column: the same; nil where no trigger of the application has to find it in step
 	plain    bool              // each shape follows from the other, whatever the value: what is not filled is told from what is
 	hidden   bool              // no version of the application knows the new columns before contract
